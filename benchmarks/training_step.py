@@ -1,0 +1,204 @@
+"""Time one training step (forward, loss, backward, update; float32) of tinygrad_dnn and its peers.
+
+    python -m benchmarks.training_step
+    python -m benchmarks.training_step --networks spiral digits-32 --optimizer adam --processes 5
+
+Every contender runs in a process of its own, where no other library's threads or memory pool disturb it, and the
+processes take turns in short bursts. Before the clock starts, all must show the same losses over the first steps.
+Other work on the machine spoils the figures, those of libraries that split a small product over threads most of all.
+"""
+
+import argparse
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+
+from .contenders import CONTENDERS, OPTIMIZERS, Step, Task
+from .networks import NETWORKS
+from .table import figures, table
+from .timing import interleave, progress
+
+BASES = ("torch", "manual")  # the contenders whose times the others' are divided by
+CHECKED_STEPS = 5
+TOLERANCE = 5e-5  # relative: float32 rounding stays below 2e-5, an update, bias or layer left out shows above it
+SETTLE = 0.05  # seconds of untimed steps before a burst: caches fill, and the threads of the one before go to sleep
+UNSTEADY = 1.2  # ratio of the quartiles from which a median is reported as uncertain
+
+prepared: dict[str, Step] = {}  # in a contender's own process: the step being timed
+
+
+# In a contender's process ---------------------------------------------------------------------------------------------
+
+
+def prepare(contender: str, task: Task) -> list[float]:
+    """Build the contender's step and return the losses before the first step and after each of the checked ones."""
+    step = prepared["step"] = CONTENDERS[contender](task)
+    return [float(step()) for _ in range(CHECKED_STEPS + 1)]
+
+
+def burst(seconds: float) -> float:
+    """Return the seconds one step takes, from steps repeated for about `seconds`."""
+    run(SETTLE)
+    start = time.perf_counter()
+    steps = run(seconds)
+    return (time.perf_counter() - start) / steps
+
+
+def run(seconds: float) -> int:
+    """Repeat the step for about `seconds` and return how often it ran."""
+    step = prepared["step"]
+    deadline = time.perf_counter() + seconds
+    loss = step()
+    steps = 1
+    while time.perf_counter() < deadline:
+        loss = step()
+        steps += 1
+    float(loss)  # reading it waits for a library that computes in the background
+    return steps
+
+
+# In the main process --------------------------------------------------------------------------------------------------
+
+
+def remote_burst(worker: ProcessPoolExecutor, seconds: float) -> float:
+    """Run `burst` in the contender's process."""
+    return worker.submit(burst, seconds).result()
+
+
+def measure(
+    task: Task, contenders: Sequence[str], rounds: int, seconds: float
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return the seconds a step by contender and round, and the reasons of those that cannot take part."""
+    losses: dict[str, list[float]] = {}
+    absent: dict[str, str] = {}
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")))
+            for name in contenders
+        }
+        progress(f"{task.network}: building")
+        for name, future in [(name, worker.submit(prepare, name, task)) for name, worker in workers.items()]:
+            try:
+                losses[name] = future.result()
+            except (ImportError, NotImplementedError) as reason:
+                absent[name] = str(reason)
+        check(task, losses)
+        bursts = {name: partial(remote_burst, workers[name], seconds) for name in losses}
+        return interleave(bursts, rounds, label=str(task.network)), absent
+
+
+def check(task: Task, losses: Mapping[str, Sequence[float]]) -> None:
+    """Exit unless all losses agree before the first step and after every one, so that nobody leaves out work."""
+    for i, values in enumerate(zip(*losses.values(), strict=True)):
+        if not all(math.isclose(value, values[0], rel_tol=TOLERANCE) for value in values):
+            listing = "\n".join(f"  {name:<20}{value:.7f}" for name, value in zip(losses, values, strict=True))
+            sys.exit(f"The losses of {task.network} after {i} steps of {task.optimizer} differ:\n{listing}")
+
+
+def report(times: Mapping[str, Mapping[str, Sequence[float]]], contenders: Sequence[str]) -> str:
+    """Return the tables of medians, times[network][contender] being the seconds a step in every round."""
+    medians = {network: {name: statistics.median(row[name]) for name in contenders} for network, row in times.items()}
+    header = ["layers, batch", *contenders]
+    tables = [
+        table(
+            "Microseconds a training step",
+            header,
+            [[network, *(figures(1e6 * row[name]) for name in contenders)] for network, row in medians.items()],
+        )
+    ]
+    for base in (name for name in BASES if name in contenders):
+        rows = [[network, *(figures(row[name] / row[base]) for name in contenders)] for network, row in medians.items()]
+        tables.append(table(f"Time divided by that of {base}", header, rows))
+    return "\n".join(tables)
+
+
+def unsteady(times: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """Name the medians that another run may not confirm: the middle half of the rounds spreads widely."""
+    notes = []
+    for network, row in times.items():
+        for name, seconds in row.items():
+            low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+            if high > UNSTEADY * low:
+                notes.append(
+                    f"Uncertain: {name}, {network}: {figures(1e6 * low)} to {figures(1e6 * high)} microseconds"
+                )
+    return notes
+
+
+def conditions(optimizer: str) -> str:
+    """Return what the times depend on: processors, versions, optimizer."""
+    versions = [f"Python {platform.python_version()}"]
+    for package in ("numpy", "torch", "jax"):
+        with suppress(PackageNotFoundError):
+            versions.append(f"{package} {version(package)}")
+    return f"{processors()} processors, {', '.join(versions)}, {optimizer}"
+
+
+def processors() -> int:
+    """Return how many processors this process and those it starts may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def restrict(threads: int) -> None:
+    """Confine this process and those it starts to so many processors, for each library counts them to size its pool."""
+    if sys.platform != "linux":
+        sys.exit("--threads needs Linux")
+    available = sorted(os.sched_getaffinity(0))
+    if threads > len(available):
+        sys.exit(f"--threads is at most {len(available)} here, got {threads}")
+    os.sched_setaffinity(0, available[:threads])
+
+
+def positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="default: all")
+    add("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="default: all that are installed")
+    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="default: sgd")
+    add("--processes", type=positive, default=3, help="fresh processes for each contender and network; default: 3")
+    add("--rounds", type=positive, default=7, help="turns each process gets; default: 7")
+    add("--seconds", type=float, default=0.1, help="length of a turn; default: 0.1")
+    add("--threads", type=positive, help="processors to use; default: all")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure every network and print the tables."""
+    args = arguments()
+    if args.threads:
+        restrict(args.threads)
+    print(conditions(args.optimizer), end="\n\n", flush=True)
+    times: dict[str, dict[str, list[float]]] = {}
+    absent: dict[str, str] = {}
+    for network in map(NETWORKS.__getitem__, args.networks):
+        row = times[str(network)] = defaultdict(list)
+        for _ in range(args.processes):
+            seconds, missing = measure(Task(network, args.optimizer), args.contenders, args.rounds, args.seconds)
+            for name, values in seconds.items():
+                row[name] += values
+            absent |= missing
+    print(report(times, [name for name in args.contenders if name not in absent]))
+    for note in (*(f"Left out: {name}, {reason}" for name, reason in absent.items()), *unsteady(times)):
+        print(note)
+
+
+if __name__ == "__main__":
+    main()

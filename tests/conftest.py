@@ -1,0 +1,17 @@
+"""Seals global state: every test starts from the same seed, default dtype and grad mode, and is held to leave them so."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import tinygrad_dnn as tg
+
+
+@pytest.fixture(autouse=True)
+def sealed() -> Iterator[None]:
+    tg.manual_seed(0)
+    np.random.seed(0)
+    yield
+    assert tg.is_grad_enabled(), "the test left recording switched off"
+    assert tg.get_default_dtype() == tg.float32, "the test left another default dtype"

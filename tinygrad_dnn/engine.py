@@ -1,0 +1,1188 @@
+"""The tape, the op block and the backward walk. Read this file first.
+
+- A `Tensor` holds an array. One that an op made is also the tape entry of that op: it keeps the op, its inputs and its
+  parameters, and a number that says when it was made.
+- An `Op` is a NumPy kernel with a derivative rule for each argument; ``@op`` makes one from a function.
+- `backward` visits the recorded tensors newest first and lets the rules pull cotangents back to the leaves.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from inspect import Parameter as Argument
+from inspect import signature as signature_of
+from operator import attrgetter, itemgetter
+from typing import Any, Self, TypeAlias, cast
+
+import numpy as np
+
+from .interpreters import Interpreter, arrays, tensors
+from .operators import Operators
+from .printing import format_tensor
+
+__all__ = [
+    "REGISTRY",
+    "Array",
+    "Op",
+    "Tensor",
+    "backward",
+    "enable_grad",
+    "from_numpy",
+    "get_default_dtype",
+    "grad",
+    "inference_mode",
+    "into",
+    "is_grad_enabled",
+    "is_tensor",
+    "no_grad",
+    "op",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "tensor",
+]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+FLOAT64 = np.dtype(np.float64)
+REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the property tests run over it
+
+
+# --- state: default dtype, grad mode, the clock -----------------------------------------------------------------------
+
+
+class _Defaults:
+    dtype = np.dtype(np.float32)
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype of tensors made from Python floats; float32 at first.
+
+    >>> get_default_dtype()
+    dtype('float32')
+    """
+    return _Defaults.dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Make ``dtype``, a floating type, the dtype of tensors made from Python floats.
+
+    Raises TypeError for a type that is not floating.
+    """
+    chosen = np.dtype(dtype)
+    if chosen.kind != "f":
+        raise TypeError(f"only floating-point types are supported as the default type, got {chosen}")
+    _Defaults.dtype = chosen
+
+
+_grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # a context variable: per thread and per async task
+_grad_enabled = _grad_mode.get
+
+_tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
+
+
+class _Clock:
+    """When the last in-place change happened: older than a tape entry means that no operand of it can be stale."""
+
+    last_change = 0
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread or task."""
+    return _grad_enabled()
+
+
+class set_grad_enabled(ContextDecorator):
+    """Switch recording on or off, at once and until the ``with`` block, if there is one, ends.
+
+    Parameters
+    ----------
+    mode : bool
+        True to record operations, False not to.
+
+    >>> with set_grad_enabled(False):
+    ...     is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.token: Token[bool] = _grad_mode.set(self.mode)
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        _grad_mode.reset(self.token)  # as a decorator it acts within the function only
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self.mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _grad_mode.reset(self.token)
+
+
+class _GradMode(ContextDecorator):
+    """A block, or a decorated function, within which recording is on or off."""
+
+    mode: bool
+
+    def __init__(self) -> None:
+        self.tokens: list[Token[bool]] = []
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.tokens = []  # used as ``@no_grad`` without parentheses
+        return made(function)
+
+    def _recreate_cm(self) -> Self:
+        return cast(Self, type(self)())  # a fresh block for every call: generators and recursion stay apart
+
+    def __enter__(self) -> Self:
+        self.tokens.append(_grad_mode.set(self.mode))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _grad_mode.reset(self.tokens.pop())
+
+
+class no_grad(_GradMode):
+    """A block, or a decorator of a function, in which nothing is recorded.
+
+    >>> with no_grad():
+    ...     (tensor([1.0], requires_grad=True) * 2).requires_grad
+    False
+    """
+
+    mode = False
+
+
+class inference_mode(no_grad):
+    """The same as `no_grad`."""
+
+
+class enable_grad(_GradMode):
+    """A block, or a decorator of a function, in which operations are recorded even inside `no_grad`."""
+
+    mode = True
+
+
+# --- Tensor -----------------------------------------------------------------------------------------------------------
+
+
+class Tensor(Operators):
+    """An array that remembers how it was computed.
+
+    ``Tensor(2, 3)`` makes zeros of that shape and ``Tensor([1, 2])`` a tensor of the default dtype, as in PyTorch; use
+    `tensor` to keep the dtype of the data.
+
+    >>> w = tensor([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "array",  # the numbers; shared with views, with ``numpy()`` and with ``from_numpy``
+        "arrays",  # what the op's kernel was given
+        "base",  # for a view, the tensor whose memory it shares; else None
+        "grad",  # a Tensor, or None
+        "inputs",  # what the op was called with; None for a leaf and once the graph is released
+        "op",  # the Op that made it; None for a leaf
+        "params",  # the op's keyword parameters, all of them, in the order of its signature
+        "requires_grad",
+        "residual",  # what the op declared as worth keeping
+        "retains_grad",
+        "serial",  # creation number: inputs are always older than outputs
+        "version",  # time of the last in-place change
+    )
+
+    array: Array
+    arrays: Sequence[Any]
+    base: "Tensor | None"
+    grad: "Tensor | None"
+    inputs: Sequence[Any] | None
+    op: "Op | None"
+    params: dict[str, Any]
+    requires_grad: bool
+    residual: Any
+    retains_grad: bool
+    serial: int
+    version: int
+
+    def __init__(self, *data: Any) -> None:
+        if len(data) == 1 and not isinstance(data[0], int):
+            source = data[0].array if isinstance(data[0], Tensor) else data[0]
+            array = np.array(source, dtype=_Defaults.dtype)
+        else:
+            array = np.zeros(data, dtype=_Defaults.dtype) if data else np.zeros(0, dtype=_Defaults.dtype)
+        self._become_leaf(array)
+
+    def _become_leaf(self, array: Array) -> None:
+        self.array = array
+        self.arrays = ()
+        self.base = None
+        self.grad = None
+        self.inputs = None
+        self.op = None
+        self.params = {}
+        self.requires_grad = False
+        self.residual = None
+        self.retains_grad = False
+        self.serial = _tick()
+        self.version = 0
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded op made this tensor; `backward` accumulates in leaves only."""
+        return self.op is None
+
+    @property
+    def grad_fn(self) -> "Op | None":
+        """The op that made this tensor, or None for a leaf."""
+        return self.op
+
+    @property
+    def data(self) -> "Tensor":
+        """The same memory, not recorded: what is written through it is not differentiated."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        array = value.array if isinstance(value, Tensor) else np.asarray(value, dtype=self.array.dtype)
+        if array.dtype != self.array.dtype and self.requires_grad and array.dtype.kind != "f":
+            raise RuntimeError(f"data set to a tensor that requires gradients must be floating point, got {array.dtype}")
+        self.array = array
+        touch(self)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Ask for the gradient of this leaf, or no longer; returns the tensor itself.
+
+        Raises RuntimeError for an integer or bool tensor, and for switching off the output of a recorded op.
+        """
+        if requires_grad and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, "
+                f"got {self.array.dtype}; convert it first, with .float() or dtype=float32"
+            )
+        if not requires_grad and self.op is not None:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables; "
+                "use .detach() for a tensor that is cut off from its graph"
+            )
+        self.requires_grad = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Make `backward` keep the gradient of this non-leaf in ``.grad`` too."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        self.retains_grad = self.op is not None
+
+    def detach(self) -> "Tensor":
+        """A tensor on the same memory, cut off from the graph."""
+        return leaf(self.array, base=origin(self))
+
+    def detach_(self) -> Self:
+        """Cut this tensor off from the graph that made it."""
+        self.op = None
+        self.inputs = None
+        self.arrays = ()
+        self.requires_grad = False
+        return self
+
+    def numpy(self) -> Array:
+        """The array itself, memory shared. Raises RuntimeError if the tensor requires grad."""
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self.array
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar; "
+                "reduce it first, with .sum() or .mean(), or index one element"
+            )
+        return self.array.item()
+
+    def backward(
+        self,
+        gradient: "Tensor | None" = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: "Sequence[Tensor] | None" = None,
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of the leaves it depends on; see `backward`."""
+        backward([self], [gradient], retain_graph, create_graph, inputs)
+
+    def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
+        return cast(Self, overwrite(self, REGISTRY[name], *args, **params))
+
+    def zero_(self) -> Self:
+        """Set every element to 0, in place."""
+        return self.fill_(0)
+
+    def fill_(self, value: float) -> Self:
+        """Set every element to ``value``, in place."""
+        return write(self, Ellipsis, value)
+
+    def copy_(self, source: Any) -> Self:
+        """Copy the elements of ``source``, broadcast and cast, into this tensor, in place."""
+        return write(self, Ellipsis, source)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        write(self, index, value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        if dtype is not None and dtype != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """``np.exp(t)`` and ``np_array * t``: recorded where an op has that name, else done on the arrays."""
+        recorded = REGISTRY.get(ufunc.__name__)
+        if recorded is not None and method == "__call__" and not options:
+            return recorded(*inputs)
+        plain = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __repr__(self) -> str:
+        suffix = f"grad_fn=<{self.op.label}>" if self.op is not None else "requires_grad=True" if self.requires_grad else ""
+        return format_tensor(self.array, _Defaults.dtype, suffix)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self.op is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
+                "copy tensor.detach() instead"
+            )
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied._become_leaf(self.array.copy())
+        copied.requires_grad = self.requires_grad
+        if self.grad is not None:
+            copied.grad = leaf(self.grad.array.copy())
+        return copied
+
+    def __reduce__(self) -> Any:
+        if self.op is not None:
+            raise RuntimeError("only leaf tensors can be pickled; pickle tensor.detach() instead")
+        return _unpickled, (type(self), self.array, self.requires_grad)
+
+
+_new = Tensor.__new__
+
+
+def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
+    made = kind.__new__(kind)
+    made._become_leaf(array)
+    made.requires_grad = requires_grad
+    return made
+
+
+def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) -> Tensor:
+    """A leaf on ``array``, without a copy."""
+    made = _new(Tensor)
+    made._become_leaf(array)
+    made.base = base
+    return made.requires_grad_() if requires_grad else made
+
+
+def is_tensor(value: object) -> bool:
+    """Whether ``value`` is a `Tensor`."""
+    return isinstance(value, Tensor)
+
+
+def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A leaf holding a copy of ``data``.
+
+    Parameters
+    ----------
+    data : number, nested sequence, ndarray or Tensor
+        Python floats get the default dtype, ints int64, bools bool; NumPy data keep their dtype.
+    dtype : dtype, optional
+        The dtype to convert to.
+    device : optional
+        Accepted for PyTorch scripts; there is only the CPU.
+    requires_grad : bool, default False
+        Whether gradients of it are wanted; floating dtypes only.
+
+    >>> tensor([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    return leaf(as_array(data, dtype, copy=True), requires_grad)
+
+
+def from_numpy(array: Array) -> Tensor:
+    """A leaf that shares the memory of ``array``: what is written to one is seen in the other.
+
+    >>> a = np.zeros(2)
+    >>> t = from_numpy(a)
+    >>> a[0] = 7
+    >>> t
+    tensor([7., 0.], dtype=float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__}); use tensor() for other data")
+    return leaf(array)
+
+
+def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
+    """``data`` as an ndarray by the rules of `tensor`."""
+    if isinstance(data, Tensor):
+        data = data.array
+    if isinstance(data, np.ndarray | np.generic):
+        return np.array(data, dtype=dtype) if copy else np.asarray(data, dtype=dtype)
+    first = data
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if isinstance(first, Tensor):
+        data = nested_arrays(data)
+    try:
+        array = np.array(data, dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f"expected sequences of equal length at every level of the nesting: {error}") from None
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"can't convert data of type {type(first).__name__} to a tensor; give numbers, arrays or tensors")
+    if dtype is None and array.dtype == FLOAT64 and not isinstance(first, np.ndarray | np.generic | Tensor):
+        return array.astype(_Defaults.dtype)
+    return array
+
+
+def nested_arrays(data: Any) -> Any:
+    """``data`` with its tensors replaced by their arrays."""
+    return [nested_arrays(d) for d in data] if isinstance(data, list | tuple) else np.asarray(data)
+
+
+# --- Op: a kernel and its rules ---------------------------------------------------------------------------------------
+
+# What a rule may name, before the op's parameters and inputs.
+ENVIRONMENT = ("xp", "g", "y", "r", "s", "shape", "i")
+SHARED, SHAPE, POSITION = ENVIRONMENT.index("s"), ENVIRONMENT.index("shape"), ENVIRONMENT.index("i")
+
+
+class Rule:
+    """A derivative rule: a function of what its parameter names ask for.
+
+    It may name ``xp`` (the interpreter), ``g`` (cotangent of the output), ``y`` (the output), ``r`` (the residual),
+    ``s`` (work shared between the rules of the op), ``shape`` (of the argument differentiated), ``i`` (its position
+    among variadic arguments), inputs and parameters. What it does not name it does not read, so an in-place change
+    of that is harmless.
+    """
+
+    __slots__ = ("function", "names", "pick")
+
+    def __init__(self, function: Callable[..., Any], owner: "Op") -> None:
+        self.function = function
+        self.names = tuple(signature_of(function).parameters)
+        known = {name: k for k, name in enumerate((*ENVIRONMENT, *owner.defaults, *owner.arguments))}
+        if owner.variadic:
+            known[owner.arguments[0]] = slice(len(known) - 1, None)  # type: ignore[assignment]
+        unknown = [name for name in self.names if name not in known]
+        if unknown:
+            raise TypeError(f"rule of {owner.name} names {unknown[0]!r}; it may name {', '.join(known)}")
+        wanted = [known[name] for name in self.names]
+        # itemgetter gives a bare item for a single key, and rules are called with a sequence: a slice keeps it one.
+        self.pick = itemgetter(*wanted) if len(wanted) > 1 else itemgetter(slice(wanted[0], wanted[0] + 1))
+
+
+class Op:
+    """An operation on tensors: a NumPy kernel with one derivative rule an argument. Made by `op`.
+
+    Calling it computes the kernel on the arrays of its arguments and records a tape entry if any of them requires grad.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        kernel: Callable[..., Any],
+        signature: str,
+        domain: dict[str, tuple[float, float]],
+        sample: Callable[..., Any] | None,
+        residual: Callable[..., Any] | None,
+        view: bool,
+        differentiable: bool,
+    ) -> None:
+        declared = signature_of(function).parameters.values()
+        positional = (Argument.POSITIONAL_ONLY, Argument.POSITIONAL_OR_KEYWORD, Argument.VAR_POSITIONAL)
+        self.name = function.__name__
+        self.__name__ = self.name
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function  # what help() and inspect.signature() show
+        self.kernel = kernel
+        self.signature = signature
+        self.domain = domain
+        self.sample = sample
+        self.view = view
+        self.differentiable = differentiable
+        self.arguments = tuple(p.name for p in declared if p.kind in positional)
+        self.optional = {p.name: p.default for p in declared if p.kind in positional and p.default is not Argument.empty}
+        self.variadic = any(p.kind is Argument.VAR_POSITIONAL for p in declared)
+        self.arity = -1 if self.variadic else len(self.arguments)
+        keywords = [p for p in declared if p.kind is Argument.KEYWORD_ONLY and p.name not in ("out", "r")]
+        self.required = tuple(p.name for p in keywords if p.default is Argument.empty)
+        self.defaults = {p.name: None if p.default is Argument.empty else p.default for p in keywords}
+        reserved = {*self.arguments, *self.defaults} & set(ENVIRONMENT)
+        if reserved:
+            raise TypeError(f"{self.name}: {reserved.pop()!r} means something else to a rule; rename the argument")
+        self.rules: dict[Interpreter, list[Rule | None]] = {}
+        self.shared: dict[Interpreter, Rule | None] = {arrays: None, tensors: None}
+        self.residual = Rule(residual, self) if residual else None
+        self.label = "".join(word.title() for word in self.name.split("_")) + "Backward0"
+
+    def vjp(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any] | None) -> None:
+        """Give the rules by argument name; ``None`` for an argument that has no derivative.
+
+        ``shared`` is work common to several rules, done once, which they receive as ``s``.
+        Raises TypeError if an argument has no rule or a rule has no argument.
+        """
+        missing, extra = set(self.arguments) - set(rules), set(rules) - set(self.arguments)
+        if missing or extra:
+            raise TypeError(f"{self.name}: missing rules for {sorted(missing)}, rules for no argument {sorted(extra)}")
+        made = [Rule(f, self) if f else None for f in (rules[name] for name in self.arguments)]
+        self.rules = {arrays: made, tensors: made}
+        self.shared = dict.fromkeys((arrays, tensors), Rule(shared, self) if shared else None)
+
+    def fast(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any]) -> None:
+        """Quicker forms of some rules for when they run on arrays; a test holds them equal to the rules."""
+        self.rules[arrays] = [
+            Rule(rules[name], self) if name in rules else rule
+            for name, rule in zip(self.arguments, self.rules[tensors], strict=True)
+        ]
+        if shared:
+            self.shared[arrays] = Rule(shared, self)
+
+    def rule(self, xp: Interpreter, position: int) -> Rule | None:
+        """The rule of the argument at ``position``, under ``xp``."""
+        if not self.rules:
+            raise RuntimeError(f"{self.name} has no derivative rules; give them with {self.name}.vjp(...)")
+        return self.rules[xp][0 if self.variadic else position]
+
+    def bind(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort a call into the op's arguments and all of its parameters, in order, as Python would.
+
+        NumPy's ``axis`` and ``keepdims`` are accepted for ``dim`` and ``keepdim``.
+        """
+        given = {SYNONYMS.get(k, k) if k not in self.defaults else k: v for k, v in params.items()}
+        if not self.variadic:
+            given = dict(zip(self.defaults, args[self.arity :], strict=False)) | given
+            if len(args) > self.arity + len(self.defaults):
+                raise TypeError(f"{self.name}() takes {self.arity + len(self.defaults)} arguments, got {len(args)}")
+            args = args[: self.arity]
+            for name in self.arguments[len(args) :]:
+                if name not in given and name not in self.optional:
+                    raise TypeError(f"{self.name}() missing 1 required positional argument: {name!r}")
+                args = (*args, given.pop(name, self.optional.get(name)))
+        unknown = [k for k, v in given.items() if k not in self.defaults and not (k in ("out", "dtype") and v is None)]
+        missing = [k for k in self.required if k not in given]
+        if unknown or missing:
+            what = f"unexpected keyword argument {unknown[0]!r}" if unknown else f"missing argument {missing[0]!r}"
+            raise TypeError(f"{self.name}() got an {what}" if unknown else f"{self.name}() {what}")
+        return args, {name: given.get(name, default) for name, default in self.defaults.items()}
+
+    def __call__(self, *args: Any, **params: Any) -> Tensor:
+        if params or len(args) != self.arity:
+            args, params = self.bind(args, params)
+        else:
+            params = self.defaults
+        raw = []
+        tracked = False
+        for a in args:
+            if isinstance(a, Tensor):
+                raw.append(a.array)
+                if a.requires_grad:
+                    tracked = True
+            else:
+                raw.append(a if type(a) in PLAIN else self.plain(a))
+        return self.record(*self.evaluate(raw, params), args, raw, params, tracked)
+
+    def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Output and residual of the kernel on arrays."""
+        try:
+            if self.residual is None:
+                return self.kernel(*raw, **params), None
+            env = [arrays, *[None] * 6, *params.values(), *raw]
+            r = self.residual.function(*self.residual.pick(env))
+            return self.kernel(*raw, r=r, **params), r
+        except (ValueError, IndexError, TypeError) as error:
+            raise explained(self, error, raw, params) from None
+
+    def record(
+        self, y: Any, r: Any, args: Sequence[Any], raw: Sequence[Any], params: dict[str, Any], tracked: bool
+    ) -> Tensor:
+        """The output tensor of a call: a tape entry if an input is tracked and grad mode is on."""
+        made = _new(Tensor)
+        made._become_leaf(y if type(y) is np.ndarray else np.asarray(y))  # a 0-d result comes from NumPy as a scalar
+        if self.view and isinstance(args[0], Tensor) and np.may_share_memory(made.array, raw[0]):
+            made.base = origin(args[0])
+        if tracked and self.differentiable and _grad_enabled():
+            made.requires_grad = True
+            made.op = self
+            made.inputs = args
+            made.arrays = raw
+            made.params = params
+            made.residual = r
+        return made
+
+    def plain(self, value: Any) -> Any:
+        """An argument that is not a tensor, as its kernel takes it."""
+        if isinstance(value, np.generic):
+            # A NumPy scalar would upcast a float32 array; a Python number, like PyTorch's scalars, does not.
+            return value.item()
+        if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
+            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__} of Tensors; use stack()")
+        if isinstance(value, str | dict | set):
+            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}")
+        return value
+
+    def __repr__(self) -> str:
+        return f"<op {self.name} {self.signature}>"
+
+
+PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice, tuple})
+SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction", "shape": "size"}
+
+
+class Binary(Op):
+    """An op of two arguments that broadcast, with PyTorch's type promotion.
+
+    Every operator of a training script comes through here, so the generic loop of `Op` is written out for two
+    arguments: 0.25 of the 0.9 microseconds a recorded ``a + b`` took.
+    """
+
+    def __call__(self, *args: Any, **params: Any) -> Tensor:
+        if params or len(args) != 2:
+            args, _ = self.bind(args, params)
+        a, b = args
+        tracked = False
+        if isinstance(a, Tensor):
+            x = a.array
+            if a.requires_grad:
+                tracked = True
+        else:
+            x = a if type(a) in PLAIN else self.plain(a)
+        if isinstance(b, Tensor):
+            z = b.array
+            if b.requires_grad:
+                tracked = True
+        else:
+            z = b if type(b) in PLAIN else self.plain(b)
+        try:
+            y = self.kernel(x, z)
+        except (ValueError, TypeError) as error:
+            raise explained(self, error, (x, z), {}) from None
+        if type(y) is not np.ndarray:
+            y = np.asarray(y)
+        if y.dtype is FLOAT64:
+            y, x, z = self.promoted(y, x, z)
+        made = _new(Tensor)
+        made.array = y
+        made.base = None
+        made.grad = None
+        made.retains_grad = False
+        made.params = self.defaults
+        made.residual = None
+        made.serial = _tick()
+        made.version = 0
+        if tracked and self.differentiable and _grad_enabled():
+            made.requires_grad = True
+            made.op = self
+            made.inputs = args
+            made.arrays = (x, z)
+        else:
+            made.requires_grad = False
+            made.op = None
+            made.inputs = None
+            made.arrays = ()
+        return made
+
+    def promoted(self, y: Array, x: Any, z: Any) -> tuple[Array, Any, Any]:
+        """A float64 result recomputed in the type PyTorch gives it, where that is another.
+
+        NumPy widens to float64 where PyTorch does not: an integer with a Python float or a float32, and a 0-d
+        float64 with a float32 that has dimensions.
+        """
+        floats = [v.dtype for v in (x, z) if isinstance(v, np.ndarray) and v.dtype.kind == "f" and v.ndim == y.ndim]
+        if FLOAT64 in floats:
+            return y, x, z
+        floats = floats or [v.dtype for v in (x, z) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+        wanted = max(floats, default=_Defaults.dtype)
+        if wanted == FLOAT64:
+            return y, x, z
+        x, z = (v.astype(wanted) if isinstance(v, np.ndarray) else v for v in (x, z))
+        return np.asarray(self.kernel(x, z), dtype=wanted), x, z
+
+
+class Unary(Op):
+    """An elementwise op of one argument; of integers it gives the default dtype, where NumPy gives float64."""
+
+    def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
+        y, r = super().evaluate(raw, params)
+        if y.dtype is FLOAT64 and isinstance(raw[0], np.ndarray) and raw[0].dtype.kind != "f":
+            y = y.astype(_Defaults.dtype)
+        return y, r
+
+
+def op(
+    kernel: Callable[..., Any] | None = None,
+    *,
+    signature: str = "",
+    domain: dict[str, tuple[float, float]] | None = None,
+    sample: Callable[..., Any] | None = None,
+    residual: Callable[..., Any] | None = None,
+    view: bool = False,
+    differentiable: bool = True,
+) -> Callable[[Callable[..., Any]], Op]:
+    """Make an `Op` of a function: its positional arguments are arrays, its keyword-only ones parameters.
+
+    Parameters
+    ----------
+    kernel : callable, optional
+        What computes the op if the function's body does not: a ufunc, which is then called without a wrapper.
+    signature : str
+        gufunc-style, ``"(m,k),(k,n)->(m,n)"``; shapes that "()" stands for broadcast.
+    domain : dict of (low, high)
+        Where each argument is differentiable; tests draw from it. Default (-2, 2).
+    sample : callable, optional
+        ``sample(rng)`` gives ``(args, params)`` for tests where the signature cannot say it.
+    residual : callable, optional
+        A function of ``xp``, the inputs and the parameters whose value the kernel and the rules receive as ``r``.
+        It is computed once in a forward pass, and derived again from tensors when it is itself differentiated.
+    view : bool, default False
+        Whether the output may share the memory of the first input.
+    differentiable : bool, default True
+        False for ops whose output never requires grad.
+    """
+
+    def make(function: Callable[..., Any]) -> Op:
+        kind = {"()->()": Unary, "(),()->()": Binary}.get(signature, Op)
+        made = kind(function, kernel or function, signature, domain or {}, sample, residual, view, differentiable)
+        REGISTRY[made.name] = made
+        setattr(arrays, made.name, made.kernel)
+        setattr(tensors, made.name, made)
+        return made
+
+    return make
+
+
+def into(out: Array | None, y: Any) -> Any:
+    """What a kernel returns that NumPy gives no ``out=`` of its own: ``y``, copied to ``out`` if there is one."""
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
+
+
+def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any]) -> Exception:
+    """PyTorch's error for a kernel that failed."""
+    shapes = [np.shape(a) for a in raw if isinstance(a, np.ndarray)]
+    described = f"{o.name}() of shapes {', '.join(map(str, shapes))}" + (f" with {params}" if params else "")
+    if o.signature == "(),()->()" and len(shapes) == 2 and "broadcast" in str(error):
+        a, b = shapes
+        for k in range(1, min(len(a), len(b)) + 1):
+            if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
+                return RuntimeError(
+                    f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at non-singleton "
+                    f"dimension {max(len(a), len(b)) - k}: shapes {a} and {b} do not broadcast in {o.name}()"
+                )
+    if isinstance(error, np.exceptions.AxisError):
+        n = error.ndim or 0
+        return IndexError(
+            f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
+            f"but got {error.axis}): {described}"
+        )
+    if isinstance(error, ValueError):
+        return RuntimeError(f"{error}: {described}")
+    if isinstance(error, IndexError):
+        return IndexError(f"{error}".replace("for axis", "for dimension") + f": {described}")
+    return type(error)(f"{error}: {described}")
+
+
+# --- in-place changes -------------------------------------------------------------------------------------------------
+
+
+def origin(t: Tensor) -> Tensor:
+    """The tensor that owns the memory ``t`` looks at."""
+    return t if t.base is None else t.base
+
+
+def touch(*changed: Tensor) -> None:
+    """Note that the numbers of these tensors have changed in place."""
+    now = _tick()
+    _Clock.last_change = now
+    for t in changed:
+        origin(t).version = now
+
+
+def check_writable(t: Tensor) -> None:
+    """Refuse an in-place change that would lose a gradient."""
+    if not _grad_enabled():
+        return
+    if t.requires_grad and t.op is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation; "
+            "put the change inside `with no_grad():`, or make a new tensor"
+        )
+    if t.base is not None and t.base.requires_grad and t.requires_grad:
+        raise RuntimeError(
+            "a view of a Variable that requires grad is being used in an in-place operation; "
+            "write to the whole tensor, as in `t[index] = value`, or make a new tensor"
+        )
+
+
+def overwrite(t: Tensor, o: Op, *args: Any, **params: Any) -> Tensor:
+    """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
+    check_writable(t)
+    tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    old = former(t) if tracked else t
+    made = o(old, *args, **params)
+    if made.array.shape != t.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
+            f"use {o.name}(), which makes a new tensor"
+        )
+    if not np.can_cast(made.array.dtype, t.array.dtype, "same_kind"):
+        raise RuntimeError(
+            f"result type {made.array.dtype} can't be cast to the desired output type {t.array.dtype}; "
+            "convert the tensor first, with .float()"
+        )
+    np.copyto(t.array, made.array, casting="same_kind")
+    if tracked:
+        t.op, t.inputs, t.arrays, t.params, t.residual = made.op, made.inputs, made.arrays, made.params, made.residual
+        t.requires_grad = True
+        t.serial = _tick()
+    touch(t)
+    if tracked:
+        origin(t).version = t.serial  # its own rule may read the new value
+    return t
+
+
+def former(t: Tensor) -> Tensor:
+    """The tensor that ``t`` was before an in-place change: its history, and a copy of its numbers."""
+    old = leaf(t.array.copy())
+    old.op, old.inputs, old.arrays, old.params, old.residual = t.op, t.inputs, t.arrays, t.params, t.residual
+    old.requires_grad = t.requires_grad
+    old.serial = t.serial
+    return old
+
+
+def write(t: Tensor, index: Any, value: Any) -> Any:
+    """``t[index] = value``."""
+    if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+        return overwrite(t, REGISTRY["setitem"], value, index=index)
+    raw_index = index_arrays(index)
+    raw_value = value.array if isinstance(value, Tensor) else value
+    try:
+        t.array[raw_index] = raw_value
+    except ValueError as error:
+        raise RuntimeError(
+            f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
+            f"of a tensor of shape {t.array.shape}: {error}"
+        ) from None
+    touch(t)
+    return t
+
+
+def index_arrays(index: Any) -> Any:
+    """An index expression with its tensors replaced by their arrays."""
+    if isinstance(index, Tensor):
+        return index.array
+    if isinstance(index, tuple):
+        return tuple(index_arrays(i) for i in index)
+    return np.asarray(index) if isinstance(index, range) else index
+
+
+# --- the walk ---------------------------------------------------------------------------------------------------------
+
+serial_of = attrgetter("serial")
+
+
+def recorded(roots: Iterable[Tensor]) -> list[Tensor]:
+    """Every tensor the roots were computed from that requires grad, newest first.
+
+    An op's inputs exist before its output does, so newest first is a reverse topological order, without recursion and
+    without counting children. Walking from outputs to inputs in any order will not do: in ``y = x * x; z = y + x * y``
+    the cotangent of ``y`` has two parts, and ``y`` must not be visited before ``x * y`` has given the second.
+    """
+    seen = {t.serial: t for t in roots}
+    stack = list(seen.values())
+    while stack:
+        t = stack.pop()
+        if t.op is None:
+            continue
+        if t.inputs is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time; the graph is released by the first backward(): "
+                "call that one with retain_graph=True, or compute the tensors again"
+            )
+        for x in t.inputs:
+            if isinstance(x, Tensor) and x.requires_grad and x.serial not in seen:
+                if x.serial > t.serial:
+                    raise stale(t, x)
+                seen[x.serial] = x
+                stack.append(x)
+    return sorted(seen.values(), key=serial_of, reverse=True)
+
+
+def leading_to(order: Sequence[Tensor], wanted: set[int]) -> list[Tensor]:
+    """The part of ``order`` on a way from a root to a wanted tensor."""
+    useful = set(wanted)
+    for t in reversed(order):
+        if t.inputs is not None and any(isinstance(x, Tensor) and x.serial in useful for x in t.inputs):
+            useful.add(t.serial)
+    return [t for t in order if t.serial in useful]
+
+
+def walk(
+    roots: Sequence[Tensor], seeds: Sequence[Any], xp: Interpreter, wanted: set[int] | None, retain_graph: bool
+) -> dict[int, tuple[Tensor, Any]]:
+    """Cotangents of the leaves and of retained tensors, or of the ``wanted`` ones, by serial number.
+
+    Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
+    changed, and that only if all goes well.
+    """
+    order = recorded(roots)
+    visited = order if wanted is None else leading_to(order, wanted)
+    useful = {t.serial for t in visited} if wanted is not None else None
+    cotangents: dict[int, Any] = {}
+    owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its ``g``
+    found: dict[int, tuple[Tensor, Any]] = {}
+    for root, seed in zip(roots, seeds, strict=True):
+        accumulate(cotangents, owned, root.serial, seed)
+    for t in visited:
+        g = cotangents.pop(t.serial, None)
+        if g is None:
+            continue
+        if (t.op is None or t.retains_grad) if wanted is None else t.serial in wanted:
+            found[t.serial] = (t, g)
+        if t.op is not None:
+            pull(t, g, xp, useful, cotangents, owned)
+    if not retain_graph:
+        for t in order:
+            t.inputs = None
+            t.arrays = ()
+            t.residual = None
+    return found
+
+
+def pull(
+    t: Tensor, g: Any, xp: Interpreter, useful: set[int] | None, cotangents: dict[int, Any], owned: set[int]
+) -> None:
+    """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``."""
+    o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
+    if xp is arrays:
+        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values(), *t.arrays]
+    else:
+        env = [xp, g, t, None, None, None, None, *t.params.values(), *inputs]
+        if o.residual is not None:
+            env[3] = o.residual.function(*o.residual.pick(env))
+    shared = o.shared[xp]
+    if shared is not None:
+        env[SHARED] = shared.function(*shared.pick(env))
+    for i, x in enumerate(inputs):
+        if not (isinstance(x, Tensor) and x.requires_grad) or (useful is not None and x.serial not in useful):
+            continue
+        rule = o.rule(xp, i)
+        if rule is None:
+            continue
+        if _Clock.last_change > t.serial:
+            check_fresh(t, rule)
+        env[SHAPE] = x.array.shape
+        env[POSITION] = i
+        gx = rule.function(*rule.pick(env))
+        if gx.shape != x.array.shape:
+            gx = unbroadcast(xp, gx, x.array.shape)
+        if gx.dtype != x.array.dtype:
+            gx = gx.astype(x.array.dtype)
+        accumulate(cotangents, owned, x.serial, gx)
+
+
+def accumulate(cotangents: dict[int, Any], owned: set[int], key: int, g: Any) -> None:
+    """Add ``g`` to a cotangent."""
+    held = cotangents.get(key)
+    if held is None:
+        cotangents[key] = g
+    elif key in owned:
+        held += g
+    else:
+        cotangents[key] = held = held + g
+        if type(held) is np.ndarray:
+            owned.add(key)
+
+
+def unbroadcast(xp: Interpreter, g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting from ``shape``: the gradient of copies is the sum of their gradients."""
+    extra = g.ndim - len(shape)
+    stretched = [k + extra for k, n in enumerate(shape) if n == 1 and g.shape[k + extra] != 1]
+    dims = (*range(extra), *stretched)
+    if dims:
+        g = xp.sum(g, dim=dims, keepdim=True)
+    return xp.reshape(g, size=shape) if g.shape != shape else g
+
+
+def check_fresh(t: Tensor, rule: Rule) -> None:
+    """Refuse to differentiate with operands that were changed since ``t`` was computed."""
+    o = cast(Op, t.op)
+    operands = dict(zip(o.arguments, cast(Sequence[Any], t.inputs), strict=False))
+    names = rule.names if o.shared[arrays] is None else (*rule.names, *cast(Rule, o.shared[arrays]).names)
+    for name in names:
+        x = t if name == "y" else operands.get(name)
+        if isinstance(x, Tensor) and origin(x).version > t.serial:
+            raise stale(t, x, name)
+
+
+def stale(t: Tensor, x: Tensor, name: str = "") -> RuntimeError:
+    o = cast(Op, t.op)
+    where = f"operand {name!r} of {o.name}()" if name else f"an operand of {o.name}()"
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"{where}, of shape {x.array.shape}; change it after backward(), or compute a new tensor instead"
+    )
+
+
+def seed_for(root: Tensor, seed: Any) -> Any:
+    """The cotangent to start from at ``root``, checked: a Tensor."""
+    if not isinstance(root, Tensor):
+        raise TypeError(f"backward() works on tensors, got {type(root).__name__}")
+    if not root.requires_grad:
+        raise RuntimeError(
+            "element 0 of tensors does not require grad and does not have a grad_fn: " + where_cut(root)
+        )
+    if seed is None:
+        if root.array.size != 1:
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs, not for shape {root.array.shape}; "
+                "reduce it first, with .sum() or .mean(), or pass gradient="
+            )
+        return leaf(np.ones_like(root.array))
+    if not isinstance(seed, Tensor):
+        seed = leaf(as_array(seed))
+    if seed.array.shape != root.array.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of {seed.array.shape} "
+            f"and output[0] has a shape of {root.array.shape}; they must be equal"
+        )
+    return seed if seed.array.dtype == root.array.dtype else seed.to(root.array.dtype)
+
+
+def where_cut(t: Tensor) -> str:
+    """Why ``t`` has no graph."""
+    if t.array.dtype.kind != "f":
+        return f"its dtype is {t.array.dtype}, which has no gradient"
+    if t.base is not None:
+        return "it was cut off by detach() or .data, or is a view that was not recorded"
+    if not _grad_enabled():
+        return "grad mode is off here; leave the no_grad() block, or use enable_grad()"
+    return (
+        "no tensor it was computed from requires grad (set requires_grad=True on the parameters), "
+        "or it was computed under no_grad()"
+    )
+
+
+def _derive(
+    outputs: Sequence[Tensor],
+    seeds: Sequence[Any],
+    wanted: set[int] | None,
+    retain_graph: bool | None,
+    create_graph: bool,
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """Cotangents as Tensors, by serial number."""
+    checked = [seed_for(root, seed) for root, seed in zip(outputs, seeds, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    with np.errstate(all="ignore"):  # derivatives at poles are infinite, not worth a warning: sqrt'(0) = inf
+        if create_graph:
+            with enable_grad():
+                return walk(outputs, checked, tensors, wanted, retain)
+        found = walk(outputs, [s.array for s in checked], arrays, wanted, retain)
+    return owned_gradients(found, {id(s.array) for s in checked})
+
+
+def owned_gradients(found: dict[int, tuple[Tensor, Any]], taken: set[int]) -> dict[int, tuple[Tensor, Tensor]]:
+    """Gradients that share memory with nothing: a rule may hand the same ``g``, or a view of it, to several inputs."""
+    made = {}
+    for key, (t, g) in found.items():
+        array = np.asarray(g)
+        if array.base is not None or id(array) in taken:
+            array = array.copy()
+        taken.add(id(array))
+        made[key] = (t, leaf(array))
+    return made
+
+
+def backward(
+    outputs: "Tensor | Sequence[Tensor]",
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """Add to ``.grad`` of every leaf x the vector-Jacobian product sum_k g_k dy_k/dx of the outputs y.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+        What is differentiated.
+    grad_tensors : Tensor or sequence, optional
+        The cotangent g of each output, of its shape; may be left out where the output has one element: 1.
+    retain_graph : bool, optional
+        Keep the graph for another backward; by default it is kept only with ``create_graph``.
+    create_graph : bool, default False
+        Record the derivation, so that gradients can be differentiated again.
+    inputs : sequence of Tensor, optional
+        Accumulate in these only.
+
+    Raises RuntimeError if an output has no graph, needs a cotangent, was released, or if an operand was changed in place.
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
+    wanted = None if inputs is None else {t.serial for t in inputs}
+    for t, g in _derive(outputs, seeds, wanted, retain_graph, create_graph).values():
+        if t.grad is None:
+            t.grad = g
+        elif create_graph or t.grad.requires_grad:
+            t.grad = t.grad + g
+        else:
+            t.grad.array += g.array
+            touch(t.grad)
+
+
+def grad(
+    outputs: "Tensor | Sequence[Tensor]",
+    inputs: "Tensor | Sequence[Tensor]",
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
+
+    Parameters are those of `backward`; ``allow_unused`` gives None for an input that the outputs do not depend on,
+    instead of raising RuntimeError.
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> (dx,) = grad(x**3, x, create_graph=True)
+    >>> grad(dx, x)
+    (tensor(18.),)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = [grad_outputs] * len(outputs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else grad_outputs
+    for t in inputs:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
+    found = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
+    if not allow_unused and any(t.serial not in found for t in inputs):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. "
+            "Set allow_unused=True if this is the desired behavior."
+        )
+    return tuple(found[t.serial][1] if t.serial in found else None for t in inputs)

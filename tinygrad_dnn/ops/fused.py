@@ -1,0 +1,184 @@
+"""Ops that do the work of several: a layer, a loss on logits, a normalisation.
+
+Each is an ordinary op with rules that can be differentiated again; ``fast`` forms are the same rules for arrays, in
+fewer passes over memory.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import op
+from .linalg import product_error
+
+__all__ = ["linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid")
+
+
+@op(
+    signature="(m,i),(o,i),(o)->(m,o)",
+    sample=lambda rng: (
+        (rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)),
+        {"activation": "tanh"},
+    ),
+)
+def linear(x, w, b=None, *, activation=None, out=None):
+    """A layer ``y = f(x w^T + b)``: x is (..., i), w (o, i), b (o), y (..., o). Chapter, section 2.
+
+    gz = g f'(z), from y        dx = gz w        dw = gz^T x        db = sum of gz over all but the last dimension
+
+    ``activation`` is None for none, "relu", "tanh" or "sigmoid".
+
+    >>> tg.linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[1.0, 1.0]]), tg.tensor([-4.0]), activation="relu")
+    tensor([[0.]])
+    """
+    if x.dtype != w.dtype:
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {x.dtype} and {w.dtype}; convert the input, with .to()"
+        )
+    try:
+        y = np.matmul(x, w.T, out=out)
+    except ValueError:
+        raise RuntimeError(product_error(x.shape, w.T.shape)) from None
+    if b is not None:
+        if b.shape != w.shape[:1]:
+            raise RuntimeError(f"linear(): bias of shape {b.shape} does not fit weight {w.shape}; it must be {w.shape[:1]}")
+        y += b
+    return y if activation is None else KERNELS[activation](y)
+
+
+def relu_(z: Any) -> Any:
+    return np.maximum(z, 0, out=z)
+
+
+def sigmoid_(z: Any) -> Any:
+    # e^-z may overflow to inf, whose reciprocal is the right 0
+    with np.errstate(over="ignore"):
+        np.exp(np.negative(z, out=z), out=z)
+    z += 1
+    return np.reciprocal(z, out=z)
+
+
+KERNELS = {"relu": relu_, "tanh": lambda z: np.tanh(z, out=z), "sigmoid": sigmoid_}
+
+
+def before_activation(xp: Any, g: Any, y: Any, activation: str | None) -> Any:
+    """The cotangent gz of z in ``y = f(z)``."""
+    if activation is None:
+        return g
+    if activation == "relu":
+        return g * (y > 0)
+    return g * (y * (1 - y)) if activation == "sigmoid" else g * (1 - y * y)
+
+
+def rows(xp: Any, a: Any) -> Any:
+    """``a`` as a matrix: all but the last dimension made one."""
+    return a if a.ndim == 2 else xp.reshape(a, size=(-1, a.shape[-1]))
+
+
+linear.vjp(
+    shared=before_activation,
+    x=lambda xp, s, w: xp.matmul(s, w),
+    w=lambda xp, s, x: xp.matmul(rows(xp, s).swapaxes(0, 1), rows(xp, x)),
+    b=lambda xp, s: xp.sum(rows(xp, s), dim=0),
+)
+
+
+@op(
+    signature="(n,c),(n),(n)->()",
+    sample=lambda rng: ((rng.normal(size=(3, 4)), np.array([0, 3, 3]), rng.uniform(0.1, 1, 3)), {}),
+    residual=lambda xp, x: xp.log_softmax(x, dim=-1),
+)
+def softmax_cross_entropy(x, target, weight, *, r, out=None):
+    """Weighted cross-entropy ``y = -sum_n weight_n log softmax(x_n)[target_n]`` of logits x (n, c), labels (n).
+
+    dx_n = g weight_n (softmax(x_n) - onehot(target_n)); ``weight`` is one number or one for each row.
+
+    >>> tg.softmax_cross_entropy(tg.zeros(2, 4), tg.tensor([1, 3]), 0.5)
+    tensor(1.3863)
+    """
+    picked = r[np.arange(len(target)), target]
+    return into_scalar(-np.add.reduce(picked * weight), out)
+
+
+def into_scalar(y: Any, out: Any) -> Any:
+    if out is None:
+        return y
+    out[...] = y
+    return out
+
+
+def column(xp: Any, weight: Any) -> Any:
+    """Weights of rows as a column; one number as it is."""
+    return weight[:, None] if getattr(weight, "ndim", 0) else weight
+
+
+softmax_cross_entropy.vjp(
+    x=lambda xp, g, r, target, weight: (
+        g * column(xp, weight) * (xp.exp(r) - np.eye(r.shape[-1], dtype=r.dtype)[np.asarray(target)])
+    ),
+    target=None,
+    weight=lambda xp, g, r, target: -g * xp.getitem(r, index=(np.arange(r.shape[0]), target)),
+)
+
+
+def cross_entropy_slope(g: Any, r: Any, target: Any, weight: Any) -> Any:
+    gx = np.exp(r)
+    gx[np.arange(len(target)), target] -= 1
+    gx *= g * column(None, weight)
+    return gx
+
+
+softmax_cross_entropy.fast(x=cross_entropy_slope)
+
+
+@op(
+    signature="(),()->()",
+    sample=lambda rng: ((rng.normal(size=(3, 4)), rng.random((3, 4))), {}),
+)
+def logistic_cross_entropy(a, b, *, out=None):
+    """Cross-entropy of logits a and probabilities b: ``y = max(a, 0) - a b + log(1 + e^-|a|)``, elementwise.
+
+    da = g (sigmoid(a) - b)        db = -g a
+
+    >>> tg.logistic_cross_entropy(tg.tensor([0.0, 3.0]), tg.tensor([1.0, 1.0]))
+    tensor([0.6931, 0.0486])
+    """
+    y = np.log1p(np.exp(-np.abs(a)))
+    y += np.maximum(a, 0)
+    return np.subtract(y, a * b, out=out)
+
+
+logistic_cross_entropy.vjp(a=lambda xp, g, a, b: g * (xp.sigmoid(a) - b), b=lambda g, a: -g * a)
+
+
+def inverse_deviation(xp: Any, x: Any, dim: Any, eps: float) -> Any:
+    """``1 / sqrt(var x + eps)``, the variance biased; what `standardize` keeps."""
+    return xp.rsqrt(xp.var(x, dim=dim, correction=0, keepdim=True) + eps)
+
+
+@op(
+    signature="(...)->(...)",
+    sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0, "eps": 1e-5}),
+    residual=inverse_deviation,
+)
+def standardize(x, *, dim, eps=1e-5, r, out=None):
+    """Mean 0 and variance 1 over ``dim``: ``y = (x - mean x) / sqrt(var x + eps)``, the variance biased.
+
+    dx = r (g - mean g - y mean(g y)),  r = 1 / sqrt(var x + eps)
+
+    What batch and layer normalisation share (Ioffe and Szegedy 2015; Ba et al. 2016).
+
+    >>> tg.standardize(tg.tensor([1.0, 3.0]), dim=0, eps=0.0)
+    tensor([-1.,  1.])
+    """
+    centred = np.subtract(x, np.mean(x, axis=dim, keepdims=True), out=out)
+    return np.multiply(centred, r, out=out)
+
+
+standardize.vjp(
+    x=lambda xp, g, y, r, dim: (
+        r * (g - xp.mean(g, dim=dim, keepdim=True) - y * xp.mean(g * y, dim=dim, keepdim=True))
+    ),
+)

@@ -1,0 +1,395 @@
+"""Reductions over any dimensions, cumulative sums, and the softmax family.
+
+``dim`` is None for all dimensions, an int, or several; ``keepdim`` keeps them with size 1.
+"""
+
+from collections import namedtuple
+from math import prod as product
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor, into, op
+from ..interpreters import tensors
+
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "log_softmax",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "prod",
+    "softmax",
+    "std",
+    "sum",
+    "var",
+]
+
+
+def axes(dim: Any) -> Any:
+    """``dim`` as NumPy's ``axis``."""
+    return tuple(dim) if isinstance(dim, list) else dim
+
+
+def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
+    """The shape of a reduction of ``shape`` over ``dim`` with ``keepdim=True``."""
+    if dim is None:
+        return (1,) * len(shape)
+    reduced = {d % len(shape) for d in (dim if isinstance(dim, list | tuple) else (dim,))} if shape else set()
+    return tuple(1 if k in reduced else n for k, n in enumerate(shape))
+
+
+def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
+    """``g``, a reduction of ``shape``, with the reduced dimensions back as size 1."""
+    return xp.reshape(g, size=kept_shape(shape, dim))
+
+
+def count(shape: tuple[int, ...], dim: Any) -> int:
+    """How many elements each result of a reduction of ``shape`` over ``dim`` is made of."""
+    return product(n for n, m in zip(shape, kept_shape(shape, dim), strict=True) if m == 1)
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2), "keepdim": True}))
+def sum(a, *, dim=None, keepdim=False, out=None):
+    """Sum ``y = sum a`` over ``dim``.
+
+    da = g, copied over the summed dimensions
+
+    >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
+    tensor([4., 6.])
+    """
+    return np.add.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+sum.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g, shape, dim), size=shape))
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": -1}))
+def mean(a, *, dim=None, keepdim=False, out=None):
+    """Mean ``y = (1/n) sum a`` over ``dim``.
+
+    da = g / n, copied over the averaged dimensions
+
+    >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+    tensor([1.5000, 3.5000])
+    """
+    if a.dtype.kind != "f":
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. Input dtype must be a floating point dtype. Got: {a.dtype}; "
+            "convert it first, with .float()"
+        )
+    total = np.add.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.divide(total, count(a.shape, dim), out=out)
+
+
+mean.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g / count(shape, dim), shape, dim), size=shape))
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (1, 2), "correction": 0}))
+def var(a, *, dim=None, correction=1, keepdim=False, out=None):
+    """Variance ``y = sum (a - mean a)^2 / (n - correction)`` over ``dim``; ``correction=1`` is unbiased.
+
+    da = 2 g (a - mean a) / (n - correction)
+
+    >>> tg.var(tg.tensor([1.0, 2.0, 4.0]))
+    tensor(2.3333)
+    """
+    centred = a - np.add.reduce(a, axis=axes(dim), keepdims=True) / count(a.shape, dim)
+    total = np.add.reduce(centred * centred, axis=axes(dim), keepdims=keepdim, out=out)
+    n = count(a.shape, dim) - correction
+    return np.divide(total, n, out=out) if n > 0 else into(out, total * np.nan)
+
+
+var.vjp(
+    a=lambda xp, g, a, shape, dim, correction: (
+        kept(xp, g, shape, dim) * (a - xp.mean(a, dim=dim, keepdim=True)) * (2 / (count(shape, dim) - correction))
+    ),
+)
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": 1}))
+def std(a, *, dim=None, correction=1, keepdim=False, out=None):
+    """Standard deviation ``y = sqrt(var a)`` over ``dim``.
+
+    da = g (a - mean a) / (y (n - correction)), 0 where y = 0
+
+    >>> tg.std(tg.tensor([1.0, 2.0, 4.0]))
+    tensor(1.5275)
+    """
+    return np.sqrt(var.kernel(a, dim=dim, correction=correction, keepdim=keepdim, out=out), out=out)
+
+
+std.vjp(
+    a=lambda xp, g, y, a, shape, dim, correction: (
+        kept(xp, xp.where(xp.equal(y, 0), 0.0, g / y), shape, dim)
+        * (a - xp.mean(a, dim=dim, keepdim=True))
+        * (1 / (count(shape, dim) - correction))
+    ),
+)
+
+
+@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
+def cumsum(a, *, dim, out=None):
+    """Cumulative sum ``y_i = a_1 + ... + a_i`` along ``dim``.
+
+    da_i = g_i + ... + g_n
+
+    >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 3., 6.])
+    """
+    return np.cumsum(a, axis=dim, out=out)
+
+
+cumsum.vjp(a=lambda xp, g, dim: xp.flip(xp.cumsum(xp.flip(g, dim=dim), dim=dim), dim=dim))
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2)}))
+def prod(a, *, dim=None, keepdim=False, out=None):
+    """Product over ``dim``.
+
+    da_i = g times the product of the others; right also where elements are 0
+
+    >>> tg.prod(tg.tensor([2.0, 3.0, 0.0]))
+    tensor(0.)
+    """
+    return np.multiply.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+def others(xp: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
+    """For every element, the product over ``dim`` of all but itself."""
+    small = kept_shape(shape, dim)
+    order = tuple(sorted(range(len(shape)), key=lambda k: small[k] == 1 and shape[k] != 1))  # reduced dims last
+    moved = xp.permute(a, dims=order)
+    rows = xp.reshape(moved, size=(product(small), 1, count(shape, dim)))
+    without = xp.where(np.eye(count(shape, dim), dtype=bool), 1.0, rows)  # (rows, n, n), each row without one element
+    back = xp.reshape(xp.prod(without, dim=-1), size=tuple(shape[k] for k in order))
+    return xp.permute(back, dims=tuple(np.argsort(order).tolist()))
+
+
+prod.vjp(a=lambda xp, g, a, shape, dim: kept(xp, g, shape, dim) * others(xp, a, shape, dim))
+# others() takes n^2 memory for n factors; where none is 0, dividing does the same
+prod.fast(
+    a=lambda xp, g, y, a, shape, dim: (
+        kept(xp, g * y, shape, dim) / a if a.all() else kept(xp, g, shape, dim) * others(xp, a, shape, dim)
+    ),
+)
+
+
+# --- norms and extremes -----------------------------------------------------------------------------------------------
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.uniform(0.2, 2, (2, 3, 4)),), {"dim": (0, 2), "p": 3.0}))
+def norm(a, *, p=2, dim=None, keepdim=False, out=None):
+    """Norm ``y = (sum |a|^p)^(1/p)`` over ``dim``; ``p=inf`` is the largest ``|a|``.
+
+    da = g sign(a) (|a| / y)^(p-1), 0 where y = 0; for p = inf, g sign(a) shared equally by the largest
+
+    >>> tg.norm(tg.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    if p in ("fro", 2):
+        return np.sqrt(np.add.reduce(a * a, axis=axes(dim), keepdims=keepdim, out=out), out=out)
+    size = np.abs(a)
+    if p == np.inf:
+        return np.maximum.reduce(size, axis=axes(dim), keepdims=keepdim, out=out)
+    total = np.add.reduce(size**p, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.power(total, 1 / p, out=out)
+
+
+def norm_slope(xp: Any, g: Any, y: Any, a: Any, shape: tuple[int, ...], dim: Any, p: Any) -> Any:
+    """The rule of `norm`."""
+    g, y = kept(xp, g, shape, dim), kept(xp, y, shape, dim)
+    if p == np.inf:
+        return xp.sign(a) * shared_equally(xp, g, xp.equal(xp.abs(a), y), dim)
+    if p in ("fro", 2):
+        return a * xp.where(xp.equal(y, 0), 0.0, g / xp.where(xp.equal(y, 0), 1.0, y))
+    ratio = xp.abs(a) / xp.where(xp.equal(y, 0), 1.0, y)
+    return g * xp.sign(a) * ratio ** (p - 1)
+
+
+norm.vjp(a=norm_slope)
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.permutation(24).reshape(2, 3, 4) / 4.0,), {"dim": (0, 2)}))
+def amax(a, *, dim=None, keepdim=False, out=None):
+    """Largest element over ``dim``.
+
+    da = g, shared equally by the elements that are largest
+
+    >>> tg.amax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([5., 7.])
+    """
+    return np.maximum.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.permutation(24).reshape(2, 3, 4) / 4.0,), {"dim": 1}))
+def amin(a, *, dim=None, keepdim=False, out=None):
+    """Smallest element over ``dim``.
+
+    da = g, shared equally by the elements that are smallest
+
+    >>> tg.amin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([1., 2.])
+    """
+    return np.minimum.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+def shared_equally(xp: Any, g: Any, chosen: Any, dim: Any) -> Any:
+    """``g``, dims kept, divided among the elements ``chosen``."""
+    return xp.where(chosen, g / xp.sum(chosen, dim=dim, keepdim=True), 0.0)
+
+
+def extreme_rule(xp: Any, g: Any, y: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
+    """The rule of `amax` and `amin`."""
+    return shared_equally(xp, kept(xp, g, shape, dim), xp.equal(a, kept(xp, y, shape, dim)), dim)
+
+
+amax.vjp(a=extreme_rule)
+amin.vjp(a=extreme_rule)
+
+
+Extremes = namedtuple("Extremes", ["values", "indices"])
+
+
+def max(a: Any, *args: Any, **params: Any) -> Any:
+    """``max(a)``: the largest element. ``max(a, dim)``: ``(values, indices)``. ``max(a, b)``: `maximum`.
+
+    With ``dim`` only the element returned gets the gradient, the first one of equals; without it, they share it.
+
+    >>> tg.max(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    Extremes(values=tensor([5., 7.]), indices=tensor([1, 0]))
+    """
+    return extreme("amax", "argmax", "maximum", a, *args, **params)
+
+
+def min(a: Any, *args: Any, **params: Any) -> Any:
+    """``min(a)``: the smallest element. ``min(a, dim)``: ``(values, indices)``. ``min(a, b)``: `minimum`.
+
+    With ``dim`` only the element returned gets the gradient, the first one of equals; without it, they share it.
+
+    >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]))
+    tensor(1.)
+    """
+    return extreme("amin", "argmin", "minimum", a, *args, **params)
+
+
+def extreme(whole: str, position: str, pair: str, a: Any, *args: Any, **params: Any) -> Any:
+    """`max` and `min`, by the names of the ops for each of their three meanings."""
+    dim = args[0] if args else params.get("dim", params.get("axis"))
+    if isinstance(dim, Tensor) or "other" in params:
+        return getattr(tensors, pair)(a, params.get("other", dim))
+    if dim is None:
+        return getattr(tensors, whole)(a)
+    keepdim = args[1] if len(args) > 1 else params.get("keepdim", params.get("keepdims", False))
+    indices = getattr(tensors, position)(a, dim=dim, keepdim=True)
+    values = tensors.gather(a, dim=dim, index=indices.array)
+    if not keepdim:
+        values, indices = tensors.squeeze(values, dim), tensors.squeeze(indices, dim)
+    return Extremes(values, indices)
+
+
+@op(signature="(...)->()", differentiable=False)
+def argmax(a, *, dim=None, keepdim=False, out=None):
+    """Index of the largest element along ``dim``, the first one of equals; into the flat tensor if ``dim`` is None.
+
+    >>> tg.argmax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([1, 0])
+    """
+    return np.argmax(a, axis=dim, keepdims=keepdim, out=out)
+
+
+@op(signature="(...)->()", differentiable=False)
+def argmin(a, *, dim=None, keepdim=False, out=None):
+    """Index of the smallest element along ``dim``, the first one of equals; into the flat tensor if ``dim`` is None.
+
+    >>> tg.argmin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([0, 1])
+    """
+    return np.argmin(a, axis=dim, keepdims=keepdim, out=out)
+
+
+@op(signature="(...)->()", differentiable=False)
+def all(a, *, dim=None, keepdim=False, out=None):
+    """Whether all elements over ``dim`` are true.
+
+    >>> tg.all(tg.tensor([True, False]))
+    tensor(False)
+    """
+    return np.logical_and.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+@op(signature="(...)->()", differentiable=False)
+def any(a, *, dim=None, keepdim=False, out=None):
+    """Whether any element over ``dim`` is true.
+
+    >>> tg.any(tg.tensor([True, False]))
+    tensor(True)
+    """
+    return np.logical_or.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+
+
+# --- softmax ----------------------------------------------------------------------------------------------------------
+
+
+@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2)}))
+def logsumexp(a, *, dim, keepdim=False, out=None):
+    """Logarithm of the sum of exponentials ``y = log sum e^a`` over ``dim``, overflowing nowhere.
+
+    da = g e^(a - y)
+
+    >>> tg.logsumexp(tg.tensor([1000.0, 1000.0]), dim=0)
+    tensor(1000.6931)
+    """
+    top = np.maximum.reduce(a, axis=axes(dim), keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    total = np.add.reduce(np.exp(a - top), axis=axes(dim), keepdims=keepdim)
+    with np.errstate(divide="ignore"):  # of nothing but -inf it is -inf
+        return np.add(np.log(total), top.reshape(np.shape(total)), out=out)
+
+
+logsumexp.vjp(
+    a=lambda xp, g, y, a, shape, dim: kept(xp, g, shape, dim) * xp.exp(a - kept(xp, y, shape, dim)),
+)
+
+
+@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0}))
+def softmax(a, *, dim, out=None):
+    """Softmax ``y = e^a / sum e^a`` along ``dim``; each slice has its own maximum taken off. Chapter, section 2.
+
+    da = y (g - sum g y)
+
+    >>> tg.softmax(tg.tensor([1.0, 2.0]), dim=0)
+    tensor([0.2689, 0.7311])
+    """
+    e = np.exp(np.subtract(a, np.maximum.reduce(a, axis=dim, keepdims=True), out=out), out=out)
+    return np.divide(e, np.add.reduce(e, axis=dim, keepdims=True), out=out)
+
+
+softmax.vjp(a=lambda xp, g, y, dim: y * (g - xp.sum(g * y, dim=dim, keepdim=True)))
+
+
+@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": -1}))
+def log_softmax(a, *, dim, out=None):
+    """Logarithm of softmax ``y = a - log sum e^a`` along ``dim``.
+
+    da = g - e^y sum g
+
+    >>> tg.log_softmax(tg.tensor([1.0, 2.0]), dim=0)
+    tensor([-1.3133, -0.3133])
+    """
+    shifted = np.subtract(a, np.maximum.reduce(a, axis=dim, keepdims=True), out=out)
+    return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True)), out=out)
+
+
+log_softmax.vjp(a=lambda xp, g, y, dim: g - xp.exp(y) * xp.sum(g, dim=dim, keepdim=True))

@@ -1,0 +1,310 @@
+"""Ops that move elements and compute nothing: views where NumPy can make one, and joining and splitting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine import Array, Tensor, into, leaf, op
+from ..interpreters import tensors
+
+__all__ = [
+    "astype",
+    "cat",
+    "chunk",
+    "clone",
+    "concat",
+    "expand",
+    "flatten",
+    "flip",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "t",
+    "to",
+    "transpose",
+    "unbind",
+    "unsqueeze",
+]
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"size": (2, 6)}))
+def reshape(a, *, size, out=None):
+    """The same elements, in the same order, in another shape; one size may be -1.
+
+    da = g, reshaped back
+
+    >>> tg.reshape(tg.tensor([[1, 2], [3, 4]]), (4,))
+    tensor([1, 2, 3, 4])
+    """
+    try:
+        return into(out, np.reshape(a, size))
+    except ValueError:
+        raise RuntimeError(
+            f"shape '{list(np.atleast_1d(size))}' is invalid for input of size {np.size(a)}: "
+            f"the tensor has shape {np.shape(a)}, and a new shape must have as many elements"
+        ) from None
+
+
+reshape.vjp(a=lambda xp, g, shape: xp.reshape(g, size=shape))
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dims": (2, 0, 1)}))
+def permute(a, *, dims, out=None):
+    """Dimensions in another order: dimension k of y is dimension ``dims[k]`` of a.
+
+    da = g, permuted back
+
+    >>> tg.permute(tg.tensor([[1, 2], [3, 4]]), (1, 0))
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    return into(out, np.transpose(a, dims))
+
+
+permute.vjp(a=lambda xp, g, dims: xp.permute(g, dims=tuple(np.argsort([d % len(dims) for d in dims]).tolist())))
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 1)),), {"size": (2, 3, 4)}))
+def expand(a, *, size, out=None):
+    """Copies along new leading dimensions and along dimensions of size 1; -1 keeps a size.
+
+    da = sum of g over the copies
+
+    >>> tg.expand(tg.tensor([[1], [2]]), (2, 3))
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    new = len(size) - np.ndim(a)
+    sizes = tuple(np.shape(a)[k - new] if n == -1 else n for k, n in enumerate(size))
+    try:
+        return into(out, np.broadcast_to(a, sizes))
+    except ValueError:
+        raise RuntimeError(
+            f"The expanded size of the tensor {sizes} must match the existing size {np.shape(a)} at non-singleton "
+            "dimensions; only dimensions of size 1 can be expanded"
+        ) from None
+
+
+expand.vjp(a=lambda g: g)  # the engine sums over the copies, as for any broadcast
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
+def flip(a, *, dim, out=None):
+    """Elements in reverse order along ``dim``.
+
+    da = g, flipped back
+
+    >>> tg.flip(tg.tensor([1, 2, 3]), dim=0)
+    tensor([3, 2, 1])
+    """
+    return into(out, np.flip(a, tuple(dim) if isinstance(dim, list) else dim))
+
+
+flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
+
+
+@op(signature="()->()")
+def clone(a, *, out=None):
+    """A copy with memory of its own.
+
+    da = g
+
+    >>> tg.clone(tg.tensor([1.0]))
+    tensor([1.])
+    """
+    return into(out, np.array(a)) if out is not None else np.array(a)
+
+
+clone.vjp(a=lambda g: g)
+
+
+@op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dtype": np.float64}))
+def astype(a, *, dtype, out=None):
+    """A copy in another dtype.
+
+    da = g, in the dtype of a
+
+    >>> tg.astype(tg.tensor([1.7]), np.int64)
+    tensor([1])
+    """
+    return into(out, a.astype(dtype))
+
+
+astype.vjp(a=lambda g: g)  # the engine gives every gradient the dtype of what it belongs to
+
+
+@op(signature="(n),(n)->(n)", sample=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(2, 2))), {"dim": 1}))
+def cat(*parts, dim=0, out=None):
+    """Tensors joined along ``dim``; other sizes must agree.
+
+    dpart_i = the slice of g that came from it
+
+    >>> tg.cat((tg.tensor([1, 2]), tg.tensor([3])))
+    tensor([1, 2, 3])
+    """
+    return np.concatenate(parts, axis=dim, out=out)
+
+
+def part_of(xp: Any, g: Any, i: int, parts: Sequence[Any], dim: int) -> Any:
+    """The slice of ``g`` that belongs to part ``i`` of a `cat`."""
+    start = sum(p.shape[dim] for p in parts[:i])
+    return xp.getitem(g, index=along(g.ndim, dim, slice(start, start + parts[i].shape[dim])))
+
+
+def along(ndim: int, dim: int, where: Any) -> tuple[Any, ...]:
+    """An index of ``where`` in dimension ``dim`` and of everything in the others."""
+    return (*(slice(None),) * (dim % ndim), where)
+
+
+cat.vjp(parts=part_of)
+
+
+# --- the rest are said in terms of these ------------------------------------------------------------------------------
+
+
+def transpose(a: Any, dim0: int, dim1: int) -> Tensor:
+    """``a`` with two dimensions exchanged.
+
+    >>> tg.transpose(tg.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    dims = list(range(np.ndim(a)))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return permute(a, dims=tuple(dims))
+
+
+swapaxes = transpose
+
+
+def t(a: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector or a scalar stays as it is."""
+    if a.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D; use permute() or .mT")
+    return permute(a, dims=tuple(range(a.ndim))[::-1])
+
+
+def squeeze(a: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """``a`` without its dimensions of size 1, or without those of ``dim`` that have size 1.
+
+    >>> tg.squeeze(tg.zeros(1, 3, 1)).shape
+    (3,)
+    """
+    n = a.ndim
+    dims = range(n) if dim is None else [checked(d, n) for d in ((dim,) if isinstance(dim, int) else dim)]
+    return reshape(a, size=tuple(s for k, s in enumerate(a.shape) if s != 1 or k not in dims))
+
+
+def unsqueeze(a: Tensor, dim: int) -> Tensor:
+    """``a`` with a dimension of size 1 put in at ``dim``.
+
+    >>> tg.unsqueeze(tg.zeros(3), 1).shape
+    (3, 1)
+    """
+    at = checked(dim, a.ndim + 1)
+    return reshape(a, size=(*a.shape[:at], 1, *a.shape[at:]))
+
+
+def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """``a`` with dimensions ``start_dim`` to ``end_dim``, both included, made one.
+
+    >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    if a.ndim == 0:
+        return reshape(a, size=(1,))
+    first, last = checked(start_dim, a.ndim), checked(end_dim, a.ndim)
+    if first > last:
+        raise RuntimeError(f"flatten() has invalid args: start_dim {start_dim} cannot come after end_dim {end_dim}")
+    middle = int(np.prod(a.shape[first : last + 1]))
+    return reshape(a, size=(*a.shape[:first], middle, *a.shape[last + 1 :]))
+
+
+def checked(dim: int, ndim: int) -> int:
+    """``dim`` counted from 0, or PyTorch's IndexError."""
+    limit = ndim if ndim else 1
+    if not -limit <= dim < limit:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})")
+    return dim % limit
+
+
+def concat(parts: Sequence[Any], dim: int = 0) -> Tensor:
+    """The same as `cat`."""
+    return cat(*parts, dim=dim)
+
+
+def stack(parts: Sequence[Any], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new dimension ``dim``.
+
+    >>> tg.stack((tg.tensor([1, 2]), tg.tensor([3, 4])))
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in parts]
+    for k, p in enumerate(parts):
+        if p.shape != parts[0].shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(parts[0].shape)} at entry 0 "
+                f"and {list(p.shape)} at entry {k}; cat() joins along a dimension that is already there"
+            )
+    return cat(*(unsqueeze(p, dim) for p in parts), dim=dim)
+
+
+def split(a: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts along ``dim``: of equal size (the last may be smaller), or of the sizes given.
+
+    >>> tg.split(tg.tensor([1, 2, 3]), 2)
+    (tensor([1, 2]), tensor([3]))
+    """
+    n = a.shape[checked(dim, a.ndim)]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0:
+            raise RuntimeError(f"split expects split_size be positive, but got split_size={size}")
+        bounds = [*range(0, n, size), n]
+    else:
+        bounds = [0, *np.cumsum(split_size_or_sections).tolist()]
+        if bounds[-1] != n:
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
+                f"but got split_sizes={list(split_size_or_sections)}"
+            )
+    return tuple(a[along(a.ndim, dim, slice(i, j))] for i, j in zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def chunk(a: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most ``chunks`` parts of equal size along ``dim``; the last may be smaller."""
+    return split(a, -(-a.shape[checked(dim, a.ndim)] // chunks), dim)
+
+
+def unbind(a: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of the slices along ``dim``, without that dimension."""
+    return tuple(a[along(a.ndim, dim, i)] for i in range(a.shape[checked(dim, a.ndim)]))
+
+
+def to(a: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
+    """``a`` in another dtype, or of the dtype of another tensor; devices are accepted, and all are the CPU.
+
+    >>> tg.to(tg.tensor([1, 2]), tg.float32)
+    tensor([1., 2.])
+    """
+    unknown = set(ignored) - {"device", "non_blocking", "memory_format"}
+    if unknown:
+        raise TypeError(f"to() received an invalid keyword argument {unknown.pop()!r}; it takes dtype, device and copy")
+    for a_or_dtype in args:
+        if isinstance(a_or_dtype, Tensor):
+            dtype = a_or_dtype.array.dtype
+        elif isinstance(a_or_dtype, np.dtype | type) and not isinstance(a_or_dtype, bool):
+            dtype = np.dtype(a_or_dtype)
+    if dtype is not None and a.array.dtype != dtype:
+        return astype(a, dtype=np.dtype(dtype))
+    return clone(a) if copy else a
+
+
+for _function in (transpose, squeeze, unsqueeze, flatten, split, chunk, unbind, t, to):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
+tensors.swapaxes = transpose
