@@ -13,7 +13,7 @@ from contextvars import ContextVar, Token
 from inspect import Parameter as Argument
 from inspect import signature as signature_of
 from operator import attrgetter, itemgetter
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -22,27 +22,13 @@ from .operators import Operators
 from .printing import format_tensor
 
 __all__ = [
-    "REGISTRY",
-    "Array",
-    "Op",
-    "Tensor",
-    "backward",
-    "enable_grad",
-    "from_numpy",
-    "get_default_dtype",
-    "grad",
-    "inference_mode",
-    "into",
-    "is_grad_enabled",
-    "is_tensor",
-    "no_grad",
-    "op",
-    "set_default_dtype",
-    "set_grad_enabled",
+    "REGISTRY", "Array", "Op", "Tensor", "backward", "enable_grad", "from_numpy", "get_default_dtype", "grad",
+    "inference_mode", "into", "is_grad_enabled", "is_tensor", "no_grad", "op", "set_default_dtype", "set_grad_enabled",
     "tensor",
 ]
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Out: TypeAlias = Any  # where a kernel writes, an Array or None; NumPy's stubs know no such ``out=``
 
 FLOAT64 = np.dtype(np.float64)
 REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the property tests run over it
@@ -139,7 +125,7 @@ class _GradMode(ContextDecorator):
         return made(function)
 
     def _recreate_cm(self) -> Self:
-        return cast(Self, type(self)())  # a fresh block for every call: generators and recursion stay apart
+        return type(self)()  # a fresh block for every call: generators and recursion stay apart
 
     def __enter__(self) -> Self:
         self.tokens.append(_grad_mode.set(self.mode))
@@ -323,7 +309,7 @@ class Tensor(Operators):
         backward([self], [gradient], retain_graph, create_graph, inputs)
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
-        return cast(Self, overwrite(self, REGISTRY[name], *args, **params))
+        return overwrite(self, REGISTRY[name], *args, **params)
 
     def zero_(self) -> Self:
         """Set every element to 0, in place."""
@@ -466,7 +452,7 @@ def nested_arrays(data: Any) -> Any:
 
 # What a rule may name, before the op's parameters and inputs.
 ENVIRONMENT = ("xp", "g", "y", "r", "s", "shape", "i")
-SHARED, SHAPE, POSITION = ENVIRONMENT.index("s"), ENVIRONMENT.index("shape"), ENVIRONMENT.index("i")
+RESIDUAL, SHARED, SHAPE, POSITION = (ENVIRONMENT.index(name) for name in ("r", "s", "shape", "i"))
 
 
 class Rule:
@@ -534,8 +520,7 @@ class Op:
         reserved = {*self.arguments, *self.defaults} & set(ENVIRONMENT)
         if reserved:
             raise TypeError(f"{self.name}: {reserved.pop()!r} means something else to a rule; rename the argument")
-        self.rules: dict[Interpreter, list[Rule | None]] = {}
-        self.shared: dict[Interpreter, Rule | None] = {arrays: None, tensors: None}
+        self.rules: dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]] = {}
         self.residual = Rule(residual, self) if residual else None
         self.label = "".join(word.title() for word in self.name.split("_")) + "Backward0"
 
@@ -549,31 +534,29 @@ class Op:
         if missing or extra:
             raise TypeError(f"{self.name}: missing rules for {sorted(missing)}, rules for no argument {sorted(extra)}")
         made = [Rule(f, self) if f else None for f in (rules[name] for name in self.arguments)]
-        self.rules = {arrays: made, tensors: made}
-        self.shared = dict.fromkeys((arrays, tensors), Rule(shared, self) if shared else None)
+        self.rules = dict.fromkeys((arrays, tensors), (Rule(shared, self) if shared else None, made))
 
     def fast(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any]) -> None:
         """Quicker forms of some rules for when they run on arrays; a test holds them equal to the rules."""
-        self.rules[arrays] = [
+        slow_shared, slow = self.rules[tensors]
+        quick = [
             Rule(rules[name], self) if name in rules else rule
-            for name, rule in zip(self.arguments, self.rules[tensors], strict=True)
+            for name, rule in zip(self.arguments, slow, strict=True)
         ]
-        if shared:
-            self.shared[arrays] = Rule(shared, self)
-
-    def rule(self, xp: Interpreter, position: int) -> Rule | None:
-        """The rule of the argument at ``position``, under ``xp``."""
-        if not self.rules:
-            raise RuntimeError(f"{self.name} has no derivative rules; give them with {self.name}.vjp(...)")
-        return self.rules[xp][0 if self.variadic else position]
+        self.rules[arrays] = (Rule(shared, self) if shared else slow_shared, quick)
 
     def bind(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort a call into the op's arguments and all of its parameters, in order, as Python would.
 
         NumPy's ``axis`` and ``keepdims`` are accepted for ``dim`` and ``keepdim``.
         """
+        if len(args) == self.arity and not self.required and params.keys() <= self.defaults.keys():
+            return args, self.defaults | params
         given = {SYNONYMS.get(k, k) if k not in self.defaults else k: v for k, v in params.items()}
-        if not self.variadic:
+        if self.variadic and args and isinstance(args[0], list | tuple):  # f([a, b], dim) as well as f(a, b, dim=dim)
+            given = dict(zip(self.defaults, args[1:], strict=False)) | given
+            args = tuple(args[0])
+        elif not self.variadic:
             given = dict(zip(self.defaults, args[self.arity :], strict=False)) | given
             if len(args) > self.arity + len(self.defaults):
                 raise TypeError(f"{self.name}() takes {self.arity + len(self.defaults)} arguments, got {len(args)}")
@@ -594,7 +577,7 @@ class Op:
             args, params = self.bind(args, params)
         else:
             params = self.defaults
-        raw = []
+        raw: list[Any] = []
         tracked = False
         for a in args:
             if isinstance(a, Tensor):
@@ -603,7 +586,30 @@ class Op:
                     tracked = True
             else:
                 raw.append(a if type(a) in PLAIN else self.plain(a))
-        return self.record(*self.evaluate(raw, params), args, raw, params, tracked)
+        y, residual = self.evaluate(raw, params)
+        made = _new(Tensor)
+        made.array = y if type(y) is np.ndarray else np.asarray(y)  # a 0-d result comes from NumPy as a scalar
+        made.base = None
+        made.grad = None
+        made.params = params
+        made.retains_grad = False
+        made.serial = _tick()
+        made.version = 0
+        if tracked and self.differentiable and _grad_enabled():
+            made.requires_grad = True
+            made.op = self
+            made.inputs = args
+            made.arrays = raw
+            made.residual = residual
+        else:
+            made.requires_grad = False
+            made.op = None
+            made.inputs = None
+            made.arrays = ()
+            made.residual = None
+        if self.view and isinstance(args[0], Tensor) and np.may_share_memory(made.array, raw[0]):
+            made.base = origin(args[0])
+        return made
 
     def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
         """Output and residual of the kernel on arrays."""
@@ -615,23 +621,6 @@ class Op:
             return self.kernel(*raw, r=r, **params), r
         except (ValueError, IndexError, TypeError) as error:
             raise explained(self, error, raw, params) from None
-
-    def record(
-        self, y: Any, r: Any, args: Sequence[Any], raw: Sequence[Any], params: dict[str, Any], tracked: bool
-    ) -> Tensor:
-        """The output tensor of a call: a tape entry if an input is tracked and grad mode is on."""
-        made = _new(Tensor)
-        made._become_leaf(y if type(y) is np.ndarray else np.asarray(y))  # a 0-d result comes from NumPy as a scalar
-        if self.view and isinstance(args[0], Tensor) and np.may_share_memory(made.array, raw[0]):
-            made.base = origin(args[0])
-        if tracked and self.differentiable and _grad_enabled():
-            made.requires_grad = True
-            made.op = self
-            made.inputs = args
-            made.arrays = raw
-            made.params = params
-            made.residual = r
-        return made
 
     def plain(self, value: Any) -> Any:
         """An argument that is not a tensor, as its kernel takes it."""
@@ -810,6 +799,9 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
 # --- in-place changes -------------------------------------------------------------------------------------------------
 
 
+T = TypeVar("T", bound=Tensor)
+
+
 def origin(t: Tensor) -> Tensor:
     """The tensor that owns the memory ``t`` looks at."""
     return t if t.base is None else t.base
@@ -839,12 +831,12 @@ def check_writable(t: Tensor) -> None:
         )
 
 
-def overwrite(t: Tensor, o: Op, *args: Any, **params: Any) -> Tensor:
+def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
     check_writable(t)
     tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
     old = former(t) if tracked else t
-    made = o(old, *args, **params)
+    made = o(old, *(old if a is t else a for a in args), **params)
     if made.array.shape != t.array.shape:
         raise RuntimeError(
             f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
@@ -875,7 +867,7 @@ def former(t: Tensor) -> Tensor:
     return old
 
 
-def write(t: Tensor, index: Any, value: Any) -> Any:
+def write(t: T, index: Any, value: Any) -> T:
     """``t[index] = value``."""
     if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
         return overwrite(t, REGISTRY["setitem"], value, index=index)
@@ -906,68 +898,77 @@ def index_arrays(index: Any) -> Any:
 serial_of = attrgetter("serial")
 
 
-def recorded(roots: Iterable[Tensor]) -> list[Tensor]:
-    """Every tensor the roots were computed from that requires grad, newest first.
+def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """Every tensor the roots were computed from that requires grad: recorded ones newest first, leaves by number.
 
     An op's inputs exist before its output does, so newest first is a reverse topological order, without recursion and
     without counting children. Walking from outputs to inputs in any order will not do: in ``y = x * x; z = y + x * y``
     the cotangent of ``y`` has two parts, and ``y`` must not be visited before ``x * y`` has given the second.
     """
     seen = {t.serial: t for t in roots}
-    stack = list(seen.values())
+    leaves = {key: t for key, t in seen.items() if t.op is None}
+    stack = [t for t in seen.values() if t.op is not None]
+    nodes = []
     while stack:
         t = stack.pop()
-        if t.op is None:
-            continue
+        nodes.append(t)
         if t.inputs is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time; the graph is released by the first backward(): "
                 "call that one with retain_graph=True, or compute the tensors again"
             )
         for x in t.inputs:
-            if isinstance(x, Tensor) and x.requires_grad and x.serial not in seen:
-                if x.serial > t.serial:
-                    raise stale(t, x)
-                seen[x.serial] = x
-                stack.append(x)
-    return sorted(seen.values(), key=serial_of, reverse=True)
+            if not isinstance(x, Tensor) or not x.requires_grad:
+                continue
+            key = x.serial
+            if key > t.serial:  # an in-place op has given it a new history since
+                raise stale(t, x)
+            if key not in seen:
+                seen[key] = x
+                if x.op is None:
+                    leaves[key] = x
+                else:
+                    stack.append(x)
+    nodes.sort(key=serial_of, reverse=True)
+    return nodes, leaves
 
 
-def leading_to(order: Sequence[Tensor], wanted: set[int]) -> list[Tensor]:
-    """The part of ``order`` on a way from a root to a wanted tensor."""
+def leading_to(nodes: Sequence[Tensor], wanted: set[int]) -> set[int]:
+    """The numbers of the wanted tensors and of all that was computed from them."""
     useful = set(wanted)
-    for t in reversed(order):
-        if t.inputs is not None and any(isinstance(x, Tensor) and x.serial in useful for x in t.inputs):
+    for t in reversed(nodes):
+        if any(isinstance(x, Tensor) and x.serial in useful for x in cast(Sequence[Any], t.inputs)):
             useful.add(t.serial)
-    return [t for t in order if t.serial in useful]
+    return useful
 
 
 def walk(
-    roots: Sequence[Tensor], seeds: Sequence[Any], xp: Interpreter, wanted: set[int] | None, retain_graph: bool
+    roots: Sequence[Tensor], seeds: Sequence[Any], xp: Interpreter[Any], wanted: set[int] | None, retain_graph: bool
 ) -> dict[int, tuple[Tensor, Any]]:
-    """Cotangents of the leaves and of retained tensors, or of the ``wanted`` ones, by serial number.
+    """Cotangents of the leaves and of retained tensors, or of the ``wanted`` ones, by number.
 
     Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
     changed, and that only if all goes well.
     """
-    order = recorded(roots)
-    visited = order if wanted is None else leading_to(order, wanted)
-    useful = {t.serial for t in visited} if wanted is not None else None
+    nodes, leaves = recorded(roots)
+    useful = None if wanted is None else leading_to(nodes, wanted)
     cotangents: dict[int, Any] = {}
     owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its ``g``
     found: dict[int, tuple[Tensor, Any]] = {}
     for root, seed in zip(roots, seeds, strict=True):
         accumulate(cotangents, owned, root.serial, seed)
-    for t in visited:
+    for t in nodes:
         g = cotangents.pop(t.serial, None)
-        if g is None:
+        if g is None or (useful is not None and t.serial not in useful):
             continue
-        if (t.op is None or t.retains_grad) if wanted is None else t.serial in wanted:
+        if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = (t, g)
-        if t.op is not None:
-            pull(t, g, xp, useful, cotangents, owned)
+        pull(t, g, xp, useful, cotangents, owned)
+    for key, x in leaves.items():  # what has not been consumed is theirs
+        if key in cotangents and (wanted is None or key in wanted):
+            found[key] = (x, cotangents[key])
     if not retain_graph:
-        for t in order:
+        for t in nodes:
             t.inputs = None
             t.arrays = ()
             t.residual = None
@@ -975,7 +976,7 @@ def walk(
 
 
 def pull(
-    t: Tensor, g: Any, xp: Interpreter, useful: set[int] | None, cotangents: dict[int, Any], owned: set[int]
+    t: Tensor, g: Any, xp: Interpreter[Any], useful: set[int] | None, cotangents: dict[int, Any], owned: set[int]
 ) -> None:
     """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``."""
     o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
@@ -984,26 +985,31 @@ def pull(
     else:
         env = [xp, g, t, None, None, None, None, *t.params.values(), *inputs]
         if o.residual is not None:
-            env[3] = o.residual.function(*o.residual.pick(env))
-    shared = o.shared[xp]
+            env[RESIDUAL] = o.residual.function(*o.residual.pick(env))
+    if not o.rules:
+        raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
+    shared, rules = o.rules[xp]
     if shared is not None:
         env[SHARED] = shared.function(*shared.pick(env))
     for i, x in enumerate(inputs):
-        if not (isinstance(x, Tensor) and x.requires_grad) or (useful is not None and x.serial not in useful):
+        if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
-        rule = o.rule(xp, i)
+        rule = rules[0 if o.variadic else i]
         if rule is None:
             continue
         if _Clock.last_change > t.serial:
-            check_fresh(t, rule)
-        env[SHAPE] = x.array.shape
-        env[POSITION] = i
+            check_fresh(t, rule, shared)
+        shape = x.array.shape
+        env[SHAPE], env[POSITION] = shape, i
         gx = rule.function(*rule.pick(env))
-        if gx.shape != x.array.shape:
-            gx = unbroadcast(xp, gx, x.array.shape)
-        if gx.dtype != x.array.dtype:
+        if gx.shape != shape:
+            gx = unbroadcast(xp, gx, shape)
+        if gx.dtype is not x.array.dtype:
             gx = gx.astype(x.array.dtype)
-        accumulate(cotangents, owned, x.serial, gx)
+        if x.serial in cotangents:
+            accumulate(cotangents, owned, x.serial, gx)
+        else:
+            cotangents[x.serial] = gx
 
 
 def accumulate(cotangents: dict[int, Any], owned: set[int], key: int, g: Any) -> None:
@@ -1019,7 +1025,7 @@ def accumulate(cotangents: dict[int, Any], owned: set[int], key: int, g: Any) ->
             owned.add(key)
 
 
-def unbroadcast(xp: Interpreter, g: Any, shape: tuple[int, ...]) -> Any:
+def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting from ``shape``: the gradient of copies is the sum of their gradients."""
     extra = g.ndim - len(shape)
     stretched = [k + extra for k, n in enumerate(shape) if n == 1 and g.shape[k + extra] != 1]
@@ -1029,13 +1035,11 @@ def unbroadcast(xp: Interpreter, g: Any, shape: tuple[int, ...]) -> Any:
     return xp.reshape(g, size=shape) if g.shape != shape else g
 
 
-def check_fresh(t: Tensor, rule: Rule) -> None:
+def check_fresh(t: Tensor, *rules: Rule | None) -> None:
     """Refuse to differentiate with operands that were changed since ``t`` was computed."""
-    o = cast(Op, t.op)
-    operands = dict(zip(o.arguments, cast(Sequence[Any], t.inputs), strict=False))
-    names = rule.names if o.shared[arrays] is None else (*rule.names, *cast(Rule, o.shared[arrays]).names)
-    for name in names:
-        x = t if name == "y" else operands.get(name)
+    operands = dict(zip(cast(Op, t.op).arguments, cast(Sequence[Any], t.inputs), strict=False)) | {"y": t}
+    for name in (name for rule in rules if rule is not None for name in rule.names):
+        x = operands.get(name)
         if isinstance(x, Tensor) and origin(x).version > t.serial:
             raise stale(t, x, name)
 
@@ -1110,7 +1114,7 @@ def owned_gradients(found: dict[int, tuple[Tensor, Any]], taken: set[int]) -> di
     """Gradients that share memory with nothing: a rule may hand the same ``g``, or a view of it, to several inputs."""
     made = {}
     for key, (t, g) in found.items():
-        array = np.asarray(g)
+        array = g if type(g) is np.ndarray else np.asarray(g)
         if array.base is not None or id(array) in taken:
             array = array.copy()
         taken.add(id(array))

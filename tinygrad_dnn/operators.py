@@ -13,9 +13,12 @@ from .interpreters import tensors
 if TYPE_CHECKING:
     from .engine import Tensor
 
-__all__ = ["Operators"]
+__all__ = ["Dim", "Operators", "sizes"]
 
 Dim: TypeAlias = int | Sequence[int] | None
+Bool: TypeAlias = bool  # Tensor has methods of these names
+Float: TypeAlias = float
+Int: TypeAlias = int
 
 
 def sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -28,7 +31,7 @@ class Operators:
 
     __slots__ = ()
 
-    array: np.ndarray[Any, Any]
+    array: Any  # an ndarray
     requires_grad: bool
 
     # --- arithmetic, from both sides
@@ -65,8 +68,8 @@ class Operators:
     def __imul__(self, other: Any) -> Any: return self.mul_(other)
     def __itruediv__(self, other: Any) -> Any: return self.div_(other)
     def __ipow__(self, other: Any) -> Any: return self.pow_(other)
-    def add_(self, other: Any, *, alpha: float = 1) -> Any: return self._overwrite("add", other if alpha == 1 else alpha * other)
-    def sub_(self, other: Any, *, alpha: float = 1) -> Any: return self._overwrite("subtract", other if alpha == 1 else alpha * other)
+    def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", other if alpha == 1 else alpha * other)
+    def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", other if alpha == 1 else alpha * other)
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
     def div_(self, other: Any) -> Any: return self._overwrite("divide", other)
     def pow_(self, other: Any) -> Any: return self._overwrite("power", other)
@@ -95,14 +98,14 @@ class Operators:
     __hash__ = object.__hash__  # by identity, so that tensors can be keys although == compares elements
 
     # --- a tensor as a container and as a number
-    def __len__(self) -> int: return self._length()
+    def __len__(self) -> Int: return self._length()
     def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
-    def __contains__(self, value: Any) -> bool: return bool((self.array == getattr(value, 'array', value)).any())
-    def __bool__(self) -> bool: return bool(self._number())
-    def __int__(self) -> int: return int(self._number())
-    def __float__(self) -> float: return float(self._number())
-    def __index__(self) -> int: return self._integer()
+    def __contains__(self, value: Any) -> Bool: return bool((self.array == getattr(value, 'array', value)).any())
+    def __bool__(self) -> Bool: return bool(self._number())
+    def __int__(self) -> Int: return int(self._number())
+    def __float__(self) -> Float: return float(self._number())
+    def __index__(self) -> Int: return self._integer()
     def __format__(self, spec: str) -> str: return format(self.array.item(), spec) if self.array.ndim == 0 else format(str(self), spec)
 
     def _number(self) -> Any:
@@ -111,12 +114,12 @@ class Operators:
             raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or .item() on one element")
         return self.array.item()
 
-    def _integer(self) -> int:
+    def _integer(self) -> Int:
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
             raise TypeError(f"only integer tensors of a single element can be converted to an index, got {self.array.dtype} of shape {self.array.shape}")
         return int(self.array.item())
 
-    def _length(self) -> int:
+    def _length(self) -> Int:
         if self.array.ndim == 0:
             raise TypeError("len() of a 0-d tensor; it has no dimension to go through")
         return len(self.array)
@@ -126,9 +129,9 @@ class Operators:
 
     # --- what it is
     @property
-    def shape(self) -> tuple[int, ...]: return self.array.shape
+    def shape(self) -> tuple[Int, ...]: return self.array.shape
     @property
-    def ndim(self) -> int: return self.array.ndim
+    def ndim(self) -> Int: return self.array.ndim
     @property
     def dtype(self) -> np.dtype[Any]: return self.array.dtype
     @property
@@ -136,13 +139,13 @@ class Operators:
     @property
     def T(self) -> "Tensor": return tensors.permute(self, dims=tuple(range(self.array.ndim))[::-1])
     @property
-    def mT(self) -> "Tensor": return tensors.swapaxes(self, -1, -2)
-    def size(self, dim: int | None = None) -> Any: return self.array.shape if dim is None else self.array.shape[dim]
-    def dim(self) -> int: return self.array.ndim
-    def numel(self) -> int: return self.array.size
-    def element_size(self) -> int: return self.array.itemsize
-    def is_contiguous(self) -> bool: return self.array.flags.c_contiguous
-    def is_floating_point(self) -> bool: return self.array.dtype.kind == "f"
+    def mT(self) -> "Tensor": return tensors.transpose(self, -1, -2)
+    def size(self, dim: Int | None = None) -> Any: return self.array.shape if dim is None else self.array.shape[dim]
+    def dim(self) -> Int: return self.array.ndim
+    def numel(self) -> Int: return self.array.size
+    def element_size(self) -> Int: return self.array.itemsize
+    def is_contiguous(self) -> Bool: return self.array.flags.c_contiguous
+    def is_floating_point(self) -> Bool: return self.array.dtype.kind == "f"
     def tolist(self) -> Any: return self.array.tolist()
 
     # --- elementwise
@@ -150,15 +153,12 @@ class Operators:
     def expm1(self) -> "Tensor": return tensors.expm1(self)
     def log(self) -> "Tensor": return tensors.log(self)
     def log1p(self) -> "Tensor": return tensors.log1p(self)
-    def log2(self) -> "Tensor": return tensors.log2(self)
-    def log10(self) -> "Tensor": return tensors.log10(self)
     def sqrt(self) -> "Tensor": return tensors.sqrt(self)
     def rsqrt(self) -> "Tensor": return tensors.rsqrt(self)
     def abs(self) -> "Tensor": return tensors.abs(self)
     def square(self) -> "Tensor": return tensors.square(self)
     def sin(self) -> "Tensor": return tensors.sin(self)
     def cos(self) -> "Tensor": return tensors.cos(self)
-    def tan(self) -> "Tensor": return tensors.tan(self)
     def tanh(self) -> "Tensor": return tensors.tanh(self)
     def sigmoid(self) -> "Tensor": return tensors.sigmoid(self)
     def relu(self) -> "Tensor": return tensors.relu(self)
@@ -169,11 +169,10 @@ class Operators:
     def isfinite(self) -> "Tensor": return tensors.isfinite(self)
     def isinf(self) -> "Tensor": return tensors.isinf(self)
     def reciprocal(self) -> "Tensor": return tensors.reciprocal(self)
-    def erf(self) -> "Tensor": return tensors.erf(self)
-    def round(self, decimals: int = 0) -> "Tensor": return tensors.round(self, decimals=decimals)
+    def round(self, decimals: Int = 0) -> "Tensor": return tensors.round(self, decimals=decimals)
     def neg(self) -> "Tensor": return tensors.negative(self)
-    def add(self, other: Any, *, alpha: float = 1) -> "Tensor": return tensors.add(self, other if alpha == 1 else alpha * other)
-    def sub(self, other: Any, *, alpha: float = 1) -> "Tensor": return tensors.subtract(self, other if alpha == 1 else alpha * other)
+    def add(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.add(self, other if alpha == 1 else alpha * other)
+    def sub(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.subtract(self, other if alpha == 1 else alpha * other)
     def mul(self, other: Any) -> "Tensor": return tensors.multiply(self, other)
     def div(self, other: Any) -> "Tensor": return tensors.divide(self, other)
     def pow(self, other: Any) -> "Tensor": return tensors.power(self, other)
@@ -187,7 +186,6 @@ class Operators:
     def clamp(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamp(self, min=min, max=max)
     def where(self, condition: Any, other: Any) -> "Tensor": return tensors.where(condition, self, other)
     def masked_fill(self, mask: Any, value: Any) -> "Tensor": return tensors.where(mask, value, self)
-    def logical_not(self) -> "Tensor": return tensors.logical_not(self)
 
     # --- reductions; ``axis`` and ``keepdims`` are accepted for ``dim`` and ``keepdim``
     def sum(self, *args: Any, **params: Any) -> "Tensor": return tensors.sum(self, *args, **params)
@@ -214,19 +212,19 @@ class Operators:
     def view(self, *shape: Any) -> "Tensor": return tensors.reshape(self, size=sizes(shape))
     def view_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.shape)
     def permute(self, *dims: Any) -> "Tensor": return tensors.permute(self, dims=sizes(dims))
-    def transpose(self, dim0: int, dim1: int) -> "Tensor": return tensors.swapaxes(self, dim0, dim1)
-    def swapaxes(self, dim0: int, dim1: int) -> "Tensor": return tensors.swapaxes(self, dim0, dim1)
+    def transpose(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
+    def swapaxes(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
     def t(self) -> "Tensor": return tensors.t(self)
     def expand(self, *size: Any) -> "Tensor": return tensors.expand(self, size=sizes(size))
     def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
     def squeeze(self, dim: Dim = None) -> "Tensor": return tensors.squeeze(self, dim)
-    def unsqueeze(self, dim: int) -> "Tensor": return tensors.unsqueeze(self, dim)
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": return tensors.flatten(self, start_dim, end_dim)
-    def split(self, split_size: Any, dim: int = 0) -> tuple["Tensor", ...]: return tensors.split(self, split_size, dim)
-    def chunk(self, chunks: int, dim: int = 0) -> tuple["Tensor", ...]: return tensors.chunk(self, chunks, dim)
-    def unbind(self, dim: int = 0) -> tuple["Tensor", ...]: return tensors.unbind(self, dim)
+    def unsqueeze(self, dim: Int) -> "Tensor": return tensors.unsqueeze(self, dim)
+    def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> "Tensor": return tensors.flatten(self, start_dim, end_dim)
+    def split(self, split_size: Any, dim: Int = 0) -> Any: return tensors.split(self, split_size, dim)
+    def chunk(self, chunks: Int, dim: Int = 0) -> Any: return tensors.chunk(self, chunks, dim)
+    def unbind(self, dim: Int = 0) -> Any: return tensors.unbind(self, dim)
     def flip(self, *dims: Any) -> "Tensor": return tensors.flip(self, dim=sizes(dims))
-    def gather(self, dim: int, index: Any) -> "Tensor": return tensors.gather(self, dim=dim, index=index)
+    def gather(self, dim: Int, index: Any) -> "Tensor": return tensors.gather(self, dim=dim, index=index)
     def contiguous(self) -> Any: return self if self.array.flags.c_contiguous else tensors.clone(self)
 
     # --- copies and conversions

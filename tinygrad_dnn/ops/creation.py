@@ -8,17 +8,7 @@ from ..engine import Array, Tensor, as_array, get_default_dtype, leaf
 from ..operators import sizes
 
 __all__ = [
-    "arange",
-    "as_tensor",
-    "empty",
-    "empty_like",
-    "eye",
-    "full",
-    "full_like",
-    "linspace",
-    "ones",
-    "ones_like",
-    "zeros",
+    "arange", "as_tensor", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
 ]
 
 

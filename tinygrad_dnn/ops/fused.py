@@ -4,16 +4,18 @@ Each is an ordinary op with rules that can be differentiated again; ``fast`` for
 fewer passes over memory.
 """
 
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..engine import op
+from ..engine import Array, Out, op
+from ..interpreters import arrays
 from .linalg import product_error
 
 __all__ = ["linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
 
-ACTIVATIONS = ("relu", "tanh", "sigmoid")
+
 
 
 @op(
@@ -23,7 +25,7 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid")
         {"activation": "tanh"},
     ),
 )
-def linear(x, w, b=None, *, activation=None, out=None):
+def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None = None, out: Out = None) -> Any:
     """A layer ``y = f(x w^T + b)``: x is (..., i), w (o, i), b (o), y (..., o). Chapter, section 2.
 
     gz = g f'(z), from y        dx = gz w        dw = gz^T x        db = sum of gz over all but the last dimension
@@ -38,7 +40,7 @@ def linear(x, w, b=None, *, activation=None, out=None):
             f"mat1 and mat2 must have the same dtype, but got {x.dtype} and {w.dtype}; convert the input, with .to()"
         )
     try:
-        y = np.matmul(x, w.T, out=out)
+        y = x.dot(w.T, out=out)
     except ValueError:
         raise RuntimeError(product_error(x.shape, w.T.shape)) from None
     if b is not None:
@@ -48,19 +50,33 @@ def linear(x, w, b=None, *, activation=None, out=None):
     return y if activation is None else KERNELS[activation](y)
 
 
-def relu_(z: Any) -> Any:
-    return np.maximum(z, 0, out=z)
+@cache
+def constant(value: float, dtype: Any) -> Array:
+    """A number as a 0-d array: a ufunc takes it in half the time of a Python number."""
+    return np.array(value, dtype)
 
 
-def sigmoid_(z: Any) -> Any:
-    # e^-z may overflow to inf, whose reciprocal is the right 0
-    with np.errstate(over="ignore"):
-        np.exp(np.negative(z, out=z), out=z)
-    z += 1
-    return np.reciprocal(z, out=z)
+@lru_cache(maxsize=16)
+def ones(n: int, dtype: Any) -> Array:
+    """A row of ones."""
+    return np.ones(n, dtype)
 
 
-KERNELS = {"relu": relu_, "tanh": lambda z: np.tanh(z, out=z), "sigmoid": sigmoid_}
+def relu_(z: Array) -> Any:
+    return np.maximum(z, constant(0, z.dtype), out=z)
+
+
+def tanh_(z: Array) -> Any:
+    return np.tanh(z, out=z)
+
+
+def sigmoid_(z: Array) -> Any:
+    lowest = constant(np.log(np.finfo(z.dtype).tiny), z.dtype)  # e^-z would overflow below it, with a warning
+    e = np.exp(np.negative(np.maximum(z, lowest, out=z), out=z), out=z)
+    return np.reciprocal(np.add(e, constant(1, z.dtype), out=e), out=e)
+
+
+KERNELS = {"relu": relu_, "tanh": tanh_, "sigmoid": sigmoid_}
 
 
 def before_activation(xp: Any, g: Any, y: Any, activation: str | None) -> Any:
@@ -85,12 +101,31 @@ linear.vjp(
 )
 
 
+def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
+    # y >= 0 after relu, so its sign is the mask, in the dtype of g
+    return g * np.sign(y) if activation == "relu" else before_activation(arrays, g, y, activation)
+
+
+def column_sums(s: Array) -> Any:
+    s = rows(arrays, s)
+    return ones(len(s), s.dtype).dot(s)  # BLAS adds rows up to ten times as fast as np.add.reduce
+
+
+linear.fast(
+    shared=before_activation_fast,
+    # ndarray.dot costs 0.3 microseconds a call, np.matmul 0.8
+    x=lambda s, w: s.dot(w),
+    w=lambda s, x: rows(arrays, s).T.dot(rows(arrays, x)),
+    b=column_sums,
+)
+
+
 @op(
     signature="(n,c),(n),(n)->()",
     sample=lambda rng: ((rng.normal(size=(3, 4)), np.array([0, 3, 3]), rng.uniform(0.1, 1, 3)), {}),
     residual=lambda xp, x: xp.log_softmax(x, dim=-1),
 )
-def softmax_cross_entropy(x, target, weight, *, r, out=None):
+def softmax_cross_entropy(x: Array, target: Array, weight: Array, *, r: Array, out: Out = None) -> Any:
     """Weighted cross-entropy ``y = -sum_n weight_n log softmax(x_n)[target_n]`` of logits x (n, c), labels (n).
 
     dx_n = g weight_n (softmax(x_n) - onehot(target_n)); ``weight`` is one number or one for each row.
@@ -137,7 +172,7 @@ softmax_cross_entropy.fast(x=cross_entropy_slope)
     signature="(),()->()",
     sample=lambda rng: ((rng.normal(size=(3, 4)), rng.random((3, 4))), {}),
 )
-def logistic_cross_entropy(a, b, *, out=None):
+def logistic_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     """Cross-entropy of logits a and probabilities b: ``y = max(a, 0) - a b + log(1 + e^-|a|)``, elementwise.
 
     da = g (sigmoid(a) - b)        db = -g a
@@ -163,7 +198,7 @@ def inverse_deviation(xp: Any, x: Any, dim: Any, eps: float) -> Any:
     sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0, "eps": 1e-5}),
     residual=inverse_deviation,
 )
-def standardize(x, *, dim, eps=1e-5, r, out=None):
+def standardize(x: Array, *, dim: Any, eps: float = 1e-5, r: Array, out: Out = None) -> Any:
     """Mean 0 and variance 1 over ``dim``: ``y = (x - mean x) / sqrt(var x + eps)``, the variance biased.
 
     dx = r (g - mean g - y mean(g y)),  r = 1 / sqrt(var x + eps)

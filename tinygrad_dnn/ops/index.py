@@ -3,13 +3,11 @@
 An element that is read twice gets both gradients: what indexing reads, its rule adds back.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, index_arrays, into, leaf, op
-from ..interpreters import tensors
+from ..engine import Array, Out, index_arrays, into, op
 
 __all__ = ["gather", "getitem", "scatter_add", "setitem"]
 
@@ -26,7 +24,7 @@ def is_basic(index: Any) -> bool:
     view=True,
     sample=lambda rng: ((rng.normal(size=(3, 4)),), {"index": (slice(None), np.array([0, 2, 2]))}),
 )
-def getitem(a, *, index, out=None):
+def getitem(a: Array, *, index: Any, out: Out = None) -> Any:
     """The part ``y = a[index]``; basic and advanced indexing by NumPy's rules.
 
     da = zeros with g added at ``index``, once for every time an element was read
@@ -38,7 +36,7 @@ def getitem(a, *, index, out=None):
 
 
 @op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=3),), {"index": np.array([0, 2, 2]), "size": (4,)}))
-def put(a, *, index, size, out=None):
+def put(a: Array, *, index: Any, size: Any, out: Out = None) -> Any:
     """Zeros of ``size`` with ``a`` added at ``index``; indices that repeat add up.
 
     da = the cotangent at ``index``
@@ -60,7 +58,7 @@ put.vjp(a=lambda xp, g, index: xp.getitem(g, index=index))
     signature="(...),(...)->(...)",
     sample=lambda rng: ((rng.normal(size=(3, 4)), rng.normal(size=4)), {"index": (slice(0, 2),)}),
 )
-def setitem(a, b, *, index, out=None):
+def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     """A copy of ``a`` with ``b``, broadcast, at ``index``; what ``a[index] = b`` records.
 
     da = g with 0 at ``index``        db = g at ``index``
@@ -87,7 +85,7 @@ def mesh(index: Array, dim: int) -> tuple[Any, ...]:
     signature="(...)->(...)",
     sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1, "index": np.array([[0, 0], [3, 1]])}),
 )
-def gather(a, *, dim, index, out=None):
+def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
     """Elements chosen along ``dim``: ``y[i, j] = a[i, index[i, j]]`` for dim = 1.
 
     da = zeros with g added where it was read
@@ -109,7 +107,7 @@ def gather(a, *, dim, index, out=None):
         {"dim": 1, "index": np.array([[0, 0], [3, 1]]), "size": (3, 4)},
     ),
 )
-def scatter_add(a, *, dim, index, size, out=None):
+def scatter_add(a: Array, *, dim: Any, index: Any, size: Any, out: Out = None) -> Any:
     """Zeros of ``size`` with ``a`` added at positions ``index`` along ``dim``.
 
     da = the cotangent gathered at ``index``

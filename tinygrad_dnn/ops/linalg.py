@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, leaf, op
+from ..engine import Array, Out, Tensor, leaf, op
 
 __all__ = ["bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"]
 
 
 @op(signature="(m,k),(k,n)->(m,n)", sample=lambda rng: ((rng.normal(size=(2, 1, 3, 4)), rng.normal(size=(5, 4, 2))), {}))
-def matmul(a, b, *, out=None):
+def matmul(a: Array, b: Array, *, out: Out = None) -> Any:
     """Matrix product ``y = a b``; vectors and batches by NumPy's rules, batch dimensions broadcast.
 
     da = g b^T        db = a^T g
@@ -108,7 +108,7 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
     signature="(...)->(...)",
     sample=lambda rng: ((rng.normal(size=(2, 3, 3)), rng.normal(size=(3, 4))), {"equation": "bii,ij->bj"}),
 )
-def einstein_sum(*operands, equation, out=None):
+def einstein_sum(*operands: Array, equation: str, out: Out = None) -> Any:
     """Sum of products over the indices that ``equation`` leaves out; every index is a letter, the output explicit.
 
     doperand_i = the sum of products of g and the other operands, over the indices operand i does not have
@@ -132,7 +132,7 @@ def operand_cotangent(xp: Any, g: Any, i: int, operands: Any, equation: str) -> 
     """
     left, result = equation.split("->")
     terms = left.split(",")
-    wanted, others, extra = "", [result], []
+    wanted, extra = "", []
     for position, letter in enumerate(terms[i]):
         n = operands[i].shape[position]
         if letter in wanted:
@@ -144,8 +144,7 @@ def operand_cotangent(xp: Any, g: Any, i: int, operands: Any, equation: str) -> 
             if not any(letter in term for k, term in enumerate((*terms, result)) if k != i):
                 extra.append((letter, np.ones(n, dtype=g.dtype)))
     parts = [(result, g)] + [(t, x) for k, (t, x) in enumerate(zip(terms, operands, strict=True)) if k != i] + extra
-    others = ",".join(term for term, _ in parts)
-    return xp.einstein_sum(*(x for _, x in parts), equation=f"{others}->{wanted}")
+    return xp.einstein_sum(*(x for _, x in parts), equation=f"{','.join(t for t, _ in parts)}->{wanted}")
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

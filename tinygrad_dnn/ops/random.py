@@ -8,23 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Array, Tensor, get_default_dtype, op
+from ..engine import Array, Out, Tensor, get_default_dtype, op
 from ..operators import sizes
 
 __all__ = [
-    "Generator",
-    "bernoulli",
-    "initial_seed",
-    "manual_seed",
-    "normal",
-    "rand",
-    "rand_like",
-    "randint",
-    "randn",
-    "randn_like",
-    "random_normal",
-    "random_uniform",
-    "randperm",
+    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn",
+    "randn_like", "random_normal", "random_uniform", "randperm",
 ]
 
 
@@ -96,7 +85,7 @@ def stream(generator: Generator | None) -> np.random.Generator:
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
-def random_uniform(*, size, low=0.0, high=1.0, dtype=None, generator=None, out=None):
+def random_uniform(*, size: Any, low: float = 0.0, high: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
     """Numbers spread evenly over [low, high)."""
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).random(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
@@ -104,7 +93,7 @@ def random_uniform(*, size, low=0.0, high=1.0, dtype=None, generator=None, out=N
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
-def random_normal(*, size, mean=0.0, std=1.0, dtype=None, generator=None, out=None):
+def random_normal(*, size: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
     """Normal numbers of this mean and standard deviation."""
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).standard_normal(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
@@ -112,7 +101,7 @@ def random_normal(*, size, mean=0.0, std=1.0, dtype=None, generator=None, out=No
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3), "p": 0.5}), differentiable=False)
-def random_mask(*, size, p, scale=1.0, dtype=None, generator=None, out=None):
+def random_mask(*, size: Any, p: Any, scale: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
     """``scale`` with probability p, else 0: a dropout mask."""
     dtype = np.dtype(dtype or get_default_dtype())
     kept = stream(generator).random(size, dtype=np.float32) < p
@@ -120,13 +109,13 @@ def random_mask(*, size, p, scale=1.0, dtype=None, generator=None, out=None):
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3), "high": 5}), differentiable=False)
-def random_integers(*, size, high, low=0, dtype=np.int64, generator=None, out=None):
+def random_integers(*, size: Any, high: int, low: int = 0, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None) -> Any:
     """Integers of low to high - 1, all equally likely."""
     return finished(stream(generator).integers(low, high, size=size), dtype, out)
 
 
 @op(signature="->(n)", sample=lambda rng: ((), {"n": 4}), differentiable=False)
-def random_permutation(*, n, dtype=np.int64, generator=None, out=None):
+def random_permutation(*, n: int, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None) -> Any:
     """The integers 0 to n - 1 in random order."""
     return finished(stream(generator).permutation(n), dtype, out)
 

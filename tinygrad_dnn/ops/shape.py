@@ -5,34 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, into, leaf, op
+from ..engine import Array, Out, Tensor, into, leaf, op
 from ..interpreters import tensors
 
 __all__ = [
-    "astype",
-    "cat",
-    "chunk",
-    "clone",
-    "concat",
-    "expand",
-    "flatten",
-    "flip",
-    "permute",
-    "reshape",
-    "split",
-    "squeeze",
-    "stack",
-    "swapaxes",
-    "t",
-    "to",
-    "transpose",
-    "unbind",
-    "unsqueeze",
+    "astype", "cat", "chunk", "clone", "concat", "expand", "flatten", "flip", "permute", "reshape", "split", "squeeze",
+    "stack", "swapaxes", "t", "to", "transpose", "unbind", "unsqueeze",
 ]
 
 
 @op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"size": (2, 6)}))
-def reshape(a, *, size, out=None):
+def reshape(a: Array, *, size: Any, out: Out = None) -> Any:
     """The same elements, in the same order, in another shape; one size may be -1.
 
     da = g, reshaped back
@@ -53,7 +36,7 @@ reshape.vjp(a=lambda xp, g, shape: xp.reshape(g, size=shape))
 
 
 @op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dims": (2, 0, 1)}))
-def permute(a, *, dims, out=None):
+def permute(a: Array, *, dims: Sequence[int], out: Out = None) -> Any:
     """Dimensions in another order: dimension k of y is dimension ``dims[k]`` of a.
 
     da = g, permuted back
@@ -69,7 +52,7 @@ permute.vjp(a=lambda xp, g, dims: xp.permute(g, dims=tuple(np.argsort([d % len(d
 
 
 @op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 1)),), {"size": (2, 3, 4)}))
-def expand(a, *, size, out=None):
+def expand(a: Array, *, size: Any, out: Out = None) -> Any:
     """Copies along new leading dimensions and along dimensions of size 1; -1 keeps a size.
 
     da = sum of g over the copies
@@ -93,7 +76,7 @@ expand.vjp(a=lambda g: g)  # the engine sums over the copies, as for any broadca
 
 
 @op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
-def flip(a, *, dim, out=None):
+def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
     """Elements in reverse order along ``dim``.
 
     da = g, flipped back
@@ -108,7 +91,7 @@ flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
 
 
 @op(signature="()->()")
-def clone(a, *, out=None):
+def clone(a: Array, *, out: Out = None) -> Any:
     """A copy with memory of its own.
 
     da = g
@@ -123,7 +106,7 @@ clone.vjp(a=lambda g: g)
 
 
 @op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dtype": np.float64}))
-def astype(a, *, dtype, out=None):
+def astype(a: Array, *, dtype: Any, out: Out = None) -> Any:
     """A copy in another dtype.
 
     da = g, in the dtype of a
@@ -138,7 +121,7 @@ astype.vjp(a=lambda g: g)  # the engine gives every gradient the dtype of what i
 
 
 @op(signature="(n),(n)->(n)", sample=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(2, 2))), {"dim": 1}))
-def cat(*parts, dim=0, out=None):
+def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
     """Tensors joined along ``dim``; other sizes must agree.
 
     dpart_i = the slice of g that came from it
@@ -305,6 +288,5 @@ def to(a: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **ignored: 
     return clone(a) if copy else a
 
 
-for _function in (transpose, squeeze, unsqueeze, flatten, split, chunk, unbind, t, to):
+for _function in (squeeze, unsqueeze, flatten, split, chunk, unbind, t, to, transpose):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
-tensors.swapaxes = transpose

@@ -1,0 +1,80 @@
+"""The shape of the code: which way imports go, and how much there is to read."""
+
+import ast
+import io
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import tinygrad_dnn
+
+ROOT = Path(tinygrad_dnn.__file__).parent
+CORE = [ROOT / f"{name}.py" for name in ("interpreters", "operators", "engine")] + sorted((ROOT / "ops").glob("*.py"))
+CODE_LINES_OF_THE_CORE = 1200
+
+# Imports go one way: a room may import the rooms before it.
+ORDER = ["interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "train"]
+OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "scipy"}
+
+
+def code_lines(path: Path) -> int:
+    """Lines that hold code: no blank ones, comments or docstrings."""
+    source = path.read_text()
+    docs: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
+            docs |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skipped:
+            held |= set(range(token.start[0], token.end[0] + 1))
+    return len(held - docs)
+
+
+def test_the_core_can_be_read_in_an_evening() -> None:
+    counted = {str(p.relative_to(ROOT)): code_lines(p) for p in CORE}
+    assert sum(counted.values()) <= CODE_LINES_OF_THE_CORE, counted
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """What a file imports, as absolute names, and whether it does so at the top level."""
+    package = ["tinygrad_dnn", *path.relative_to(ROOT).parts[:-1]]
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    checked = {id(n) for b in tree.body if isinstance(b, ast.If) and "TYPE_CHECKING" in ast.dump(b.test) for n in b.body}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) in checked:
+            continue
+        if isinstance(node, ast.Import):
+            found += [(a.name, id(node) in top) for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *filter(None, [node.module])])
+            names = [start] if node.module else [f"{start}.{a.name}" for a in node.names]
+            found += [(name, id(node) in top) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name, at_top in imports(path):
+        parts = name.split(".")
+        if parts[0] != "tinygrad_dnn":
+            optional = parts[0] in OPTIONAL
+            assert at_top != optional, f"{name}: optional packages inside functions, all others at the top"
+            continue
+        assert room != "manual", "manual.py stands alone"
+        if room in ORDER and len(parts) > 1 and parts[1] in ORDER:
+            assert ORDER.index(parts[1]) <= ORDER.index(room), f"{room} may not import {name}"
+
+
+def test_importing_needs_numpy_alone() -> None:
+    script = f"import sys, tinygrad_dnn; sys.exit(', '.join(sorted({OPTIONAL!r} & set(sys.modules))))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

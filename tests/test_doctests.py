@@ -1,0 +1,32 @@
+"""Every example in a docstring is run; names of the package and of NumPy are there as ``tg`` and ``np``."""
+
+import doctest
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_dnn as tg
+
+MODULES = [m.name for m in pkgutil.walk_packages(tg.__path__, "tinygrad_dnn.") if not m.name.endswith("__main__")]
+
+
+def examples(module: Any) -> list[doctest.DocTest]:
+    """The doctests of a module and of what it defines, ops included."""
+    return [t for t in doctest.DocTestFinder().find(module, module.__name__) if t.examples]
+
+
+@pytest.mark.parametrize("name", ["tinygrad_dnn", *MODULES])
+def test_docstring_examples(name: str) -> None:
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in examples(module):
+        test.globs = {**vars(module), "tg": tg, "np": np}
+        assert runner.run(test).failed == 0, f"{test.name}: run python -m pytest with -s to see the difference"
+
+
+def test_the_examples_of_ops_are_found() -> None:
+    names = {t.name for t in examples(importlib.import_module("tinygrad_dnn.ops.elementwise"))}
+    assert "tinygrad_dnn.ops.elementwise.divide" in names

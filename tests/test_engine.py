@@ -1,0 +1,555 @@
+"""The tape and the walk: what is recorded, what backward changes, what is refused."""
+
+import asyncio
+import copy
+import gc
+import pickle
+import threading
+import time
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_dnn as tg
+from tinygrad_dnn.engine import REGISTRY, op
+
+
+def leaf(*values: float, dtype: object = tg.float64) -> tg.Tensor:
+    return tg.tensor(list(values), dtype=dtype, requires_grad=True)
+
+
+# --- derivatives ------------------------------------------------------------------------------------------------------
+
+
+def test_cotangents_of_a_tensor_used_twice_are_added_before_it_is_visited() -> None:
+    x = tg.tensor(3.0, requires_grad=True)
+    y = x * x
+    z = y + x * y
+    z.backward()
+    assert x.grad.item() == 2 * 3 + 3 * 3**2
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+def test_derivatives_of_any_order(order: int) -> None:
+    x = tg.tensor(1.3, dtype=tg.float64, requires_grad=True)
+    y = tg.exp(2 * x) * tg.sin(x)
+    for _ in range(order):
+        (y,) = tg.grad(y, x, create_graph=True)
+    # the k-th derivative of e^(2x) sin x is the imaginary part of (2 + i)^k e^((2 + i) x)
+    np.testing.assert_allclose(y.item(), ((2 + 1j) ** order * np.exp((2 + 1j) * 1.3)).imag, rtol=1e-12)
+
+
+def test_backward_accumulates_in_leaves_only() -> None:
+    w = leaf(1.0, 2.0)
+    y = w * w
+    y.sum().backward()
+    y2 = w * w
+    y2.sum().backward()
+    np.testing.assert_array_equal(w.grad.array, [4.0, 8.0])
+    assert y.grad is None
+    assert y2.grad is None
+
+
+def test_retained_graph_gives_the_same_gradient_again() -> None:
+    w = leaf(1.0, 2.0)
+    y = (w * w).sum()
+    y.backward(retain_graph=True)
+    w.grad = None
+    y.backward()
+    np.testing.assert_array_equal(w.grad.array, [2.0, 4.0])
+
+
+def test_second_backward_is_refused_once_the_graph_is_released() -> None:
+    w = leaf(1.0)
+    y = (w * w).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        y.backward()
+    np.testing.assert_array_equal(w.grad.array, [2.0])
+
+
+def test_retain_grad_keeps_the_gradient_of_a_non_leaf() -> None:
+    w = leaf(1.0, 2.0)
+    h = w * 3
+    h.retain_grad()
+    (h * h).sum().backward()
+    np.testing.assert_array_equal(h.grad.array, [6.0, 12.0])
+
+
+def test_seeds_weight_the_outputs() -> None:
+    w = leaf(1.0, 2.0)
+    (w * w).backward(tg.tensor([1.0, 10.0], dtype=tg.float64))
+    np.testing.assert_array_equal(w.grad.array, [2.0, 40.0])
+
+
+def test_grad_returns_and_does_not_accumulate() -> None:
+    w, v = leaf(2.0), leaf(5.0)
+    (gw,) = tg.grad((w * v).sum(), w)
+    assert gw.array == 5.0
+    assert w.grad is None
+    assert v.grad is None
+
+
+def test_grad_of_a_non_leaf() -> None:
+    w = leaf(2.0)
+    h = w * 3
+    (gh,) = tg.grad((h * h).sum(), h)
+    np.testing.assert_array_equal(gh.array, [12.0])
+
+
+def test_grad_of_unused_input() -> None:
+    w, v = leaf(2.0), leaf(5.0)
+    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+        tg.grad((w * w).sum(), [w, v])
+    assert tg.grad((w * w).sum(), [w, v], allow_unused=True)[1] is None
+
+
+def test_backward_into_chosen_inputs_only() -> None:
+    w, v = leaf(2.0), leaf(5.0)
+    (w * v).sum().backward(inputs=[w])
+    assert w.grad is not None
+    assert v.grad is None
+
+
+def test_backward_with_create_graph_can_be_differentiated_again() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    (w**3).backward(create_graph=True)
+    g = w.grad
+    w.grad = None
+    g.backward()
+    assert w.grad.item() == 12.0
+
+
+def test_gradients_of_two_leaves_do_not_share_memory() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = tg.ones(2, dtype=tg.float64)
+    (a + b).backward(seed)
+    a.grad.zero_()
+    np.testing.assert_array_equal(b.grad.array, [1.0, 1.0])
+    np.testing.assert_array_equal(seed.array, [1.0, 1.0])
+
+
+@given(st.lists(st.sampled_from(["+", "*", "reuse", "sin"]), min_size=1, max_size=12), st.floats(-1, 1))
+def test_random_graphs_with_diamonds_equal_dual_numbers(steps: list[str], start: float) -> None:
+    """Forward mode by complex step, run beside the tape on the same random graph."""
+
+    def run(x: object, sin: object) -> object:
+        made = [x]
+        for k, step in enumerate(steps):
+            a, b = made[-1], made[(k * 7) % len(made)]
+            made.append(a + b if step == "+" else a * b if step == "*" else sin(a) if step == "sin" else a * 0.5 + b)
+        return made[-1]
+
+    x = tg.tensor(start, dtype=tg.float64, requires_grad=True)
+    (g,) = tg.grad(run(x, tg.sin), x)
+    expected = run(complex(start, 1e-30), np.sin).imag / 1e-30
+    np.testing.assert_allclose(g.item(), expected, rtol=1e-12, atol=1e-300)
+
+
+# --- dtypes, scalars, both sides --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+def test_python_and_numpy_scalars_do_not_change_the_dtype(dtype: object) -> None:
+    w = leaf(1.0, 2.0, dtype=dtype)
+    for y in (2 * w, w * 2.5, 1 - w, w / np.float64(3.0), np.float64(3.0) * w, w**2, 2.0**w, w + True, w * w.sum()):
+        assert y.dtype == dtype
+        (g,) = tg.grad(y.sum(), w)
+        assert g.dtype == dtype
+        assert g.shape == w.shape
+
+
+def test_arrays_from_the_left_make_tensors_with_gradients() -> None:
+    a = np.array([1.0, 2.0, 3.0])
+    w = leaf(4.0, 5.0, 6.0)
+    for y, expected in [(a * w, a), (a + w, np.ones(3)), (a - w, -np.ones(3)), (a / w, -a / w.array**2), (a @ w, a)]:
+        assert isinstance(y, tg.Tensor)
+        (g,) = tg.grad(y.sum(), w)
+        np.testing.assert_allclose(g.array, expected)
+
+
+def test_numpy_functions_on_tensors_are_recorded() -> None:
+    w = leaf(1.0, 2.0)
+    y = np.exp(w)
+    assert isinstance(y, tg.Tensor)
+    (g,) = tg.grad(y.sum(), w)
+    np.testing.assert_allclose(g.array, np.exp([1.0, 2.0]))
+
+
+def test_integers_are_promoted_as_in_pytorch() -> None:
+    n = tg.tensor([1, 2])
+    assert n.dtype == tg.int64
+    assert (n * 0.5).dtype == tg.float32
+    assert (n / n).dtype == tg.float32
+    assert (n * tg.tensor([1.0, 2.0])).dtype == tg.float32
+    assert tg.exp(n).dtype == tg.float32
+    assert (tg.tensor([1.0]) * tg.tensor(2.0, dtype=tg.float64)).dtype == tg.float32
+    assert (tg.tensor([1.0]) * tg.tensor([2.0], dtype=tg.float64)).dtype == tg.float64
+
+
+@pytest.mark.parametrize("data", [[1, 2], [True, False]])
+def test_integer_tensors_refuse_requires_grad(data: list[int]) -> None:
+    with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require gradients"):
+        tg.tensor(data, requires_grad=True)
+
+
+def test_zero_dimensional_results_are_arrays() -> None:
+    assert type(leaf(1.0, 2.0).sum().array) is np.ndarray
+    assert type((tg.tensor(1.0) * tg.tensor(2.0)).array) is np.ndarray
+
+
+# --- modes ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_recorded_under_no_grad() -> None:
+    w = leaf(1.0)
+    with tg.no_grad():
+        y = w * 2
+        with tg.enable_grad():
+            z = w * 2
+    assert not y.requires_grad
+    assert z.requires_grad
+
+
+@pytest.mark.parametrize("make", [lambda: tg.no_grad, tg.no_grad, tg.inference_mode, lambda: tg.set_grad_enabled(False)])
+def test_grad_modes_as_decorators(make: object) -> None:
+    @make()
+    def mode() -> bool:
+        return tg.is_grad_enabled()
+
+    assert mode() is False
+    assert tg.is_grad_enabled()
+
+
+def test_set_grad_enabled_as_a_statement() -> None:
+    tg.set_grad_enabled(False)
+    assert not tg.is_grad_enabled()
+    tg.set_grad_enabled(True)
+    assert tg.is_grad_enabled()
+
+
+def test_mode_is_restored_after_an_exception() -> None:
+    with pytest.raises(KeyError), tg.no_grad():
+        raise KeyError
+    assert tg.is_grad_enabled()
+
+
+def test_mode_belongs_to_the_thread() -> None:
+    seen = []
+    with tg.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(tg.is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_mode_belongs_to_the_async_task() -> None:
+    async def off() -> None:
+        with tg.no_grad():
+            await asyncio.sleep(0.01)
+            assert not tg.is_grad_enabled()
+
+    async def on() -> None:
+        await asyncio.sleep(0.005)
+        assert tg.is_grad_enabled()
+
+    async def both() -> None:
+        await asyncio.gather(off(), on())
+
+    asyncio.run(both())
+
+
+# --- in-place changes -------------------------------------------------------------------------------------------------
+
+
+def test_a_leaf_is_changed_in_place_under_no_grad() -> None:
+    w = leaf(1.0, 2.0)
+    (w * w).sum().backward()
+    array = w.array
+    with tg.no_grad():
+        w -= 0.5 * w.grad
+    assert w.array is array
+    assert w.requires_grad
+    assert w.is_leaf
+    np.testing.assert_array_equal(array, [0.0, 0.0])
+
+
+def test_a_leaf_that_requires_grad_is_not_changed_while_recording() -> None:
+    w = leaf(1.0, 2.0)
+    for change in (lambda: w.add_(1), lambda: w.__setitem__(0, 5.0), w.zero_):
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+            change()
+    np.testing.assert_array_equal(w.array, [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w.mul_(2),
+        lambda w: w.__setitem__(0, 7.0),
+        lambda w: w.detach().add_(1),
+        lambda w: w.data.zero_(),
+        lambda w: w[1:].copy_(tg.tensor([9.0])),
+        lambda w: w.fill_(3.0),
+    ],
+)
+def test_what_backward_needs_may_not_change_before_it(change: object) -> None:
+    w, x = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (w * x).sum()
+    with tg.no_grad():
+        change(w)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: operand 'a' of multiply\(\)"):
+        y.backward()
+    assert w.grad is None
+    assert x.grad is None
+
+
+def test_what_backward_does_not_need_may_change() -> None:
+    w, x = leaf(1.0, 2.0), tg.tensor([3.0, 4.0], dtype=tg.float64)
+    y = (w * 2 + x).sum()
+    x.add_(1)
+    with tg.no_grad():
+        w.mul_(2)
+    y.backward()
+    np.testing.assert_array_equal(w.grad.array, [2.0, 2.0])
+
+
+def test_replacing_data_between_forward_and_backward_uses_what_was_recorded_or_raises() -> None:
+    w = tg.tensor(3.0, requires_grad=True)
+    y = w * w
+    w.data = tg.tensor(100.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_in_place_ops_on_recorded_tensors_are_differentiated() -> None:
+    w = leaf(1.0, 2.0)
+    y = w * 3
+    y.mul_(y)  # 9 w^2
+    y[0] = w[1] * 5
+    y += 1
+    y.sum().backward()
+    np.testing.assert_allclose(w.grad.array, [0.0, 18 * 2 + 5])
+
+
+def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
+    w = leaf(1.0, 2.0, 3.0)
+    out = tg.zeros(3, dtype=tg.float64)
+    for i in range(3):
+        out[i] = w[i] * (i + 1)
+    (out * out).sum().backward()
+    np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
+
+
+def test_in_place_change_of_an_earlier_operand_is_an_error_and_not_a_wrong_gradient() -> None:
+    w = leaf(1.0)
+    h = w * 1
+    y = h + 2
+    h.mul_(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        (y + h).sum().backward()
+
+
+def test_in_place_shape_and_dtype_are_kept_or_refused() -> None:
+    t = tg.zeros(2)
+    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+        t.add_(tg.ones(3, 2))
+    n = tg.tensor([1, 2])
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
+        n.mul_(1.5)
+    np.testing.assert_array_equal(t.array, [0, 0])
+    np.testing.assert_array_equal(n.array, [1, 2])
+
+
+def test_memory_is_shared_with_numpy_both_ways() -> None:
+    a = np.zeros(3)
+    t = tg.from_numpy(a)
+    t.add_(1)
+    assert a.tolist() == [1, 1, 1]
+    a[0] = 5
+    assert t[0].item() == 5
+    t[:, None][1] = 7
+    assert a.tolist() == [5, 7, 1]
+
+
+# --- graphs as they are built, walked and freed -----------------------------------------------------------------------
+
+
+def chain(length: int) -> float:
+    started = time.perf_counter()
+    x = tg.tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(length):
+        y = y + 1
+    y.backward(tg.ones(1))
+    assert x.grad.item() == 1.0
+    del y
+    return time.perf_counter() - started
+
+
+def test_a_chain_of_100000_ops_is_built_walked_and_freed_without_recursion() -> None:
+    chain(100_000)
+
+
+def test_an_unused_chain_is_freed_without_recursion() -> None:
+    x = tg.tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    del y
+
+
+def test_doubling_is_walked_once_a_node() -> None:
+    y = x = tg.tensor(1.0, requires_grad=True)
+    for _ in range(60):  # 2^60 paths
+        y = y + y
+    y.backward()
+    assert x.grad.item() == 2.0**60
+
+
+def test_training_steps_leave_no_cycles_behind() -> None:
+    rng = np.random.default_rng(0)
+    w = tg.tensor(rng.normal(size=(4, 3)), requires_grad=True)
+    x = tg.tensor(rng.normal(size=(5, 3)))
+
+    def step() -> weakref.ref[tg.Tensor]:
+        loss = tg.linear(x, w, activation="tanh").square().mean()
+        loss.backward()
+        with tg.no_grad():
+            w.sub_(0.01 * w.grad)
+        w.grad = None
+        return weakref.ref(loss)
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            assert step()() is None
+        tracemalloc.start()
+        for _ in range(1000):
+            step()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(9000):
+            step()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert grown < 2000, f"{grown} bytes more after 9,000 steps"
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def test_non_scalar_backward_needs_a_seed() -> None:
+    w = leaf(1.0, 2.0)
+    y = w * 2
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
+        y.backward()
+    with pytest.raises(RuntimeError, match="Mismatch in shape"):
+        y.backward(tg.ones(3))
+    y.backward(tg.ones(2))
+
+
+def test_backward_without_a_graph_says_where_it_was_cut() -> None:
+    w = leaf(1.0)
+    for y, reason in [
+        (tg.ones(1).sum(), "no tensor it was computed from requires grad"),
+        (w.detach(), "cut off by detach"),
+        (w.argmax(), "has no gradient"),
+    ]:
+        with pytest.raises(RuntimeError, match=f"does not require grad and does not have a grad_fn.*{reason}"):
+            y.backward()
+
+
+def test_shapes_that_do_not_broadcast() -> None:
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match the size of tensor b \(4\)"):
+        tg.ones(2, 3) + tg.ones(2, 4)
+    with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"):
+        tg.ones(2, 3) @ tg.ones(4, 5)
+    with pytest.raises(IndexError, match=r"Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)"):
+        tg.ones(2, 3).sum(2)
+    with pytest.raises(RuntimeError, match="is invalid for input of size 6"):
+        tg.ones(2, 3).reshape(4)
+
+
+def test_calls_with_wrong_arguments() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dimm'"):
+        tg.sum(tg.ones(2), dimm=0)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        tg.matmul(tg.ones(2))
+    with pytest.raises(TypeError, match="must be Tensor, not str"):
+        tg.add(tg.ones(2), "1")
+
+
+def test_truth_and_numbers_of_tensors() -> None:
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
+        bool(tg.ones(2))
+    with pytest.raises(RuntimeError, match="cannot be converted to Scalar"):
+        tg.ones(2).item()
+    with pytest.raises(RuntimeError, match=r"Can't call numpy\(\) on Tensor that requires grad"):
+        leaf(1.0).numpy()
+    assert f"{tg.tensor(1.5):>7.2f}" == "   1.50"
+    assert [1, 2, 3][tg.tensor(1)] == 2
+    assert sum([tg.tensor(1.0), tg.tensor(2.0)]).item() == 3.0
+
+
+def test_a_failed_backward_changes_nothing() -> None:
+    w, x = leaf(1.0), leaf(2.0)
+    h = w * x
+    y = h.exp() + w.sin()
+    with tg.no_grad():
+        x.zero_()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+        assert w.grad is None
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+
+def test_leaves_can_be_copied_and_pickled() -> None:
+    w = leaf(1.0, 2.0)
+    for other in (copy.deepcopy(w), pickle.loads(pickle.dumps(w))):
+        assert other.requires_grad
+        assert not np.shares_memory(other.array, w.array)
+        np.testing.assert_array_equal(other.array, w.array)
+    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+        copy.deepcopy(w * 2)
+
+
+# --- ops of one's own -------------------------------------------------------------------------------------------------
+
+
+def test_a_new_op_is_one_block() -> None:
+    @op(signature="()->()")
+    def cube(a, *, out=None):  # type: ignore[no-untyped-def]
+        return np.power(a, 3, out=out)
+
+    try:
+        x = leaf(2.0)
+        with pytest.raises(RuntimeError, match="has no derivative rules"):
+            cube(x).sum().backward()
+        cube.vjp(a=lambda g, a: 3 * g * a * a)
+        (g,) = tg.grad(cube(x).sum(), x, create_graph=True)
+        assert g.item() == 12.0
+        assert tg.grad(g.sum(), x)[0].item() == 12.0
+    finally:
+        del REGISTRY["cube"]
+
+
+def test_rules_are_checked_when_they_are_given() -> None:
+    @op(signature="(),()->()")
+    def half_sum(a, b, *, out=None):  # type: ignore[no-untyped-def]
+        return (a + b) / 2
+
+    del REGISTRY["half_sum"]
+    with pytest.raises(TypeError, match="missing rules for \\['b'\\]"):
+        half_sum.vjp(a=lambda g: g / 2)
+    with pytest.raises(TypeError, match="names 'c'"):
+        half_sum.vjp(a=lambda g, c: g / 2, b=lambda g: g / 2)
