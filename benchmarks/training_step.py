@@ -16,12 +16,15 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
 
 from .contenders import CONTENDERS, OPTIMIZERS, Step, Task
 from .networks import NETWORKS
@@ -33,6 +36,8 @@ CHECKED_STEPS = 5
 TOLERANCE = 5e-5  # relative: float32 rounding stays below 2e-5, an update, bias or layer left out shows above it
 SETTLE = 0.05  # seconds of untimed steps before a burst: caches fill, and the threads of the one before go to sleep
 UNSTEADY = 1.2  # ratio of the quartiles from which a median is reported as uncertain
+OTHERS = "other work"  # takes its turns like a contender
+BUSY = 0.05  # its share of the processors' time from which all times are reported as disturbed
 
 prepared: dict[str, Step] = {}  # in a contender's own process: the step being timed
 
@@ -78,7 +83,7 @@ def remote_burst(worker: ProcessPoolExecutor, seconds: float) -> float:
 def measure(
     task: Task, contenders: Sequence[str], rounds: int, seconds: float
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Return the seconds a step by contender and round, and the reasons of those that cannot take part."""
+    """Return the seconds a step by contender and round, `other_work` among them, and who is left out and why."""
     losses: dict[str, list[float]] = {}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
@@ -93,8 +98,26 @@ def measure(
             except (ImportError, NotImplementedError) as reason:
                 absent[name] = str(reason)
         check(task, losses)
-        bursts = {name: partial(remote_burst, workers[name], seconds) for name in losses}
+        bursts: dict[str, Callable[[], float]] = {OTHERS: partial(other_work, seconds)}
+        bursts |= {name: partial(remote_burst, workers[name], seconds) for name in losses}
         return interleave(bursts, rounds, label=str(task.network)), absent
+
+
+def other_work(seconds: float) -> float:
+    """Return the share of the processors' time in use while the contenders rest; 0 where Linux does not tell."""
+    if sys.platform != "linux":
+        return 0.0
+    time.sleep(SETTLE)
+    idle, total = processor_time()
+    time.sleep(seconds)
+    idle_after, total_after = processor_time()
+    return 1 - (idle_after - idle) / max(1, total_after - total)
+
+
+def processor_time() -> tuple[int, int]:
+    """Return the machine's idle and total processor time since it started, in clock ticks."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    return idle + waiting, user + nice + system + idle + waiting + sum(rest)
 
 
 def check(task: Task, losses: Mapping[str, Sequence[float]]) -> None:
@@ -122,16 +145,17 @@ def report(times: Mapping[str, Mapping[str, Sequence[float]]], contenders: Seque
     return "\n".join(tables)
 
 
-def unsteady(times: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
-    """Name the medians that another run may not confirm: the middle half of the rounds spreads widely."""
+def doubts(times: Mapping[str, Mapping[str, Sequence[float]]], contenders: Sequence[str]) -> list[str]:
+    """Return why another run may not confirm a median: other work, or rounds whose middle half spreads widely."""
     notes = []
     for network, row in times.items():
-        for name, seconds in row.items():
-            low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        if (busy := statistics.mean(row[OTHERS])) > BUSY:
+            notes.append(f"Disturbed: {network}: other work took {busy:.0%} of the processors' time")
+        for name in contenders:
+            low, high = np.quantile(row[name], (0.25, 0.75))
             if high > UNSTEADY * low:
-                notes.append(
-                    f"Uncertain: {name}, {network}: {figures(1e6 * low)} to {figures(1e6 * high)} microseconds"
-                )
+                spread = f"{figures(1e6 * low)} to {figures(1e6 * high)} microseconds"
+                notes.append(f"Uncertain: {network}: {name}: middle half of the rounds from {spread}")
     return notes
 
 
@@ -146,7 +170,9 @@ def conditions(optimizer: str) -> str:
 
 def processors() -> int:
     """Return how many processors this process and those it starts may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def restrict(threads: int) -> None:
@@ -195,8 +221,9 @@ def main() -> None:
             for name, values in seconds.items():
                 row[name] += values
             absent |= missing
-    print(report(times, [name for name in args.contenders if name not in absent]))
-    for note in (*(f"Left out: {name}, {reason}" for name, reason in absent.items()), *unsteady(times)):
+    present = [name for name in args.contenders if name not in absent]
+    print(report(times, present))
+    for note in (*(f"Left out: {name}: {reason}" for name, reason in absent.items()), *doubts(times, present)):
         print(note)
 
 

@@ -1,4 +1,4 @@
-"""Seals global state: every test starts from the same seed, default dtype and grad mode, and is held to leave them so."""
+"""Seals global state: every test starts from the same seed, dtype and grad mode, and is held to leave them so."""
 
 from collections.abc import Iterator
 

@@ -133,7 +133,7 @@ def test_gradients_of_two_leaves_do_not_share_memory() -> None:
     np.testing.assert_array_equal(seed.array, [1.0, 1.0])
 
 
-@given(st.lists(st.sampled_from(["+", "*", "reuse", "sin"]), min_size=1, max_size=12), st.floats(-1, 1))
+@given(st.lists(st.sampled_from(["+", "*", "reuse", "sin"]), min_size=1, max_size=12), st.floats(-1, 1, allow_subnormal=False))
 def test_random_graphs_with_diamonds_equal_dual_numbers(steps: list[str], start: float) -> None:
     """Forward mode by complex step, run beside the tape on the same random graph."""
 
@@ -147,7 +147,7 @@ def test_random_graphs_with_diamonds_equal_dual_numbers(steps: list[str], start:
     x = tg.tensor(start, dtype=tg.float64, requires_grad=True)
     (g,) = tg.grad(run(x, tg.sin), x)
     expected = run(complex(start, 1e-30), np.sin).imag / 1e-30
-    np.testing.assert_allclose(g.item(), expected, rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(g.item(), expected, rtol=1e-12, atol=1e-25)
 
 
 # --- dtypes, scalars, both sides --------------------------------------------------------------------------------------
@@ -215,7 +215,9 @@ def test_nothing_is_recorded_under_no_grad() -> None:
     assert z.requires_grad
 
 
-@pytest.mark.parametrize("make", [lambda: tg.no_grad, tg.no_grad, tg.inference_mode, lambda: tg.set_grad_enabled(False)])
+@pytest.mark.parametrize(
+    "make", [lambda: tg.no_grad, tg.no_grad, tg.inference_mode, lambda: tg.set_grad_enabled(False)]
+)
 def test_grad_modes_as_decorators(make: object) -> None:
     @make()
     def mode() -> bool:
@@ -281,7 +283,7 @@ def test_a_leaf_is_changed_in_place_under_no_grad() -> None:
 def test_a_leaf_that_requires_grad_is_not_changed_while_recording() -> None:
     w = leaf(1.0, 2.0)
     for change in (lambda: w.add_(1), lambda: w.__setitem__(0, 5.0), w.zero_):
-        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place"):
             change()
     np.testing.assert_array_equal(w.array, [1.0, 2.0])
 

@@ -25,7 +25,8 @@ def sample(o: Op, rng: np.random.Generator) -> tuple[list[Any], dict[str, Any]]:
 
 def tracked(o: Op, args: list[Any]) -> list[int]:
     """Positions of the arguments that have a derivative."""
-    return [k for k, a in enumerate(args) if a.dtype.kind == "f" and o.rules[tensors][1][0 if o.variadic else k] is not None]
+    rules = o.rules[tensors][1]
+    return [k for k, a in enumerate(args) if a.dtype.kind == "f" and rules[0 if o.variadic else k] is not None]
 
 
 def numeric(f: Any, x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
@@ -61,7 +62,7 @@ def test_first_derivative_equals_finite_differences(o: Op, seed: int) -> None:
     _, found = gradients(o, args, params, g)
     for k, gx in zip(tracked(o, args), found, strict=True):
         expected = numeric(lambda x, k=k: float((o(*replaced(args, k, x), **params).array * g).sum()), args[k])
-        np.testing.assert_allclose(gx.array, expected, rtol=1e-6, atol=1e-8, err_msg=o.arguments[0 if o.variadic else k])
+        np.testing.assert_allclose(gx.array, expected, rtol=1e-6, atol=1e-8, err_msg=f"argument {k}")
 
 
 @pytest.mark.parametrize("o", DIFFERENTIABLE, ids=lambda o: o.name)

@@ -5,18 +5,35 @@
 >>> (w * w).sum().backward()
 >>> w.grad
 tensor([2., 4.])
+
+Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 """
 
-import numpy as np
+import numpy as _np
 
+from . import autograd
 from .engine import *
 from .ops import *
+from .ops.elementwise import abs as absolute
+from .ops.elementwise import clamp as clip
+from .ops.elementwise import divide as div
+from .ops.elementwise import divide as true_divide
+from .ops.elementwise import equal as eq
+from .ops.elementwise import greater as gt
+from .ops.elementwise import greater_equal as ge
+from .ops.elementwise import less as lt
+from .ops.elementwise import less_equal as le
+from .ops.elementwise import multiply as mul
+from .ops.elementwise import negative as neg
+from .ops.elementwise import not_equal as ne
+from .ops.elementwise import power as pow
+from .ops.elementwise import subtract as sub
 
-float16, float32, float64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+__version__ = "0.1.0"
+
+float16, float32, float64 = _np.dtype(_np.float16), _np.dtype(_np.float32), _np.dtype(_np.float64)
 half, float, double = float16, float32, float64
-uint8, int8, int16, int32, int64 = (np.dtype(t) for t in (np.uint8, np.int8, np.int16, np.int32, np.int64))
+uint8, int8, int16 = _np.dtype(_np.uint8), _np.dtype(_np.int8), _np.dtype(_np.int16)
+int32, int64 = _np.dtype(_np.int32), _np.dtype(_np.int64)
 short, int, long = int16, int32, int64
-bool = np.dtype(np.bool_)
-
-sub, mul, div, true_divide, neg, pow, absolute, clip = subtract, multiply, divide, divide, negative, power, abs, clamp
-eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
+bool = _np.dtype(_np.bool_)

@@ -61,7 +61,7 @@ def set_default_dtype(dtype: Any) -> None:
     _Defaults.dtype = chosen
 
 
-_grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # a context variable: per thread and per async task
+_grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
 _grad_enabled = _grad_mode.get
 
 _tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
@@ -241,7 +241,7 @@ class Tensor(Operators):
     def data(self, value: "Tensor") -> None:
         array = value.array if isinstance(value, Tensor) else np.asarray(value, dtype=self.array.dtype)
         if array.dtype != self.array.dtype and self.requires_grad and array.dtype.kind != "f":
-            raise RuntimeError(f"data set to a tensor that requires gradients must be floating point, got {array.dtype}")
+            raise RuntimeError(f"data of a tensor that requires gradients must be floating point, got {array.dtype}")
         self.array = array
         touch(self)
 
@@ -341,14 +341,16 @@ class Tensor(Operators):
         return getattr(ufunc, method)(*plain, **options)
 
     def __repr__(self) -> str:
-        suffix = f"grad_fn=<{self.op.label}>" if self.op is not None else "requires_grad=True" if self.requires_grad else ""
+        suffix = "requires_grad=True" if self.requires_grad else ""
+        if self.op is not None:
+            suffix = f"grad_fn=<{self.op.label}>"
         return format_tensor(self.array, _Defaults.dtype, suffix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.op is not None:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
-                "copy tensor.detach() instead"
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment"
+                "; copy tensor.detach() instead"
             )
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
@@ -437,7 +439,7 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     except ValueError as error:
         raise ValueError(f"expected sequences of equal length at every level of the nesting: {error}") from None
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"can't convert data of type {type(first).__name__} to a tensor; give numbers, arrays or tensors")
+        raise TypeError(f"can't convert {type(first).__name__} to a tensor; give numbers, arrays or tensors")
     if dtype is None and array.dtype == FLOAT64 and not isinstance(first, np.ndarray | np.generic | Tensor):
         return array.astype(_Defaults.dtype)
     return array
@@ -511,7 +513,7 @@ class Op:
         self.view = view
         self.differentiable = differentiable
         self.arguments = tuple(p.name for p in declared if p.kind in positional)
-        self.optional = {p.name: p.default for p in declared if p.kind in positional and p.default is not Argument.empty}
+        self.optional = {p.name for p in declared if p.kind in positional and p.default is None}
         self.variadic = any(p.kind is Argument.VAR_POSITIONAL for p in declared)
         self.arity = -1 if self.variadic else len(self.arguments)
         keywords = [p for p in declared if p.kind is Argument.KEYWORD_ONLY and p.name not in ("out", "r")]
@@ -564,7 +566,7 @@ class Op:
             for name in self.arguments[len(args) :]:
                 if name not in given and name not in self.optional:
                     raise TypeError(f"{self.name}() missing 1 required positional argument: {name!r}")
-                args = (*args, given.pop(name, self.optional.get(name)))
+                args = (*args, given.pop(name, None))
         unknown = [k for k, v in given.items() if k not in self.defaults and not (k in ("out", "dtype") and v is None)]
         missing = [k for k in self.required if k not in given]
         if unknown or missing:
@@ -628,7 +630,7 @@ class Op:
             # A NumPy scalar would upcast a float32 array; a Python number, like PyTorch's scalars, does not.
             return value.item()
         if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
-            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__} of Tensors; use stack()")
+            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}; stack() makes one")
         if isinstance(value, str | dict | set):
             raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}")
         return value
@@ -1144,7 +1146,7 @@ def backward(
     inputs : sequence of Tensor, optional
         Accumulate in these only.
 
-    Raises RuntimeError if an output has no graph, needs a cotangent, was released, or if an operand was changed in place.
+    Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors

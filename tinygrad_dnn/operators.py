@@ -26,12 +26,17 @@ def sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
 
 
+def scaled(other: Any, alpha: Float) -> Any:
+    """``alpha * other``, PyTorch's ``add(other, alpha=alpha)``."""
+    return other if alpha == 1 else alpha * other
+
+
 class Operators:
     """What a Tensor can do, as methods; `Tensor` adds the state."""
 
     __slots__ = ()
 
-    array: Any  # an ndarray
+    array: np.ndarray[tuple[Int, ...], np.dtype[Any]]
     requires_grad: bool
 
     # --- arithmetic, from both sides
@@ -68,8 +73,8 @@ class Operators:
     def __imul__(self, other: Any) -> Any: return self.mul_(other)
     def __itruediv__(self, other: Any) -> Any: return self.div_(other)
     def __ipow__(self, other: Any) -> Any: return self.pow_(other)
-    def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", other if alpha == 1 else alpha * other)
-    def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", other if alpha == 1 else alpha * other)
+    def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
+    def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
     def div_(self, other: Any) -> Any: return self._overwrite("divide", other)
     def pow_(self, other: Any) -> Any: return self._overwrite("power", other)
@@ -101,22 +106,26 @@ class Operators:
     def __len__(self) -> Int: return self._length()
     def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
-    def __contains__(self, value: Any) -> Bool: return bool((self.array == getattr(value, 'array', value)).any())
+    def __contains__(self, value: Any) -> Bool: return bool((self == value).array.any())
     def __bool__(self) -> Bool: return bool(self._number())
     def __int__(self) -> Int: return int(self._number())
     def __float__(self) -> Float: return float(self._number())
     def __index__(self) -> Int: return self._integer()
-    def __format__(self, spec: str) -> str: return format(self.array.item(), spec) if self.array.ndim == 0 else format(str(self), spec)
+    def __format__(self, spec: str) -> str: return format(str(self) if self.array.ndim else self.array.item(), spec)
 
     def _number(self) -> Any:
         if self.array.size != 1:
-            what = "Boolean value of Tensor with more than one value is ambiguous" if self.array.size else "a Tensor with no elements has no value"
-            raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or .item() on one element")
+            many = "Boolean value of Tensor with more than one value is ambiguous"
+            what = many if self.array.size else "a Tensor with no elements has no value"
+            raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or index one element")
         return self.array.item()
 
     def _integer(self) -> Int:
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
-            raise TypeError(f"only integer tensors of a single element can be converted to an index, got {self.array.dtype} of shape {self.array.shape}")
+            raise TypeError(
+                "only integer tensors of a single element can be converted to an index, "
+                f"got {self.array.dtype} of shape {self.array.shape}"
+            )
         return int(self.array.item())
 
     def _length(self) -> Int:
@@ -171,8 +180,8 @@ class Operators:
     def reciprocal(self) -> "Tensor": return tensors.reciprocal(self)
     def round(self, decimals: Int = 0) -> "Tensor": return tensors.round(self, decimals=decimals)
     def neg(self) -> "Tensor": return tensors.negative(self)
-    def add(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.add(self, other if alpha == 1 else alpha * other)
-    def sub(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.subtract(self, other if alpha == 1 else alpha * other)
+    def add(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.add(self, scaled(other, alpha))
+    def sub(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.subtract(self, scaled(other, alpha))
     def mul(self, other: Any) -> "Tensor": return tensors.multiply(self, other)
     def div(self, other: Any) -> "Tensor": return tensors.divide(self, other)
     def pow(self, other: Any) -> "Tensor": return tensors.power(self, other)
@@ -219,7 +228,7 @@ class Operators:
     def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
     def squeeze(self, dim: Dim = None) -> "Tensor": return tensors.squeeze(self, dim)
     def unsqueeze(self, dim: Int) -> "Tensor": return tensors.unsqueeze(self, dim)
-    def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> "Tensor": return tensors.flatten(self, start_dim, end_dim)
+    def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> Any: return tensors.flatten(self, start_dim, end_dim)
     def split(self, split_size: Any, dim: Int = 0) -> Any: return tensors.split(self, split_size, dim)
     def chunk(self, chunks: Int, dim: Int = 0) -> Any: return tensors.chunk(self, chunks, dim)
     def unbind(self, dim: Int = 0) -> Any: return tensors.unbind(self, dim)

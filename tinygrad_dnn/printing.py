@@ -69,11 +69,12 @@ def corners(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def format_tensor(array: np.ndarray[Any, Any], default_dtype: np.dtype[Any], suffix: str = "") -> str:
-    """``tensor(...)`` with the dtype where it could not be guessed, and ``suffix`` (``requires_grad=True`` and such)."""
+    """``tensor(...)``, with the dtype where it could not be guessed, and ``suffix``."""
     parts = [format_array(array, indent=len("tensor("))]
     if array.size == 0 and array.ndim != 1:
         parts = ["[]", f"size={tuple(array.shape)}"]
-    if array.dtype not in (default_dtype, np.dtype(np.int64), np.dtype(np.bool_)) or array.size == 0 and array.dtype != default_dtype:
+    plain = array.dtype == default_dtype or (array.size > 0 and array.dtype.name in ("int64", "bool"))
+    if not plain:
         parts.append(f"dtype={array.dtype}")
     if suffix:
         parts.append(suffix)

@@ -4,17 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, as_array, get_default_dtype, leaf
+from ..engine import Tensor, as_array, get_default_dtype, leaf
 from ..operators import sizes
 
 __all__ = [
     "arange", "as_tensor", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
 ]
-
-
-def made(array: Array, requires_grad: bool) -> Tensor:
-    """A leaf on a fresh array."""
-    return leaf(array, requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -23,7 +18,7 @@ def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return made(np.zeros(sizes(size), dtype or get_default_dtype()), requires_grad)
+    return leaf(np.zeros(sizes(size), dtype or get_default_dtype()), requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -32,7 +27,7 @@ def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any
     >>> ones(2, dtype=tg.int64)
     tensor([1, 1])
     """
-    return made(np.ones(sizes(size), dtype or get_default_dtype()), requires_grad)
+    return leaf(np.ones(sizes(size), dtype or get_default_dtype()), requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -47,7 +42,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     tensor([7, 7])
     """
     value = as_array(fill_value, dtype)
-    return made(np.full(size, value, value.dtype), requires_grad)
+    return leaf(np.full(size, value, value.dtype), requires_grad)
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -59,36 +54,38 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device:
     values = [b.item() if isinstance(b, Tensor) else b for b in bounds]
     if dtype is None:
         dtype = np.int64 if all(isinstance(v, int | np.integer) for v in values) else get_default_dtype()
-    return made(np.arange(*values).astype(dtype), requires_grad)
+    return leaf(np.arange(*values).astype(dtype), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """``steps`` numbers from start to end, both included, evenly spaced.
 
     >>> linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return made(np.linspace(start, end, steps).astype(dtype or get_default_dtype()), requires_grad)
+    return leaf(np.linspace(start, end, steps).astype(dtype or get_default_dtype()), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """The identity matrix of n rows and m columns (n if not given)."""
-    return made(np.eye(n, m, dtype=dtype or get_default_dtype()), requires_grad)
+    return leaf(np.eye(n, m, dtype=dtype or get_default_dtype()), requires_grad)
 
 
 def ones_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of ``a``."""
-    return made(np.ones_like(a.array, dtype=dtype), requires_grad)
+    return leaf(np.ones_like(a.array, dtype=dtype), requires_grad)
 
 
 def full_like(a: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape and dtype of ``a``."""
-    return made(np.full_like(a.array, fill_value, dtype=dtype), requires_grad)
+    return leaf(np.full_like(a.array, fill_value, dtype=dtype), requires_grad)
 
 
 def empty_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of the shape and dtype of ``a``, whose numbers are zeros."""
-    return made(np.zeros_like(a.array, dtype=dtype), requires_grad)
+    return leaf(np.zeros_like(a.array, dtype=dtype), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

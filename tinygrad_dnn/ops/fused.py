@@ -45,7 +45,7 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None
         raise RuntimeError(product_error(x.shape, w.T.shape)) from None
     if b is not None:
         if b.shape != w.shape[:1]:
-            raise RuntimeError(f"linear(): bias of shape {b.shape} does not fit weight {w.shape}; it must be {w.shape[:1]}")
+            raise RuntimeError(f"linear(): bias {b.shape} does not fit weight {w.shape}; it must be {w.shape[:1]}")
         y += b
     return y if activation is None else KERNELS[activation](y)
 

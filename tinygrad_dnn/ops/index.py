@@ -16,7 +16,8 @@ BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 
 def is_basic(index: Any) -> bool:
     """Whether ``index`` selects every element at most once, as a view."""
-    return all(isinstance(i, BASIC) and not isinstance(i, bool) for i in (index if isinstance(index, tuple) else (index,)))
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(isinstance(i, BASIC) and not isinstance(i, bool) for i in parts)
 
 
 @op(

@@ -9,7 +9,10 @@ from ..engine import Array, Out, Tensor, leaf, op
 __all__ = ["bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"]
 
 
-@op(signature="(m,k),(k,n)->(m,n)", sample=lambda rng: ((rng.normal(size=(2, 1, 3, 4)), rng.normal(size=(5, 4, 2))), {}))
+@op(
+    signature="(m,k),(k,n)->(m,n)",
+    sample=lambda rng: ((rng.normal(size=(2, 1, 3, 4)), rng.normal(size=(5, 4, 2))), {}),
+)
 def matmul(a: Array, b: Array, *, out: Out = None) -> Any:
     """Matrix product ``y = a b``; vectors and batches by NumPy's rules, batch dimensions broadcast.
 
@@ -31,10 +34,10 @@ def matmul(a: Array, b: Array, *, out: Out = None) -> Any:
 def product_error(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     """PyTorch's sentence for two shapes that cannot be multiplied."""
     if not a or not b:
-        return f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D; use * for scalars"
+        return f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D; use *"
     rows, columns = a if len(a) == 2 else ("x".join(map(str, a[:-1])) or 1, a[-1])
     inner, n = b if len(b) == 2 else (b[0] if len(b) == 1 else b[-2], "x".join(map(str, b[-1:])) if len(b) > 1 else 1)
-    hint = f"the inner sizes, {columns} and {inner}, must be equal" if columns != inner else "batch sizes must broadcast"
+    hint = "batch sizes must broadcast" if columns == inner else f"inner sizes, {columns} and {inner}, must be equal"
     if columns != inner and len(a) >= 2 and rows == inner:
         hint += "; did you mean to transpose the first?"
     elif columns != inner and columns == n:

@@ -85,7 +85,15 @@ def stream(generator: Generator | None) -> np.random.Generator:
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
-def random_uniform(*, size: Any, low: float = 0.0, high: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
+def random_uniform(
+    *,
+    size: Any,
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: Any = None,
+    generator: Generator | None = None,
+    out: Out = None,
+) -> Any:
     """Numbers spread evenly over [low, high)."""
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).random(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
@@ -93,7 +101,15 @@ def random_uniform(*, size: Any, low: float = 0.0, high: float = 1.0, dtype: Any
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
-def random_normal(*, size: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
+def random_normal(
+    *,
+    size: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: Any = None,
+    generator: Generator | None = None,
+    out: Out = None,
+) -> Any:
     """Normal numbers of this mean and standard deviation."""
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).standard_normal(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
@@ -101,7 +117,9 @@ def random_normal(*, size: Any, mean: float = 0.0, std: float = 1.0, dtype: Any 
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3), "p": 0.5}), differentiable=False)
-def random_mask(*, size: Any, p: Any, scale: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None) -> Any:
+def random_mask(
+    *, size: Any, p: Any, scale: float = 1.0, dtype: Any = None, generator: Generator | None = None, out: Out = None
+) -> Any:
     """``scale`` with probability p, else 0: a dropout mask."""
     dtype = np.dtype(dtype or get_default_dtype())
     kept = stream(generator).random(size, dtype=np.float32) < p
@@ -109,7 +127,9 @@ def random_mask(*, size: Any, p: Any, scale: float = 1.0, dtype: Any = None, gen
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3), "high": 5}), differentiable=False)
-def random_integers(*, size: Any, high: int, low: int = 0, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None) -> Any:
+def random_integers(
+    *, size: Any, high: int, low: int = 0, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None
+) -> Any:
     """Integers of low to high - 1, all equally likely."""
     return finished(stream(generator).integers(low, high, size=size), dtype, out)
 
@@ -131,7 +151,9 @@ def finished(drawn: Any, dtype: Any, out: Array | None) -> Array:
 # --- PyTorch's names --------------------------------------------------------------------------------------------------
 
 
-def rand(*size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any) -> Tensor:
+def rand(
+    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any
+) -> Tensor:
     """Numbers spread evenly over [0, 1), of the given size.
 
     >>> rand(2, 3).shape
@@ -140,7 +162,9 @@ def rand(*size: Any, dtype: Any = None, generator: Generator | None = None, requ
     return random_uniform(size=sizes(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
 
 
-def randn(*size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any) -> Tensor:
+def randn(
+    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any
+) -> Tensor:
     """Standard normal numbers, of the given size.
 
     >>> randn(2, 3).shape
@@ -149,7 +173,9 @@ def randn(*size: Any, dtype: Any = None, generator: Generator | None = None, req
     return random_normal(size=sizes(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = np.int64, generator: Generator | None = None, **_: Any) -> Tensor:
+def randint(
+    low: int, high: Any = None, size: Any = None, *, dtype: Any = np.int64, generator: Generator | None = None, **_: Any
+) -> Tensor:
     """Integers of low to high - 1; ``randint(high, size)`` starts at 0.
 
     >>> randint(3, (2, 2)).shape

@@ -292,7 +292,8 @@ def extreme(whole: str, position: str, pair: str, a: Any, *args: Any, **params: 
     return Extremes(values, indices)
 
 
-tensors.max, tensors.min = max, min
+for _function in (max, min):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
 
 
 @op(signature="(...)->()", differentiable=False)

@@ -1,6 +1,7 @@
 """Ops that move elements and compute nothing: views where NumPy can make one, and joining and splitting."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,7 @@ def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def checked(dim: int, ndim: int) -> int:
     """``dim`` counted from 0, or PyTorch's IndexError."""
-    limit = ndim if ndim else 1
+    limit = ndim or 1
     if not -limit <= dim < limit:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})")
     return dim % limit
@@ -256,7 +257,7 @@ def split(a: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
                 f"but got split_sizes={list(split_size_or_sections)}"
             )
-    return tuple(a[along(a.ndim, dim, slice(i, j))] for i, j in zip(bounds[:-1], bounds[1:], strict=True))
+    return tuple(a[along(a.ndim, dim, slice(i, j))] for i, j in pairwise(bounds))
 
 
 def chunk(a: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
