@@ -34,7 +34,8 @@ from .timing import interleave, progress
 BASES = ("torch", "manual")  # the contenders whose times the others' are divided by
 CHECKED_STEPS = 5
 TOLERANCE = 5e-5  # relative: float32 rounding stays below 2e-5, an update, bias or layer left out shows above it
-SETTLE = 0.05  # seconds of untimed steps before a burst: caches fill, and the threads of the one before go to sleep
+REST = 0.15  # seconds before each burst; BLAS threads keep a processor busy for up to 0.12 seconds after their last use
+WARM_UP = 0.05  # seconds of untimed steps then
 UNSTEADY = 1.2  # ratio of the quartiles from which a median is reported as uncertain
 OTHERS = "other work"  # takes its turns like a contender
 BUSY = 0.05  # its share of the processors' time from which all times are reported as disturbed
@@ -53,7 +54,8 @@ def prepare(contender: str, task: Task) -> list[float]:
 
 def burst(seconds: float) -> float:
     """Return the seconds one step takes, from steps repeated for about `seconds`."""
-    run(SETTLE)
+    time.sleep(REST)
+    run(WARM_UP)
     start = time.perf_counter()
     steps = run(seconds)
     return (time.perf_counter() - start) / steps
@@ -107,7 +109,7 @@ def other_work(seconds: float) -> float:
     """Return the share of the processors' time in use while the contenders rest; 0 where Linux does not tell."""
     if sys.platform != "linux":
         return 0.0
-    time.sleep(SETTLE)
+    time.sleep(REST)
     idle, total = processor_time()
     time.sleep(seconds)
     idle_after, total_after = processor_time()

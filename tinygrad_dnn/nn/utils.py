@@ -1,0 +1,81 @@
+"""Gradient clipping, and parameters as one vector."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..engine import REGISTRY, Tensor, leaf, touch
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+
+
+def gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """The gradients that are there."""
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad for p in given if p.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients together so that their joint norm is at most ``max_norm``; returns the norm before.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+    max_norm : float
+        At least 0.
+    norm_type : float, default 2
+        ``inf`` for the largest element.
+    error_if_nonfinite : bool, default False
+        Raise RuntimeError, changing nothing, if the norm is NaN or infinite.
+    """
+    if not (max_norm >= 0 and math.isfinite(max_norm)):
+        raise ValueError(f"max_norm must be a finite number of at least 0, got {max_norm}")
+    grads = gradients(parameters)
+    norms = np.array([np.linalg.norm(g.array.ravel(), norm_type) for g in grads])
+    total = float(np.linalg.norm(norms, norm_type)) if grads else 0.0
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped"
+        )
+    scale = min(max_norm / (total + 1e-6), 1.0) if math.isfinite(total) else max_norm / (total + 1e-6)
+    if scale != 1.0:
+        for g in grads:
+            g.array *= scale
+        touch(*grads)
+    return leaf(np.asarray(total, dtype=grads[0].array.dtype if grads else np.float32))
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clip every element of every gradient to within ``clip_value`` of 0."""
+    if not clip_value >= 0:
+        raise ValueError(f"clip_value must be at least 0, got {clip_value}")
+    grads = gradients(parameters)
+    for g in grads:
+        np.clip(g.array, -clip_value, clip_value, out=g.array)
+    touch(*grads)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters as one vector, recorded."""
+    from_each = [p.reshape(-1) for p in parameters]
+    joined: Tensor = REGISTRY["cat"](*from_each)
+    return joined
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Copy a vector into the parameters, in their order; sizes must add up."""
+    targets = list(parameters)
+    total = sum(p.numel() for p in targets)
+    if vec.shape != (total,):
+        raise ValueError(f"the parameters have {total} elements, the vector has shape {vec.shape}")
+    start = 0
+    for p in targets:
+        p.array[...] = vec.array[start : start + p.numel()].reshape(p.shape)
+        start += p.numel()
+    touch(*targets)
