@@ -11,7 +11,7 @@ Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 
 import numpy as _np
 
-from . import autograd
+from . import autograd, data, manual, nn, optim, plot
 from .engine import *
 from .ops import *
 from .ops.elementwise import abs as absolute
@@ -28,6 +28,8 @@ from .ops.elementwise import negative as neg
 from .ops.elementwise import not_equal as ne
 from .ops.elementwise import power as pow
 from .ops.elementwise import subtract as sub
+from .nn import summary
+from .train import Callback, EarlyStopping, History, evaluate, fit
 
 __version__ = "0.1.0"
 

@@ -1,30 +1,20 @@
-"""Gradient descent and its relatives, with PyTorch's arguments, defaults and formulas.
-
-- `Optimizer` keeps parameter groups and state; one of your own needs a ``step``.
-- `Bucket` is a number of parameters whose state is one flat array, so that an update is a handful of ufunc calls for all
-  of them, not for each. Calls are what a small network pays for.
-- `BucketOptimizer` sorts parameters into buckets and steps; `SGD`, `Adam`, `AdamW`, `RMSprop` and `Adagrad` give the
-  rule, written once on flat arrays.
-"""
+"""The base of every optimizer: parameter groups, their checked hyperparameters, and the state of each parameter."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from itertools import chain
-from math import inf, prod, sqrt
-from operator import attrgetter, is_, itemgetter
-from types import MappingProxyType
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Array, Tensor, enable_grad, leaf, touch
+from ..engine import Tensor, leaf
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "Optimizer", "RMSprop"]
+__all__ = ["Optimizer"]
 
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
-State: TypeAlias = Mapping[str, Any]  # of one parameter: arrays by name, and the number of updates as "step"
 
 # What the hyperparameters are called in an error, and the least they may be; all are finite.
 LIMITS = {
@@ -56,9 +46,6 @@ def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
     if not lowest <= value < limit or value == -inf:
         wanted = "finite" + ("" if lowest == -inf else f" and at least {lowest:g}")
         raise ValueError(f"Invalid {what}: {value}; it must be {wanted if limit == inf else 'in [0, 1)'}")
-
-
-# --- groups and state -------------------------------------------------------------------------------------------------
 
 
 class Optimizer:
@@ -99,13 +86,13 @@ class Optimizer:
     """
 
     hyperparameters: tuple[str, ...] = ()  # those that a step uses and checks
+    _stepped = True  # whether a step has been taken, where that is known: schedulers warn if they come first
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
         check_hyperparameters(self.hyperparameters, self.defaults)
         self.param_groups: list[Group] = []
-        self._state: Any = defaultdict(dict)
-        self._stepped = False  # schedulers warn if they come first
+        self._keep({})
         for group in as_groups(params):
             self.add_param_group(group)
 
@@ -116,7 +103,6 @@ class Optimizer:
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.defaults = saved["defaults"]
         self.param_groups = saved["param_groups"]
-        self._stepped = False
         self.state = saved["state"]
 
     def __repr__(self) -> str:
@@ -132,8 +118,11 @@ class Optimizer:
         return self._state
 
     @state.setter
-    def state(self, state: Mapping[Tensor, State]) -> None:
-        self._state = defaultdict(dict, {p: dict(entry) for p, entry in state.items()})
+    def state(self, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
+        self._keep(state)
+
+    def _keep(self, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
+        self._state: Any = defaultdict(dict, {p: dict(entry) for p, entry in state.items()})
 
     def add_param_group(self, param_group: Group) -> None:
         """Optimize more parameters: ``{"params": tensors, ...}`` with the hyperparameters that differ."""
@@ -267,180 +256,11 @@ def parameters_and_names(params: Any) -> tuple[list[Tensor], list[str]]:
 
 def as_kept(name: str, value: Any, p: Tensor) -> Any:
     """A copy of a loaded state value; what is like the parameter in its dtype."""
-    if isinstance(value, Tensor) and name != "step":
-        return leaf(value.array.astype(p.array.dtype))
-    return deepcopy(value)
-
-
-# --- buckets ----------------------------------------------------------------------------------------------------------
-
-# Elements that are updated by one call of a ufunc: what the few arrays of an update need stays in the cache of a core.
-BLOCK = 32768
-# Elements up to which copying a gradient costs less than ufunc calls for that parameter alone.
-SMALL = 8192
-
-array_of = attrgetter("array")
-gradient_of = attrgetter("grad.array")
-shape_of = attrgetter("shape")
-dtype_of = attrgetter("dtype")
-
-
-class Scratch:
-    """Working memory of one dtype, for blocks, which are updated one after another."""
-
-    def __init__(self, dtype: np.dtype[Any], size: int) -> None:
-        self.gradient, self.values, self.delta, self.spare = (np.empty(size, dtype) for _ in range(4))
-        # A ufunc takes a 0-d array in less than half the time of a Python number.
-        self.constants = [np.empty((), dtype) for _ in range(8)]
-
-
-class Block:
-    """Elements updated together: all of several small parameters, or a part of a large one.
-
-    ``state`` holds this block's part of each state array, ``delta`` is what `apply` subtracts, ``spare`` is free to use.
-    """
-
-    __slots__ = ("arrays", "delta", "gradient", "pieces", "spare", "state", "values")
-
-    def __init__(self, arrays: Sequence[Array], shape: tuple[int, ...], scratch: Scratch) -> None:
-        size = prod(shape)
-        self.gradient, self.values, self.delta, self.spare = (
-            a[:size].reshape(shape) for a in (scratch.gradient, scratch.values, scratch.delta, scratch.spare)
+    if name == "step" or not isinstance(value, Tensor):
+        return deepcopy(value)
+    if value.array.shape != p.array.shape:
+        raise ValueError(
+            f"loaded state dict has {name} of shape {value.array.shape} for a parameter of shape {p.array.shape}; "
+            "load it into an optimizer of the same parameters"
         )
-        self.arrays = arrays
-        self.state: dict[str, Array] = {}
-        self.pieces = [(arrays[0], self.delta)] if len(arrays) == 1 else list(zip(arrays, cut(self.delta, arrays)))
-
-    def parameters(self) -> Array:
-        """The elements themselves; not to be written to."""
-        return self.arrays[0] if len(self.arrays) == 1 else np.concatenate(self.arrays, None, self.values)
-
-    def descent(self, g: Array, weight_decay: Array, maximize: bool) -> Array:
-        """What to descend along for the gradient ``g``: g, or -g to maximize, + weight_decay w."""
-        if maximize:
-            g = np.negative(g, self.gradient)
-        if weight_decay:
-            g = np.add(g, np.multiply(self.parameters(), weight_decay, self.spare), self.gradient)
-        return g
-
-    def apply(self) -> None:
-        """Subtract ``delta`` from the parameters."""
-        for array, delta in self.pieces:
-            np.subtract(array, delta, array)
-
-
-def cut(flat: Array, arrays: Iterable[Array]) -> Iterator[Array]:
-    """``flat`` as views of the shapes of ``arrays``, in order."""
-    start = 0
-    for array in arrays:
-        stop = start + array.size
-        yield flat[start:stop].reshape(array.shape)
-        start = stop
-
-
-class Bucket:
-    """Parameters of one dtype that are updated together, with their state in flat arrays.
-
-    Several parameters have one block and their gradients are copied together. A single parameter is not copied: its
-    blocks are parts of its array and of its gradient, flat if its memory is, else cut along the first dimension. The
-    parameters' own arrays never move.
-    """
-
-    def __init__(self, params: Sequence[Tensor], states: Sequence[State], scratch: Scratch) -> None:
-        self.params = params
-        self.arrays = [p.array for p in params]
-        self.shapes = [a.shape for a in self.arrays]
-        self.dtypes = [a.dtype for a in self.arrays]
-        self.shape = flat_shape(self.arrays)
-        self.constants_ = scratch.constants
-        self.steps = states[0].get("step", 0)
-        self.state: dict[str, Array] = {}
-        rows = rows_of_block(self.shape)
-        self.spans = [slice(i, i + rows) for i in range(0, max(1, self.shape[0]), rows)]
-        if len(params) > 1:
-            self.blocks = [Block(self.arrays, self.shape, scratch)]
-        else:
-            parts = [self.arrays[0].reshape(self.shape)[span] for span in self.spans]
-            self.blocks = [Block([part], part.shape, scratch) for part in parts]
-        for name in states[0]:
-            if name != "step":
-                self.add_state(name)
-                for view, state in zip(self.views(name), states, strict=True):
-                    view[...] = state[name]
-
-    def add_state(self, name: str, fill: float = 0.0) -> None:
-        """Keep an array of this name, unless it is there already."""
-        if name not in self.state:
-            whole = self.state[name] = np.full(self.shape, fill, self.dtypes[0])
-            for block, span in zip(self.blocks, self.spans, strict=True):
-                block.state[name] = whole[span]
-
-    def views(self, name: str) -> Iterator[Array]:
-        """The state of this name, parameter by parameter."""
-        return cut(self.state[name].reshape(-1), self.arrays)
-
-    def states(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-        """Every parameter with its state."""
-        steps = {"step": self.steps} if self.steps else {}
-        views = [list(self.views(name)) for name in self.state]
-        for i, p in enumerate(self.params):
-            yield p, steps | {name: view[i] for name, view in zip(self.state, views, strict=True)}
-
-    def constants(self, *values: float) -> list[Array]:
-        """Numbers as 0-d arrays of the dtype; valid until the next call."""
-        for constant, value in zip(self.constants_, values):
-            constant[()] = value
-        return self.constants_[: len(values)]
-
-    def gradients(self) -> list[Array] | None:
-        """The gradient of each parameter, or None if there are none; AttributeError if some are missing."""
-        try:
-            return list(map(gradient_of, self.params))
-        except AttributeError:
-            if all(p.grad is None for p in self.params):
-                return None
-            raise
-
-    def gather(self, gradients: Sequence[Array]) -> list[Array]:
-        """The gradient of each block; not to be written to."""
-        if len(gradients) > 1:
-            return [np.concatenate(gradients, None, self.blocks[0].gradient)]
-        whole = gradients[0].reshape(self.shape)
-        return [whole[span] for span in self.spans]
-
-
-def flat_shape(arrays: Sequence[Array]) -> tuple[int, ...]:
-    """The shape in which a bucket of these parameters works."""
-    if len(arrays) == 1 and not arrays[0].flags.c_contiguous:
-        return arrays[0].shape
-    return (sum(a.size for a in arrays),)
-
-
-def rows_of_block(shape: tuple[int, ...]) -> int:
-    """How far a block extends in the first dimension."""
-    return max(1, BLOCK // max(1, prod(shape[1:])))
-
-
-def block_size(arrays: Sequence[Array]) -> int:
-    """Elements of the largest block of these parameters."""
-    shape = flat_shape(arrays)
-    return min(shape[0], rows_of_block(shape)) * prod(shape[1:])
-
-
-def runs(params: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters to share a bucket: a large one has its own, small ones fill one up to the size of a block."""
-    made: list[list[Tensor]] = []
-    room, last = 0, made
-    filling: list[Tensor] = []
-    for p in params:
-        size = p.array.size
-        if size > SMALL:
-            made.append([p])
-        elif size <= room:
-            filling.append(p)
-            room -= size
-        else:
-            filling = [p]
-            made.append(filling)
-            room = BLOCK - size
-    return made
+    return leaf(value.array.astype(p.array.dtype))

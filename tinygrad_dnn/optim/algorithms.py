@@ -1,0 +1,497 @@
+"""Gradient descent and its relatives, with PyTorch's arguments, defaults and formulas.
+
+Each rule is written once, on the flat arrays of a `Block`: w are the parameters, g is the gradient, lr the rate, and what
+is taken off w is ``delta``. `BucketOptimizer` brings parameters, gradients and state there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import sqrt
+from operator import attrgetter, is_
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor, enable_grad, touch
+from .bucket import Bucket, buckets_of
+from .optimizer import Group, Optimizer, Params, check_hyperparameters
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
+
+array_of = attrgetter("array")
+
+
+class Plan:
+    """The buckets of a group, and what they were made for."""
+
+    def __init__(self, group: Group, state: Any) -> None:
+        self.params: list[Tensor] = list(group["params"])
+        self.arrays = list(map(array_of, self.params))
+        self.missing = [p.grad is None for p in self.params]
+        self.trained = [p for p in self.params if p.grad is not None]
+        self.shapes = [p.array.shape for p in self.trained]
+        self.buckets = buckets_of(self.trained, state)
+        self.hyperparameters: Any = None  # the values that were checked last
+
+    def fits(self, params: Sequence[Tensor]) -> bool:
+        """Whether the same arrays have gradients as when it was made."""
+        return (
+            len(params) == len(self.arrays)
+            and all(map(is_, map(array_of, params), self.arrays))
+            and [p.grad is None for p in params] == self.missing
+        )
+
+    def gather(self) -> None:
+        """Bring the gradients to the buckets. Raises RuntimeError, before anything is changed, if one has not the shape
+        of its parameter."""
+        gradients = [p.grad.array for p in self.trained if p.grad is not None]
+        if [g.shape for g in gradients] != self.shapes:
+            wrong = next(p for p, g in zip(self.trained, gradients, strict=True) if g.shape != p.array.shape)
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {wrong.grad.shape if wrong.grad is not None else ()}, "
+                f"and its parameter {wrong.shape}; assign a gradient of the parameter's shape"
+            )
+        for positions, bucket in self.buckets:
+            bucket.gather([gradients[k] for k in positions])
+
+    def states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Every trained parameter with what is remembered of it."""
+        for positions, bucket in self.buckets:
+            for k, entry in zip(positions, bucket.states(), strict=True):
+                yield self.trained[k], entry
+
+
+class BucketOptimizer(Optimizer):
+    """An optimizer whose rule, ``update``, works on buckets of parameters.
+
+    The buckets last as long as the parameters' arrays and the set of those that have a gradient stay the same; whoever
+    asks for ``state`` gets it by parameter, and the next step makes buckets of what they left there.
+    """
+
+    def __init__(self, params: Params, defaults: Group) -> None:
+        self._plans: dict[int, Plan] = {}
+        self._stepped = False
+        super().__init__(params, defaults)
+
+    @property
+    def state(self) -> Any:
+        """What is remembered of each parameter, by parameter and name."""
+        for k in list(self._plans):
+            self._publish(self._plans.pop(k))
+        return self._state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._plans = {}
+        self._keep(state)
+
+    def _publish(self, plan: Plan) -> None:
+        for p, entry in plan.states():
+            if entry:
+                self._state[p].update(entry)
+
+    def _plan(self, k: int, group: Group) -> Plan:
+        """The plan of group ``k``, made anew if it no longer fits, and its hyperparameters checked."""
+        plan = self._plans.get(k)
+        if plan is None or not plan.fits(group["params"]):
+            if plan is not None:
+                self._publish(plan)
+            plan = self._plans[k] = Plan(group, self._state)
+            self._publish(plan)  # so that a state someone holds goes on being that of the parameter
+        values = [group[name] for name in self.hyperparameters]
+        if values != plan.hyperparameters:
+            check_hyperparameters(self.hyperparameters, group)
+            plan.hyperparameters = values
+        return plan
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update the parameters that have a gradient.
+
+        ``closure``, if given, computes the loss and its gradients first, and its value is returned.
+        Raises RuntimeError for a gradient of another shape than its parameter, ValueError for a hyperparameter that has
+        left its range, and nothing is changed then.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        plans = [self._plan(k, group) for k, group in enumerate(self.param_groups)]
+        for plan in plans:
+            plan.gather()
+        for plan, group in zip(plans, self.param_groups, strict=True):
+            for _, bucket in plan.buckets:
+                self.update(bucket, group)
+            touch(*plan.trained)
+        self._stepped = True
+        return loss
+
+    def update(self, bucket: Bucket, group: Group) -> None:
+        """Change the parameters of a bucket."""
+        raise NotImplementedError(f"{type(self).__name__} must define update(bucket, group)")
+
+
+class SGD(BucketOptimizer):
+    """Stochastic gradient descent, w <- w - lr g; with momentum b <- momentum b + (1 - dampening) g, w <- w - lr b.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+    lr : float >= 0, default 1e-3
+        The learning rate.
+    momentum : float >= 0, default 0
+    dampening : float, default 0
+        The first step takes b = g, whatever it is.
+    weight_decay : float >= 0, default 0
+        Adds weight_decay w to g.
+    nesterov : bool, default False
+        Descend along g + momentum b instead of b.
+    maximize : bool, default False
+        Ascend.
+    foreach, fused : optional
+        Accepted for PyTorch scripts: parameters are always updated together.
+
+    Raises ValueError for values out of range, and for nesterov without momentum or with dampening.
+
+    Source: chapter, section 1.6; Sutskever et al., "On the importance of initialization and momentum" (2013).
+
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = SGD([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0.5000, 1.0000], requires_grad=True)
+    """
+
+    hyperparameters = ("lr", "momentum", "dampening", "weight_decay")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening; pass momentum=0.9, dampening=0")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, bucket: Bucket, group: Group) -> None:
+        lr, momentum, share, weight_decay = bucket.constants(
+            group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"]
+        )
+        first = bool(momentum) and "momentum_buffer" not in bucket.state
+        if first:
+            bucket.remember("momentum_buffer")
+        for block in bucket.blocks:
+            d = block.descent(weight_decay, group["maximize"])
+            if momentum:
+                b = block.state["momentum_buffer"]
+                if first:
+                    b[...] = d
+                else:
+                    b *= momentum
+                    b += np.multiply(d, share, block.delta)
+                d = np.add(d, np.multiply(b, momentum, block.delta), block.delta) if group["nesterov"] else b
+            np.multiply(d, lr, block.delta)
+            block.subtract()
+
+
+class Adam(BucketOptimizer):
+    """Adam: m <- m + (1 - b1)(g - m), v <- v + (1 - b2)(g^2 - v), w <- w - lr m^ / (sqrt(v^) + eps).
+
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) at step t, from 1.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+    lr : float >= 0, default 1e-3
+    betas : (b1, b2), each in [0, 1), default (0.9, 0.999)
+    eps : float >= 0, default 1e-8
+    weight_decay : float >= 0, default 0
+        Adds weight_decay w to g.
+    amsgrad : bool, default False
+        Use the largest v so far (Reddi et al., 2018).
+    maximize : bool, default False
+        Ascend.
+    foreach, fused : optional
+        Accepted for PyTorch scripts: parameters are always updated together.
+
+    Raises ValueError for values out of range.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization" (2015).
+
+    >>> w = tg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = Adam([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.5000, -1.5000], requires_grad=True)
+    """
+
+    hyperparameters = ("lr", "betas", "eps", "weight_decay")
+    decoupled = False  # weight decay shrinks w itself, and does not enter m and v
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, bucket: Bucket, group: Group) -> None:
+        lr, (b1, b2), t = group["lr"], group["betas"], bucket.count()
+        for name in ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])):
+            bucket.remember(name)
+        root = sqrt(1 - b2**t)
+        # m^ / (sqrt(v^) + eps) = root / (1 - b1^t) * m / (sqrt(v) + root eps): one pass over the elements less
+        rate, share1, share2, eps, decay, shrink = bucket.constants(
+            lr * root / (1 - b1**t),
+            1 - b1,
+            1 - b2,
+            group["eps"] * root,
+            0.0 if self.decoupled else group["weight_decay"],
+            1 - lr * group["weight_decay"],
+        )
+        for block in bucket.blocks:
+            delta, m, v = block.delta, block.state["exp_avg"], block.state["exp_avg_sq"]
+            if self.decoupled and group["weight_decay"]:
+                block.scale(shrink)
+            g = block.descent(decay, group["maximize"])
+            np.subtract(g, m, delta)
+            delta *= share1
+            m += delta
+            np.multiply(g, g, delta)
+            delta -= v
+            delta *= share2
+            v += delta
+            if group["amsgrad"]:
+                v = np.maximum(block.state["max_exp_avg_sq"], v, block.state["max_exp_avg_sq"])
+            np.sqrt(v, delta)
+            delta += eps
+            np.divide(m, delta, delta)
+            delta *= rate
+            block.subtract()
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w <- (1 - lr weight_decay) w before the step of `Adam`.
+
+    Parameters are those of `Adam`, with weight_decay 1e-2 by default.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
+
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> w.grad = tg.tensor([0.0])
+    >>> AdamW([w], lr=0.5, weight_decay=0.5).step()
+    >>> w
+    tensor([0.7500], requires_grad=True)
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+
+class RMSprop(BucketOptimizer):
+    """RMSprop: v <- alpha v + (1 - alpha) g^2, w <- w - lr g / (sqrt(v) + eps).
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+    lr : float >= 0, default 1e-2
+    alpha : float >= 0, default 0.99
+    eps : float >= 0, default 1e-8
+    weight_decay : float >= 0, default 0
+        Adds weight_decay w to g.
+    momentum : float >= 0, default 0
+        Descend along b <- momentum b + g / (sqrt(v) + eps).
+    centered : bool, default False
+        Divide by the standard deviation, sqrt(v - a^2) with a the running mean of g (Graves, 2013).
+    maximize : bool, default False
+        Ascend.
+    foreach : optional
+        Accepted for PyTorch scripts: parameters are always updated together.
+
+    Raises ValueError for values out of range.
+
+    Source: Tieleman and Hinton, "Lecture 6.5 - rmsprop" (2012).
+
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> RMSprop([w], lr=0.1, alpha=0.0).step()
+    >>> w
+    tensor([0.9000], requires_grad=True)
+    """
+
+    hyperparameters = ("lr", "alpha", "eps", "weight_decay", "momentum")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "alpha": alpha,
+            "eps": eps,
+            "centered": centered,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, bucket: Bucket, group: Group) -> None:
+        bucket.count()
+        centered = ["grad_avg"] if group["centered"] else []
+        for name in ("square_avg", *centered, *(["momentum_buffer"] if group["momentum"] else [])):
+            bucket.remember(name)
+        lr, share, eps, weight_decay, momentum = bucket.constants(
+            group["lr"], 1 - group["alpha"], group["eps"], group["weight_decay"], group["momentum"]
+        )
+        for block in bucket.blocks:
+            delta, v = block.delta, block.state["square_avg"]
+            g = block.descent(weight_decay, group["maximize"])
+            np.multiply(g, g, delta)
+            delta -= v
+            delta *= share
+            v += delta
+            if centered:
+                a = block.state["grad_avg"]
+                np.subtract(g, a, delta)
+                delta *= share
+                a += delta
+                v = np.subtract(v, np.multiply(a, a, delta), delta)
+            np.sqrt(v, delta)
+            delta += eps
+            np.divide(g, delta, delta)
+            if momentum:
+                b = block.state["momentum_buffer"]
+                b *= momentum
+                b += delta
+                np.multiply(b, lr, delta)
+            else:
+                delta *= lr
+            block.subtract()
+
+
+class Adagrad(BucketOptimizer):
+    """Adagrad: s <- s + g^2, w <- w - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps) at step t, from 1.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+    lr : float >= 0, default 1e-2
+    lr_decay : float >= 0, default 0
+    weight_decay : float >= 0, default 0
+        Adds weight_decay w to g.
+    initial_accumulator_value : float >= 0, default 0
+        What s starts from.
+    eps : float >= 0, default 1e-10
+    foreach, fused : optional
+        Accepted for PyTorch scripts: parameters are always updated together.
+    maximize : bool, default False
+        Ascend.
+
+    Raises ValueError for values out of range.
+
+    Source: Duchi, Hazan and Singer, "Adaptive subgradient methods" (2011).
+
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> w.grad = tg.tensor([4.0])
+    >>> Adagrad([w], lr=0.1).step()
+    >>> w
+    tensor([0.9000], requires_grad=True)
+    """
+
+    hyperparameters = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, bucket: Bucket, group: Group) -> None:
+        t = bucket.count()
+        bucket.remember("sum", group["initial_accumulator_value"])
+        lr, eps, weight_decay = bucket.constants(
+            group["lr"] / (1 + (t - 1) * group["lr_decay"]), group["eps"], group["weight_decay"]
+        )
+        for block in bucket.blocks:
+            delta, s = block.delta, block.state["sum"]
+            g = block.descent(weight_decay, group["maximize"])
+            np.multiply(g, g, delta)
+            s += delta
+            np.sqrt(s, delta)
+            delta += eps
+            np.divide(g, delta, delta)
+            delta *= lr
+            block.subtract()

@@ -1,0 +1,170 @@
+"""Parameters updated together: many small ones as one flat array, a large one in blocks that fit the cache.
+
+A small network pays for calls, not for arithmetic: with eight parameters Adam would be a hundred ufunc calls a step. In a
+bucket it is a dozen and one subtraction a parameter. The parameters' own arrays never move, so what shares their memory
+goes on seeing them; gradients are copied together, and state lives in flat arrays from the start.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..engine import Array, Tensor, leaf
+
+__all__ = ["Block", "Bucket", "State", "buckets_of"]
+
+State: TypeAlias = Mapping[str, Any]  # of one parameter: tensors by name, "step" among them
+
+SMALL = 8192  # elements up to which copying a gradient costs less than calls for that parameter alone
+BLOCK = 32768  # elements of the largest block: the few arrays of an update stay in the cache of a core
+
+
+class Block:
+    """Elements that one call of a ufunc updates: all of several small parameters, or a part of a large one.
+
+    ``g`` is the gradient, which a rule may not write to; ``delta`` is what `subtract` takes off the parameters; ``spare``
+    is free to use; ``state`` holds this block's part of each state array.
+    """
+
+    __slots__ = ("arrays", "delta", "g", "own", "pieces", "spare", "state", "values")
+
+    def __init__(self, arrays: Sequence[Array], shape: tuple[int, ...], scratch: Array) -> None:
+        self.arrays = arrays
+        self.delta, self.spare, self.own, self.values = scratch[:, : prod(shape)].reshape(4, *shape)
+        self.g = self.own
+        self.state: dict[str, Array] = {}
+        deltas = [self.delta] if len(arrays) == 1 else cut(self.delta, arrays)
+        self.pieces = list(zip(arrays, deltas, strict=True))
+
+    def descent(self, weight_decay: Array, maximize: bool) -> Array:
+        """What to descend along: g, or -g to maximize, + weight_decay w."""
+        d = np.negative(self.g, self.own) if maximize else self.g
+        if weight_decay:
+            d = np.add(d, np.multiply(self.parameters(), weight_decay, self.spare), self.own)
+        return d
+
+    def parameters(self) -> Array:
+        """The parameters themselves, to be read only."""
+        return self.arrays[0] if len(self.arrays) == 1 else np.concatenate(self.arrays, None, self.values)
+
+    def scale(self, factor: Array) -> None:
+        """Multiply the parameters by a number."""
+        for array in self.arrays:
+            np.multiply(array, factor, array)
+
+    def subtract(self) -> None:
+        """Take ``delta`` off the parameters."""
+        for array, delta in self.pieces:
+            np.subtract(array, delta, array)
+
+
+def cut(flat: Array, arrays: Iterable[Array]) -> Iterator[Array]:
+    """``flat`` as views of the shapes of ``arrays``, in order."""
+    start = 0
+    for array in arrays:
+        stop = start + array.size
+        yield flat[start:stop].reshape(array.shape)
+        start = stop
+
+
+class Bucket:
+    """Parameters of one dtype and age, updated together; ``states`` is what is remembered of each so far."""
+
+    def __init__(self, params: Sequence[Tensor], states: Sequence[State]) -> None:
+        self.arrays = [p.array for p in params]
+        self.dtype = self.arrays[0].dtype
+        self.shape = flat_shape(self.arrays)
+        self.spans = spans_of(self.shape)
+        self.state: dict[str, Array] = {}
+        self.steps = steps_of(states[0])
+        self.step = np.array(self.steps, np.float32)  # as PyTorch keeps it
+        self.scalars = [np.empty((), self.dtype) for _ in range(8)]
+        if len(params) > 1:
+            self.blocks = [Block(self.arrays, self.shape, np.empty((4, *self.shape), self.dtype))]
+        else:
+            parts = [self.arrays[0].reshape(self.shape)[span] for span in self.spans]
+            scratch = np.empty((4, max(part.size for part in parts)), self.dtype)  # blocks take turns
+            self.blocks = [Block([part], part.shape, scratch) for part in parts]
+        for name in states[0].keys() - {"step"}:
+            self.remember(name)
+            for view, state in zip(self.views(name), states, strict=True):
+                view[...] = state[name].array
+
+    def remember(self, name: str, fill: float = 0.0) -> None:
+        """Keep a state array of this name, unless it is there already."""
+        if name not in self.state:
+            whole = self.state[name] = np.full(self.shape, fill, self.dtype)
+            for block, span in zip(self.blocks, self.spans, strict=True):
+                block.state[name] = whole[span]
+
+    def views(self, name: str) -> Iterator[Array]:
+        """The state of this name, parameter by parameter."""
+        return cut(self.state[name].reshape(-1), self.arrays)
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """What is remembered of each parameter: tensors on the memory of the flat arrays."""
+        made: list[dict[str, Tensor]] = [{"step": leaf(self.step)} if self.steps else {} for _ in self.arrays]
+        for name in self.state:
+            for entry, view in zip(made, self.views(name), strict=True):
+                entry[name] = leaf(view)
+        return made
+
+    def constants(self, *values: float) -> list[Array]:
+        """Numbers as 0-d arrays of the dtype, valid until the next call: a ufunc takes one in half the time of a float."""
+        for scalar, value in zip(self.scalars, values, strict=False):
+            scalar[()] = value
+        return self.scalars[: len(values)]
+
+    def count(self) -> int:
+        """The number of this step, from 1."""
+        self.steps += 1
+        self.step[()] = self.steps
+        return self.steps
+
+    def gather(self, gradients: Sequence[Array]) -> None:
+        """Give each block its gradient."""
+        if len(gradients) > 1:
+            np.concatenate(gradients, None, self.blocks[0].own)
+            return
+        whole = gradients[0].reshape(self.shape)
+        for block, span in zip(self.blocks, self.spans, strict=True):
+            block.g = whole[span]
+
+
+def flat_shape(arrays: Sequence[Array]) -> tuple[int, ...]:
+    """The shape in which a bucket of these parameters works: flat, unless that would copy a single one."""
+    if len(arrays) == 1 and not arrays[0].flags.c_contiguous:
+        return arrays[0].shape
+    return (sum(a.size for a in arrays),)
+
+
+def spans_of(shape: tuple[int, ...]) -> list[slice]:
+    """The blocks of a bucket, as slices of its first dimension."""
+    rows = max(1, BLOCK // max(1, prod(shape[1:])))
+    return [slice(i, i + rows) for i in range(0, max(1, shape[0]), rows)]
+
+
+def steps_of(state: State) -> int:
+    return int(state.get("step", 0))
+
+
+def buckets_of(params: Sequence[Tensor], state_of: Mapping[Tensor, State]) -> list[tuple[list[int], Bucket]]:
+    """Buckets for ``params``, each with the positions of its parameters.
+
+    Parameters share a bucket if they are small and agree in dtype, in the number of steps and in what is remembered.
+    """
+    states = [state_of.get(p, {}) for p in params]
+    runs: list[list[int]] = []
+    filling: dict[Any, list[int]] = {}
+    for k, (p, state) in enumerate(zip(params, states, strict=True)):
+        alike = (p.array.dtype, steps_of(state), *sorted(state))
+        run = filling.get(alike)
+        if run and p.array.size <= SMALL and sum(params[i].array.size for i in run) + p.array.size <= BLOCK:
+            run.append(k)
+            continue
+        runs.append([k])
+        if p.array.size <= SMALL:
+            filling[alike] = runs[-1]
+    return [(run, Bucket([params[k] for k in run], [states[k] for k in run])) for run in runs]
