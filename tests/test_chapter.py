@@ -27,7 +27,8 @@ def network(layers: list[int], activation: str, weights: list[Array]) -> nn.Sequ
 
 
 def as_parameters(weights: list[Array]) -> dict[str, Array]:
-    return {f"W{k}": w for k, w in enumerate(weights, 1)} | {f"b{k}": np.zeros((len(w), 1)) for k, w in enumerate(weights, 1)}
+    made = {f"W{k}": w for k, w in enumerate(weights, 1)}
+    return made | {f"b{k}": np.zeros((len(w), 1)) for k, w in enumerate(weights, 1)}
 
 
 # --- worked example ---------------------------------------------------------------------------------------------------

@@ -173,7 +173,8 @@ def test_tied_arguments_of_maximum_get_two_instead_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((3, 4), (4,)), ((4,), (4, 3)), ((4,), (4,)), ((4,), (2, 4, 3))]
+    ("a", "b"),
+    [((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((3, 4), (4,)), ((4,), (4, 3)), ((4,), (4,)), ((4,), (2, 4, 3))],
 )
 def test_batched_and_vector_matmul_crash_in_backward(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)

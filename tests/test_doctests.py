@@ -23,7 +23,7 @@ def test_docstring_examples(name: str) -> None:
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for test in examples(module):
-        test.globs = {**vars(module), "tg": tg, "np": np}
+        test.globs = {**vars(module), "tg": tg, "np": np, "nn": tg.nn}
         assert runner.run(test).failed == 0, f"{test.name}: run python -m pytest with -s to see the difference"
 
 

@@ -133,7 +133,10 @@ def test_gradients_of_two_leaves_do_not_share_memory() -> None:
     np.testing.assert_array_equal(seed.array, [1.0, 1.0])
 
 
-@given(st.lists(st.sampled_from(["+", "*", "reuse", "sin"]), min_size=1, max_size=12), st.floats(-1, 1, allow_subnormal=False))
+@given(
+    st.lists(st.sampled_from(["+", "*", "reuse", "sin"]), min_size=1, max_size=12),
+    st.floats(-1, 1, allow_subnormal=False),
+)
 def test_random_graphs_with_diamonds_equal_dual_numbers(steps: list[str], start: float) -> None:
     """Forward mode by complex step, run beside the tape on the same random graph."""
 

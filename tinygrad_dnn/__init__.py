@@ -13,6 +13,7 @@ import numpy as _np
 
 from . import autograd, data, manual, nn, optim, plot
 from .engine import *
+from .nn import summary
 from .ops import *
 from .ops.elementwise import abs as absolute
 from .ops.elementwise import clamp as clip
@@ -28,7 +29,6 @@ from .ops.elementwise import negative as neg
 from .ops.elementwise import not_equal as ne
 from .ops.elementwise import power as pow
 from .ops.elementwise import subtract as sub
-from .nn import summary
 from .train import Callback, EarlyStopping, History, evaluate, fit
 
 __version__ = "0.1.0"

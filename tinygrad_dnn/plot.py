@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .engine import Array, Tensor, as_array, get_default_dtype, leaf, no_grad
-from .nn import Module
+from .nn.module import Module
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +24,11 @@ __all__ = ["decision_boundary", "learning_curves", "misclassified", "weight_imag
 PathLike: TypeAlias = str | os.PathLike[str]
 
 DPI = 150
-COLUMNS = 3  # panels side by side in a figure of learning curves
+COLUMNS = 3  # panels of learning curves side by side, at most
 MARKED = 30  # a curve of at most so many points shows each of them
 DECADES = 2  # a panel whose values span so many is drawn on a logarithmic scale
 TICKS = 20  # labelled rows of the weight images, at most
-RESOLUTION = 250  # points on each side of the grid that a decision boundary is computed on
+RESOLUTION = 250  # points along each side of the grid that a decision boundary is drawn on
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -39,9 +39,10 @@ def new_figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise ImportError('pictures need matplotlib: pip install "tinygrad_dnn[examples]"') from error
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(compress=True, w_pad=0.08))
     FigureCanvasAgg(figure)
     return figure
 
@@ -92,8 +93,8 @@ def learning_curves(
     panels: dict[str, list[str]] = {}
     for name in history:
         panels.setdefault(panel_of(name), []).append(name)
-    columns = min(len(panels), COLUMNS)
-    rows = math.ceil(len(panels) / columns)
+    rows = math.ceil(len(panels) / COLUMNS)
+    columns = math.ceil(len(panels) / rows)
     figure = new_figure(5.6 if columns == 1 else 4.6 * columns, 4.0 * rows)
     if title:
         figure.suptitle(title)
@@ -151,9 +152,9 @@ def draw_panel(
     names = {name.removeprefix("val_") for name in curves}
     axes.set_xlabel(unit)
     axes.set_ylabel(names.pop() if len(names) == 1 and panel != "learning rate" else panel)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
-    if len(axes.lines) > 1:  # above the axes, where it hides no curve
+    if len(curves) > 1 or (best is not None and best[0] in curves):  # above the axes, where it hides no curve
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
 
@@ -176,14 +177,14 @@ def weight_images(weights: Any, shape: tuple[int, int], path: PathLike | None = 
 
     Raises ValueError for shapes that do not fit, ImportError without matplotlib.
 
-    >>> print(weight_images(np.eye(6), (2, 3)))
-    Figure(800x583)
+    >>> len(weight_images(np.eye(6), (2, 3)).axes)  # the images and the colour bar
+    2
     """
     w = as_array(weights).astype(np.float64)
     if w.ndim != 2 or w.size == 0:
         raise ValueError(f"weights should have shape (n_out, n_in), neither of them 0, but got {w.shape}")
     if len(shape) != 2 or math.prod(shape) != w.shape[1]:
-        raise ValueError(f"shape {tuple(shape)} should be (height, width) with height * width = {w.shape[1]} weights a unit")
+        raise ValueError(f"shape should be (height, width) of {w.shape[1]} weights a unit, but got {tuple(shape)}")
     height, width = shape
     n = len(w)
     columns = min(n, math.ceil(math.sqrt(2 * n * height / width)))
@@ -194,8 +195,9 @@ def weight_images(weights: Any, shape: tuple[int, int], path: PathLike | None = 
         mosaic[top : top + height, left : left + width] = image
     limit = np.nanmax(np.abs(np.where(np.isfinite(w), w, 0.0))) or 1.0
 
-    figure = new_figure(8.0, min(1.2 + 6.5 * mosaic.shape[0] / mosaic.shape[1], 40.0))
-    figure.suptitle(f"Weights of {n} units as images of {height} x {width}")
+    across = max(mosaic.shape[1] * 2 / DPI, 6.0)  # every weight has two dots or more
+    figure = new_figure(across + 1.5, across * mosaic.shape[0] / mosaic.shape[1] + 0.6)
+    figure.suptitle(f"Weights as images of {height} x {width}, one for each unit")
     axes = figure.add_subplot()
     picture = axes.imshow(mosaic, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     figure.colorbar(picture, ax=axes, label="weight", shrink=0.8)
@@ -228,15 +230,16 @@ def misclassified(
 
     Raises ValueError for shapes that do not fit, ImportError without matplotlib.
 
-    >>> print(misclassified(np.zeros((3, 8, 8)), [0, 1, 2], [0, 1, 7]))
-    Figure(500x200)
+    >>> misclassified(np.zeros((3, 8, 8)), [0, 1, 2], [0, 1, 7]).get_suptitle()
+    '1 of 3 misclassified (true → predicted)'
     """
     pixels, true, predicted = as_array(images), as_array(labels), as_array(predictions)
     if pixels.ndim == 4 and pixels.shape[1] == 1:
         pixels = pixels[:, 0]
     if pixels.ndim != 3:
         raise ValueError(
-            f"images should have shape (n, height, width), but got {pixels.shape}; flat ones need a reshape(-1, height, width)"
+            f"images should have shape (n, height, width), but got {pixels.shape}; "
+            "flat ones need a reshape(-1, height, width)"
         )
     if not true.shape == predicted.shape == pixels.shape[:1]:
         raise ValueError(
@@ -248,11 +251,11 @@ def misclassified(
     wrong = np.flatnonzero(true != predicted)
     shown = wrong[:limit]
     columns = min(max(len(shown), 1), 10)
-    rows = max(math.ceil(len(shown) / columns), 1)
-    figure = new_figure(max(0.9 * columns, 5.0), 0.8 + 1.2 * rows)
+    rows = math.ceil(len(shown) / columns)
+    figure = new_figure(max(0.9 * columns, 5.0), 0.45 + rows * (0.3 + 0.85 * pixels.shape[1] / pixels.shape[2]))
     first = f", the first {limit}" if len(wrong) > limit else ""
-    figure.suptitle(f"{len(wrong)} of {len(true)} misclassified{first} (true → predicted)" if len(wrong) else
-                    f"0 of {len(true)} misclassified")
+    legend = " (true → predicted)" if len(wrong) else ""
+    figure.suptitle(f"{len(wrong)} of {len(true)} misclassified{first}{legend}")
     low, high = (pixels[shown].min(), pixels[shown].max()) if len(shown) else (0, 1)
     for place, k in enumerate(shown, 1):
         axes = figure.add_subplot(rows, columns, place)
@@ -277,6 +280,12 @@ def evaluating(model: Any) -> Iterator[None]:
     finally:
         for m, training in modes:
             m.training = training
+
+
+def float_dtype(model: Any) -> np.dtype[Any]:
+    """The dtype of a model's parameters; the default dtype if it has none."""
+    parameters = model.parameters() if isinstance(model, Module) else ()
+    return next((p.array.dtype for p in parameters if p.array.dtype.kind == "f"), get_default_dtype())
 
 
 def decision_boundary(
@@ -311,48 +320,54 @@ def decision_boundary(
     >>> print(decision_boundary(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)), x, y))
     Figure(640x520)
     """
-    points = as_array(x).astype(np.float64)
-    labels = as_array(y)
+    points, labels = as_points(x, y)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.where(high > low, 0.1 * (high - low), 1.0)
+    across, up = (np.linspace(a, b, RESOLUTION) for a, b in zip(low - margin, high + margin, strict=True))
+    output = model_output(model, np.stack(np.meshgrid(across, up), axis=-1))
+    single = output.shape[2] == 1
+    classes = np.arange(2 if single else output.shape[2])
+    if not np.isin(labels, classes).all():
+        classes = np.unique(labels)
+        if not (single and len(classes) == 2):
+            wanted = "two different numbers, for one output" if single else f"0 to {output.shape[2] - 1}, one an output"
+            raise ValueError(f"the classes in y should be {wanted}, but are {classes[:10].tolist()}")
+
+    figure = new_figure(6.4, 5.2)
+    figure.suptitle("Decision boundary")
+    axes = figure.add_subplot()
+    if single:
+        colours = draw_probability(axes, across, up, probability(output[:, :, 0], logits), classes[-1])
+    else:
+        colours = draw_regions(axes, across, up, output)
+    for c, colour in zip(classes, colours, strict=True):
+        first, second = points[labels == c].T
+        axes.scatter(first, second, s=18, color=[colour], edgecolors="white", linewidths=0.6, label=f"class {c:g}")
+    axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=across[[0, -1]], ylim=up[[0, -1]])
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize="small", handletextpad=0.1)
+    return finished(figure, path)
+
+
+def as_points(x: Any, y: Any) -> tuple[Array, Array]:
+    """Points (n, 2) and their labels (n,), checked."""
+    points, labels = as_array(x).astype(np.float64), as_array(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise ValueError(f"x should have shape (n, 2), points of the plane, but got {points.shape}")
     if labels.shape != points.shape[:1]:
         raise ValueError(f"y should have shape ({len(points)},), one class a point, but got {labels.shape}")
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.where(high > low, 0.1 * (high - low), 1.0)
-    across, up = (np.linspace(a, b, RESOLUTION) for a, b in zip(low - margin, high + margin, strict=True))
-    scores = model_output(model, np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2))
-    classes = np.unique(labels) if scores.shape[1] == 1 else np.arange(scores.shape[1])
-    if len(classes) > 2 and scores.shape[1] == 1:
-        raise ValueError(f"one output tells two classes apart, but y has {len(classes)}: {classes[:10].tolist()}")
-    if not np.isin(labels, classes).all():
-        raise ValueError(f"y should be classes from 0 to {len(classes) - 1}, one for each output of the model")
-
-    figure = new_figure(6.4, 5.2)
-    figure.suptitle("Decision boundary")
-    axes = figure.add_subplot()
-    if scores.shape[1] == 1:
-        colours = draw_probability(axes, across, up, probability(scores, logits), classes[-1])
-    else:
-        colours = draw_regions(axes, across, up, scores.argmax(1), len(classes))
-    for c, colour in zip(classes, colours, strict=False):
-        mine = points[labels == c]
-        axes.scatter(mine[:, 0], mine[:, 1], s=18, color=colour, edgecolors="white", linewidths=0.6, label=f"class {c:g}")
-    axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=across[[0, -1]], ylim=up[[0, -1]])
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize="small", handletextpad=0.1)
-    return finished(figure, path)
+    return points, labels
 
 
 def model_output(model: Callable[[Tensor], Tensor], grid: Array) -> Array:
-    """The model's outputs on the grid, (m, c), computed in the dtype of its parameters."""
-    parameters = model.parameters() if isinstance(model, Module) else ()
-    dtype = next((p.array.dtype for p in parameters if p.array.dtype.kind == "f"), get_default_dtype())
+    """The model's outputs at the points of a grid, one row of outputs a point, in the dtype of its parameters."""
+    points = grid.reshape(-1, 2)
     with evaluating(model):
-        output = as_array(model(leaf(grid.astype(dtype))))
-    if output.shape[:1] != grid.shape[:1] or output.ndim > 2:
-        raise ValueError(f"the model should map (m, 2) to (m, c), but made {output.shape} of {grid.shape}")
-    return output.reshape(len(grid), -1).astype(np.float64)
+        output = as_array(model(leaf(points.astype(float_dtype(model)))))
+    if output.ndim not in (1, 2) or len(output) != len(points):
+        raise ValueError(f"the model should map (m, 2) to (m, c), but made {output.shape} of {points.shape}")
+    return output.reshape(*grid.shape[:2], -1).astype(np.float64)
 
 
 def probability(output: Array, logits: bool | None) -> Array:
@@ -362,29 +377,29 @@ def probability(output: Array, logits: bool | None) -> Array:
     return 0.5 + 0.5 * np.tanh(output / 2) if logits else output  # the sigmoid, without overflow
 
 
-def draw_probability(axes: "Axes", across: Array, up: Array, p: Array, second: Any) -> list[Any]:
+def draw_probability(axes: "Axes", across: Array, up: Array, p: Array, second: Any) -> Any:
     """A probability as shades, and the line on which it is one half; returns the colours of the two classes."""
     from matplotlib import colormaps
 
-    shades = colormaps["RdBu_r"]
-    image = p.reshape(len(up), len(across))
-    mesh = axes.pcolormesh(across, up, image, cmap=shades, vmin=0, vmax=1, alpha=0.7, rasterized=True)
-    if image.min() < 0.5 < image.max():
-        axes.contour(across, up, image, levels=[0.5], colors="black", linewidths=1.2)
-    axes.figure.colorbar(mesh, ax=axes, label=f"probability of class {second:g}")
-    return [shades(0.04), shades(0.96)]
+    shades = colormaps["RdBu_r"]  # its lighter part; the darkest are for the points
+    mesh = axes.pcolormesh(across, up, p, cmap=shades, vmin=-0.4, vmax=1.4, rasterized=True)
+    if p.min() < 0.5 < p.max():
+        axes.contour(across, up, p, levels=[0.5], colors="black", linewidths=1.2)
+    axes.figure.colorbar(mesh, ax=axes, label=f"probability of class {second:g}").ax.set_ylim(0, 1)
+    return shades([0.02, 0.98])
 
 
-def draw_regions(axes: "Axes", across: Array, up: Array, winner: Array, n: int) -> list[Any]:
-    """The region of every class; returns the colours of the classes."""
+def draw_regions(axes: "Axes", across: Array, up: Array, scores: Array) -> Any:
+    """The region of every class, and the lines on which two are equal; returns the colours of the classes."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    palette = colormaps["tab10"].colors if n <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, n))
-    colours = list(palette)[:n]
-    image = winner.reshape(len(up), len(across))
-    axes.pcolormesh(across, up, image, cmap=ListedColormap(colours), vmin=-0.5, vmax=n - 0.5, alpha=0.35, rasterized=True)
-    for c in range(n - 1):  # each boundary is drawn once: between the classes up to c and those after it
-        if (image <= c).any() and (image > c).any():
-            axes.contour(across, up, image > c, levels=[0.5], colors="black", linewidths=0.8)
+    n = scores.shape[2]
+    colours = colormaps["tab10"](np.arange(n)) if n <= 10 else colormaps["turbo"](np.linspace(0.05, 0.95, n))
+    shades = ListedColormap(0.35 * colours + 0.65)  # mixed with white
+    axes.pcolormesh(across, up, scores.argmax(2), cmap=shades, vmin=-0.5, vmax=n - 0.5, rasterized=True)
+    for c in range(n):
+        lead = scores[:, :, c] - np.delete(scores, c, axis=2).max(axis=2)
+        if lead.min() < 0 < lead.max():
+            axes.contour(across, up, lead, levels=[0], colors="black", linewidths=0.8)
     return colours

@@ -8,23 +8,23 @@ import copy
 import math
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from time import perf_counter
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from . import nn, plot
-from .data import DataLoader, IterableDataset, Subset, TensorDataset, flag, positive_int
+from .data import DataLoader, Examples, Subset, TensorDataset, flag, positive_int
 from .engine import Array, Tensor, as_array, leaf, no_grad
 from .nn import functional
 from .ops.random import Generator
 from .optim import Optimizer
 from .optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from .plot import evaluating, float_dtype
 
 __all__ = ["Best", "Callback", "EarlyStopping", "History", "Run", "evaluate", "fit"]
 
@@ -113,7 +113,7 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         time = f", {self.seconds:.1f} s" if self.seconds else ""
-        lines = [f"History of {self.epochs} epochs{time}", *table_lines(self.figures, self.epochs)]
+        lines = [f"History of {self.epochs} epochs{time}", *table_lines(self.figures)]
         monitor = "val_loss" if "val_loss" in self.figures else "loss"
         if not all(map(math.isnan, self.figures.get(monitor, []))):
             best = self.best(monitor)
@@ -124,15 +124,18 @@ class History(Mapping[str, list[float]]):
 SHOWN = 5  # rows at either end of the table of a longer history
 
 
-def table_lines(figures: Mapping[str, Sequence[float]], epochs: int) -> list[str]:
+def table_lines(figures: Mapping[str, Sequence[float]]) -> list[str]:
     """A heading and a row an epoch; of a long history the first and last rows."""
-    if not epochs:
-        return []
-    rows = [[str(k + 1), *(number(v[k]) for v in figures.values())] for k in range(epochs)]
-    rows.insert(0, ["epoch", *figures])
+    rows = [["epoch", *figures]]
+    for epoch, values in enumerate(zip_longest(*figures.values(), fillvalue=math.nan), 1):
+        rows.append([str(epoch), *map(number, values)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [" " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-    return lines if epochs <= 2 * SHOWN + 1 else [*lines[: SHOWN + 1], " " + "...".rjust(widths[0]), *lines[-SHOWN:]]
+    if len(lines) == 1:
+        return []
+    if len(lines) <= 2 * SHOWN + 2:
+        return lines
+    return [*lines[: SHOWN + 1], " " + "...".rjust(widths[0]), *lines[-SHOWN:]]
 
 
 def number(value: float) -> str:
@@ -191,7 +194,7 @@ class Callback:
         """After an epoch and its validation; ``run.history`` has its figures."""
 
     def on_train_end(self, run: Run) -> None:
-        """After the last epoch, after stopping early, and after an interrupt."""
+        """When training ends: after the last epoch, early, by an interrupt or by an error."""
 
 
 class EarlyStopping(Callback):
@@ -211,6 +214,7 @@ class EarlyStopping(Callback):
         When training ends, for whatever reason, go back to the parameters and buffers of the best epoch.
 
     After training ``best`` and ``best_epoch`` say what was reached. A figure that is NaN is no improvement.
+    Raises ValueError for arguments out of range, and in `fit` without validation data to monitor.
 
     Source: Prechelt, "Early stopping - but when?" (1998); names and defaults are Keras's.
 
@@ -236,10 +240,10 @@ class EarlyStopping(Callback):
         self.patience = int(patience)
         self.mode = mode
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Start anew."""
+    def reset(self) -> None:
+        """Forget what was best."""
         self.best = self.sign * math.inf
         self.best_epoch = 0
         self.best_weights: Any = None
@@ -250,7 +254,7 @@ class EarlyStopping(Callback):
                 f"EarlyStopping monitors {self.monitor!r}, but there are no validation data; "
                 "pass validation_split or validation_data to fit(), or monitor='loss'"
             )
-        self.forget()
+        self.reset()
 
     def on_epoch_end(self, run: Run) -> None:
         value = run.history[self.monitor][-1]
@@ -275,6 +279,80 @@ class EarlyStopping(Callback):
         )
 
 
+class Schedule(Callback):
+    """Steps a learning-rate scheduler when it is due, and keeps the rate that each epoch began with as ``lr``."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        self.rate = math.nan
+
+    def on_epoch_begin(self, run: Run) -> None:
+        self.rate = float(run.optimizer.param_groups[0]["lr"])
+
+    def on_batch_end(self, run: Run) -> None:
+        if isinstance(self.scheduler, OneCycleLR):
+            self.scheduler.step()
+
+    def on_epoch_end(self, run: Run) -> None:
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(run.history["loss" if run.validation is None else "val_loss"][-1])
+        elif not isinstance(self.scheduler, OneCycleLR):
+            self.scheduler.step()
+        run.history.append({"lr": self.rate})
+
+
+class ProgressBar(Callback):
+    """A tqdm bar on stderr over all batches, with the figures of the last epoch."""
+
+    def __init__(self) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise ImportError("progress=True needs tqdm: pip install tqdm") from error
+        self.tqdm = tqdm
+        self.bar: Any = None
+
+    def on_train_begin(self, run: Run) -> None:
+        try:
+            total = run.epochs * len(run.train)
+        except TypeError:  # a sampler without a length
+            total = None
+        self.bar = self.tqdm(total=total, unit="batch", file=sys.stderr, dynamic_ncols=True)
+
+    def on_epoch_begin(self, run: Run) -> None:
+        self.bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
+
+    def on_batch_end(self, run: Run) -> None:
+        self.bar.update()
+
+    def on_epoch_end(self, run: Run) -> None:
+        self.bar.set_postfix({name: number(values[-1]) for name, values in run.history.items()}, refresh=False)
+
+    def on_train_end(self, run: Run) -> None:
+        self.bar.close()
+
+
+def progress_bars(progress: bool | None) -> list[Callback]:
+    """One bar or none; if it was not asked for, only on a terminal and with tqdm installed."""
+    if progress is False or (progress is None and (sys.stderr is None or not sys.stderr.isatty())):
+        return []
+    try:
+        return [ProgressBar()]
+    except ImportError:
+        if progress:
+            raise
+        return []
+
+
+def checked_callbacks(callbacks: Callback | Iterable[Callback]) -> list[Callback]:
+    """Callbacks as a list."""
+    made = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    for callback in made:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"a callback should be a Callback, but got {described(callback)}")
+    return made
+
+
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +373,7 @@ def accuracy(output: Tensor, target: Any, threshold: float | None = None, probab
         right = y.argmax(1) == t.argmax(1)
     else:
         return None
-    return np.count_nonzero(right) / right.size
+    return float(np.mean(right))
 
 
 def accuracy_for(loss: Loss) -> Metric:
@@ -317,7 +395,7 @@ def unrecorded(metric: Metric) -> Metric:
     return measured
 
 
-def named_metrics(metrics: Sequence[str | Metric], loss: Loss) -> dict[str, Metric]:
+def named_metrics(metrics: str | Sequence[str | Metric], loss: Loss) -> dict[str, Metric]:
     """Metrics by the names they have in the history."""
     named: dict[str, Metric] = {}
     for metric in [metrics] if isinstance(metrics, str) else metrics:
@@ -325,7 +403,7 @@ def named_metrics(metrics: Sequence[str | Metric], loss: Loss) -> dict[str, Metr
             named["accuracy"] = accuracy_for(loss)
         elif callable(metric):
             name = getattr(metric, "__name__", type(metric).__name__)
-            if name == "loss" or name in named:
+            if name in ("loss", "lr", *named):
                 raise ValueError(f"two figures would be named {name!r}; give the metrics distinct names")
             named[name] = unrecorded(metric)
         else:
@@ -337,20 +415,19 @@ class Averages:
     """Means of the loss and the metrics over the examples seen."""
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
-        self.metrics = tuple(metrics.items())
+        self.metrics = metrics
         self.totals = {"loss": 0.0}
         self.count = 0
 
     def add(self, value: float, output: Tensor, target: Any) -> None:
         """Count a batch and its loss."""
         n = len(target)
-        totals = self.totals
-        totals["loss"] += n * value
         self.count += n
-        for name, metric in self.metrics:
+        self.totals["loss"] += n * value
+        for name, metric in self.metrics.items():
             measured = metric(output, target)
             if measured is not None:
-                totals[name] = totals.get(name, 0.0) + n * measured
+                self.totals[name] = self.totals.get(name, 0.0) + n * measured
 
     def means(self, prefix: str = "") -> dict[str, float]:
         """The means, by name."""
@@ -367,50 +444,20 @@ def check_parts(model: Any, loss: Any, optimizer: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model should be an nn.Module, but got {described(model)}")
     if isinstance(loss, type) or not callable(loss):
-        raise TypeError(f"loss should be a function of (output, target) such as nn.MSELoss(), but got {described(loss)}")
+        raise TypeError(f"loss should be a function of (output, target), as nn.MSELoss(), but got {described(loss)}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer should be an optim.Optimizer, but got {described(optimizer)}")
-    names = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
-    if not names:
-        raise ValueError("the model has no parameters that require grad, so there is nothing to train")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    missing = [name for key, name in names.items() if key not in held]
-    if len(missing) == len(names):
+    if not any(p.requires_grad and id(p) in held for p in model.parameters()):
         raise ValueError(
-            "the optimizer holds none of the model's parameters; make it of model.parameters(), "
+            "the optimizer holds none of the model's parameters that require grad; make it of model.parameters(), "
             "after the model has its final layers"
-        )
-    known = set(names) | {id(p) for p in model.parameters()}
-    known |= {id(p) for p in loss.parameters()} if isinstance(loss, nn.Module) else set()
-    if missing and held - known:
-        warnings.warn(
-            f"the optimizer holds parameters of another model, and not {', '.join(missing)} of this one: "
-            "was a layer replaced after the optimizer was made?",
-            stacklevel=3,
         )
 
 
 def described(value: Any) -> str:
+    """What an argument is, for an error."""
     return f"the class {value.__name__}; make one of it" if isinstance(value, type) else type(value).__name__
-
-
-def float_dtype(model: nn.Module) -> np.dtype[Any]:
-    """The dtype of the model's parameters."""
-    return next(p.array.dtype for p in model.parameters() if p.array.dtype.kind == "f")
-
-
-def as_loader(
-    data: Any, dtype: np.dtype[Any], batch_size: int, shuffle: bool = False, generator: Generator | None = None
-) -> DataLoader:
-    """A loader of whatever was given as data."""
-    if isinstance(data, DataLoader):
-        return data
-    dataset = as_dataset(data, dtype)
-    if isinstance(dataset, IterableDataset):
-        return DataLoader(dataset, batch_size)
-    if not len(dataset):
-        raise ValueError("the data are empty; there must be at least one example")
-    return DataLoader(dataset, batch_size, shuffle, generator=generator)
 
 
 def as_dataset(data: Any, dtype: np.dtype[Any]) -> Any:
@@ -425,13 +472,26 @@ def as_dataset(data: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def in_dtype(array: Array, dtype: np.dtype[Any]) -> Tensor:
+    """A tensor on the array, converted to ``dtype`` if it is floating."""
     return leaf(array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
 
 
-def split_off(data: Any, fraction: float) -> tuple[Any, Any]:
+def as_loader(
+    data: Any, dtype: np.dtype[Any], batch_size: int, shuffle: bool = False, generator: Generator | None = None
+) -> DataLoader:
+    """A loader of whatever was given as data."""
+    if isinstance(data, DataLoader):
+        return data
+    dataset = as_dataset(data, dtype)
+    if isinstance(dataset, Examples) and not len(dataset):
+        raise ValueError("the data are empty; there must be at least one example")
+    return DataLoader(dataset, batch_size, shuffle, generator=generator)
+
+
+def split_off(data: Any, fraction: float) -> tuple[Subset, Subset]:
     """The data without their last ``fraction``, and that: Keras's rule, before any shuffling."""
-    if isinstance(data, DataLoader | IterableDataset):
-        raise ValueError(f"validation_split needs data with indices, not a {type(data).__name__}; pass validation_data")
+    if isinstance(data, DataLoader):
+        raise ValueError("validation_split needs data with indices, not a DataLoader; pass validation_data")
     n = len(data)
     kept = math.floor(n * (1.0 - fraction))
     if kept == 0:
@@ -439,45 +499,13 @@ def split_off(data: Any, fraction: float) -> tuple[Any, Any]:
     return Subset(data, range(kept)), Subset(data, range(kept, n))
 
 
-def loaders(
-    data: Any,
-    validation_data: Any,
-    validation_split: float,
-    dtype: np.dtype[Any],
-    batch_size: int,
-    shuffle: bool,
-    generator: Generator | None,
-) -> tuple[DataLoader, DataLoader | None]:
-    """What to train on, and what to validate on."""
-    batch_size, shuffle = positive_int("batch_size", batch_size), flag("shuffle", shuffle)
-    if not 0 <= validation_split < 1:
-        raise ValueError(f"validation_split should be in [0, 1), but got validation_split={validation_split!r}")
-    if validation_split and validation_data is not None:
-        raise ValueError("validation_split and validation_data exclude each other; pass one of them")
-    if validation_split:
-        data, validation_data = split_off(as_dataset(data, dtype), validation_split)
-    train = as_loader(data, dtype, batch_size, shuffle, generator)
-    return train, None if validation_data is None else as_loader(validation_data, dtype, batch_size)
-
-
 # --- the loop ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def modes_restored(model: nn.Module) -> Iterator[None]:
-    """Leave every module in the mode, training or evaluation, that it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def unpacked(batch: Any) -> tuple[Sequence[Any], Any]:
     """Inputs and target of a batch."""
     if not isinstance(batch, list | tuple) or len(batch) < 2:
-        raise TypeError(f"a batch should be (inputs, target), but got {type(batch).__name__}: return both in __getitem__")
+        raise TypeError(f"a batch should be (inputs, target), but got {type(batch).__name__}; return both in a tuple")
     return batch[:-1], batch[-1]
 
 
@@ -486,7 +514,7 @@ def evaluate(
     loss: Loss,
     data: Any,
     batch_size: int = 32,
-    metrics: Sequence[str | Metric] = ("accuracy",),
+    metrics: str | Sequence[str | Metric] = ("accuracy",),
 ) -> dict[str, float]:
     """The mean loss and metrics over ``data``, in evaluation mode, nothing recorded and nothing changed.
 
@@ -496,7 +524,7 @@ def evaluate(
     >>> sorted(evaluate(model, nn.BCEWithLogitsLoss(), (np.zeros((3, 2)), np.ones((3, 1)))))
     ['accuracy', 'loss']
     """
-    loader = as_loader(data, float_dtype(model), positive_int("batch_size", batch_size))
+    loader = as_loader(data, float_dtype(model), batch_size)
     return measure(model, loss, loader, named_metrics(metrics, loss))
 
 
@@ -505,8 +533,7 @@ def measure(
 ) -> dict[str, float]:
     """The means over a loader."""
     averages = Averages(metrics)
-    with no_grad(), modes_restored(model):
-        model.eval()
+    with evaluating(model):
         for batch in loader:
             inputs, target = unpacked(batch)
             output = model(*inputs)
@@ -514,24 +541,24 @@ def measure(
     return averages.means(prefix)
 
 
-def train_epoch(run: Run, metrics: Mapping[str, Metric], after_batch: Sequence[Callable[[], Any]]) -> dict[str, float]:
+def train_epoch(run: Run, metrics: Mapping[str, Metric], callbacks: Sequence[Callback]) -> dict[str, float]:
     """One step a batch; the means over the epoch, each batch measured before its step."""
     model, loss, optimizer = run.model, run.loss, run.optimizer
     averages = Averages(metrics)
     model.train()
-    for run.batch, batch in enumerate(run.train, 1):
+    for k, batch in enumerate(run.train, 1):
         inputs, target = unpacked(batch)
         output = model(*inputs)
         cost = loss(output, target)
-        value = run.batch_loss = cost.item()
-        if not math.isfinite(value):
+        run.batch, run.batch_loss = k, cost.item()
+        if not math.isfinite(run.batch_loss):
             raise FloatingPointError(diagnosis(run, inputs))
         optimizer.zero_grad()
         cost.backward()
         optimizer.step()
-        averages.add(value, output, target)
-        for call in after_batch:
-            call()
+        averages.add(run.batch_loss, output, target)
+        for callback in callbacks:
+            callback.on_batch_end(run)
     return averages.means()
 
 
@@ -546,21 +573,20 @@ def diagnosis(run: Run, inputs: Sequence[Any]) -> str:
     return f"{start}: training diverges, so lower the learning rate; the parameters are as before this step"
 
 
-def progress_bar(progress: bool | None, run: Run) -> Any:
-    """A tqdm bar over all batches, or None."""
-    if progress is False or (progress is None and not (sys.stderr is not None and sys.stderr.isatty())):
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        if progress is None:
-            return None
-        raise ImportError("progress=True needs tqdm; pip install tqdm") from error
-    try:
-        total = run.epochs * len(run.train)
-    except TypeError:  # a stream
-        total = None
-    return tqdm(total=total, desc=f"epoch 1/{run.epochs}", unit="batch", file=sys.stderr, dynamic_ncols=True)
+def run_epochs(run: Run, metrics: Mapping[str, Metric], callbacks: Sequence[Callback]) -> None:
+    """All epochs, or until a callback stops them."""
+    for epoch in range(1, run.epochs + 1):
+        run.epoch = epoch
+        for callback in callbacks:
+            callback.on_epoch_begin(run)
+        figures = train_epoch(run, metrics, callbacks)
+        if run.validation is not None:
+            figures |= measure(run.model, run.loss, run.validation, metrics, prefix="val_")
+        run.history.append(figures)
+        for callback in callbacks:
+            callback.on_epoch_end(run)
+        if run.history.stopped:
+            return
 
 
 def fit(
@@ -573,8 +599,8 @@ def fit(
     *,
     validation_split: float = 0.0,
     validation_data: Any = None,
-    metrics: Sequence[str | Metric] = ("accuracy",),
-    callbacks: Iterable[Callback] = (),
+    metrics: str | Sequence[str | Metric] = ("accuracy",),
+    callbacks: Callback | Iterable[Callback] = (),
     scheduler: Any = None,
     shuffle: bool = True,
     generator: Generator | None = None,
@@ -585,7 +611,7 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        It is left in the mode, training or evaluation, that it was in.
+        It is left in training mode.
     loss : callable
         ``loss(output, target)`` gives a scalar, the mean over the batch.
     optimizer : optim.Optimizer
@@ -634,70 +660,32 @@ def fit(
     (50, True)
     """
     check_parts(model, loss, optimizer)
-    epochs = positive_int("epochs", epochs)
-    train, validation = loaders(
-        data, validation_data, validation_split, float_dtype(model), batch_size, shuffle, generator
-    )
-    measures = named_metrics(metrics, loss)
-    callbacks = checked_callbacks(callbacks)
-    if scheduler is not None and scheduler.optimizer is not optimizer:
-        raise ValueError("the scheduler is that of another optimizer")
+    if scheduler is not None and getattr(scheduler, "optimizer", None) is not optimizer:
+        raise ValueError("the scheduler is not one of this optimizer; make it of the optimizer that is passed to fit()")
+    if not 0 <= validation_split < 1:
+        raise ValueError(f"validation_split should be in [0, 1), but got validation_split={validation_split!r}")
+    if validation_split and validation_data is not None:
+        raise ValueError("validation_split and validation_data exclude each other; pass one of them")
+    epochs, dtype, measures = positive_int("epochs", epochs), float_dtype(model), named_metrics(metrics, loss)
+    if validation_split:
+        data, validation_data = split_off(as_dataset(data, dtype), validation_split)
+    train = as_loader(data, dtype, batch_size, flag("shuffle", shuffle), generator)
+    validation = None if validation_data is None else as_loader(validation_data, dtype, batch_size)
+    schedules = [] if scheduler is None else [Schedule(scheduler)]
+    listening = [*schedules, *checked_callbacks(callbacks), *progress_bars(progress)]
+
     run = Run(model, loss, optimizer, epochs, train, validation)
-    for callback in callbacks:
+    for callback in listening:
         callback.on_train_begin(run)
     began = perf_counter()
-    bar = progress_bar(progress, run)
     try:
         # the loss is watched, so NumPy need not warn of overflow on the way there
-        with modes_restored(model), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            run_epochs(run, measures, callbacks, scheduler, bar)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            run_epochs(run, measures, listening)
     except KeyboardInterrupt:
         run.stop(f"interrupted in epoch {run.epoch}")
     finally:
-        if bar is not None:
-            bar.close()
-    run.history.seconds = perf_counter() - began
-    for callback in callbacks:
-        callback.on_train_end(run)
+        run.history.seconds = perf_counter() - began
+        for callback in listening:
+            callback.on_train_end(run)
     return run.history
-
-
-def checked_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
-    """Callbacks as a list."""
-    made = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-    for callback in made:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"a callback should be a Callback, but got {described(callback)}")
-    return made
-
-
-def run_epochs(
-    run: Run, metrics: Mapping[str, Metric], callbacks: Sequence[Callback], scheduler: Any, bar: Any
-) -> None:
-    """All epochs, or until a callback stops them."""
-    # only what has something to do is called after a batch
-    hooks = [c.on_batch_end for c in callbacks if type(c).on_batch_end is not Callback.on_batch_end]
-    after_batch: list[Callable[[], Any]] = [partial(hook, run) for hook in hooks]
-    if isinstance(scheduler, OneCycleLR):
-        after_batch.append(scheduler.step)
-    if bar is not None:
-        after_batch.append(bar.update)
-    for run.epoch in range(1, run.epochs + 1):
-        for callback in callbacks:
-            callback.on_epoch_begin(run)
-        rate = {} if scheduler is None else {"lr": float(run.optimizer.param_groups[0]["lr"])}
-        figures = train_epoch(run, metrics, after_batch)
-        if run.validation is not None:
-            figures |= measure(run.model, run.loss, run.validation, metrics, prefix="val_")
-        run.history.append(figures | rate)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(figures.get("val_loss", figures["loss"]))
-        elif scheduler is not None and not isinstance(scheduler, OneCycleLR):
-            scheduler.step()
-        if bar is not None:
-            bar.set_description(f"epoch {min(run.epoch + 1, run.epochs)}/{run.epochs}", refresh=False)
-            bar.set_postfix({name: number(value) for name, value in figures.items()}, refresh=False)
-        for callback in callbacks:
-            callback.on_epoch_end(run)
-        if run.history.stopped:
-            return

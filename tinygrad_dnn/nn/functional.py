@@ -5,26 +5,64 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Tensor, leaf
-from ..interpreters import tensors
-
+from ..engine import REGISTRY, Array, Out, Tensor, as_array, leaf, op
+from ..interpreters import arrays, tensors
 from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from ..ops.fused import linear, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.random import Generator, random_mask
-from ..ops.reduce import log_softmax, softmax
 
 __all__ = [
     "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu",
     "embedding", "gelu", "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
     "mse_loss", "nll_loss", "one_hot", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
-]  # fmt: skip
+]
+
+SOFTMAX = REGISTRY["softmax"]
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
-    """Elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al. 2014); in training only.
+def softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """``e^x / sum e^x`` along ``dim``; without it PyTorch's choice, with a warning.
+
+    >>> nn.functional.softmax(tg.tensor([[1.0, 2.0]]), dim=1)
+    tensor([[0.2689, 0.7311]])
+    """
+    return tensors.softmax(input, dim=implicit_dim("softmax", input) if dim is None else dim)
+
+
+def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """``x - log sum e^x`` along ``dim``; without it PyTorch's choice, with a warning.
+
+    >>> nn.functional.log_softmax(tg.tensor([[1.0, 2.0]]), dim=1)
+    tensor([[-1.3133, -0.3133]])
+    """
+    return tensors.log_softmax(input, dim=implicit_dim("log_softmax", input) if dim is None else dim)
+
+
+def implicit_dim(name: str, input: Tensor) -> int:
+    """The dimension PyTorch takes if none is given: 0 of a tensor with 0, 1 or 3 dimensions, else 1."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. "
+        "Change the call to include dim=X as an argument: dim=1 for rows of classes.",
+        stacklevel=3,
+    )
+    return 0 if input.array.ndim in (0, 1, 3) else 1
+
+
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Elements set to 0 with probability p, the others divided by 1 - p; in training only.
+
+    ``inplace`` is accepted; a new tensor is made. Raises ValueError for a p outside [0, 1].
+    Srivastava et al. 2014.
 
     >>> nn.functional.dropout(tg.ones(2), 0.9, training=False)
     tensor([1., 1.])
@@ -34,28 +72,64 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, generator: Gen
     if not training or p == 0:
         return input
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    return input * random_mask(
-        size=input.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator
-    )
+    return input * random_mask(size=input.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator)
 
 
-def embedding(input: Tensor, weight: Tensor) -> Tensor:
-    """Rows of ``weight`` (k, d) chosen by integers ``input`` (...): y (..., d)."""
-    index = input.array if isinstance(input, Tensor) else np.asarray(input)
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Rows of ``weight`` (k, d) chosen by integers ``input`` (...): y (..., d).
+
+    The row ``padding_idx`` gets no gradient. Raises IndexError for integers outside 0 to k - 1, and RuntimeError for
+    what is not an integer.
+
+    >>> nn.functional.embedding(tg.tensor([2, 0]), tg.tensor([[1.0], [2.0], [3.0]]))
+    tensor([[3.],
+            [1.]])
+    """
+    index, rows = as_array(input), len(weight.array)
     if index.dtype.kind not in "iu":
-        raise RuntimeError(f"Expected tensor for argument #1 'indices' to have an integer dtype, got {index.dtype}")
-    if index.size and not 0 <= index.min() <= index.max() < len(weight):
-        raise IndexError(f"index out of range in self: embedding has {len(weight)} rows, indices 0 to {len(weight) - 1}")
-    return weight[index]
+        raise RuntimeError(
+            f"Expected tensor for argument #1 'indices' to have an integer type, but got {index.dtype}; "
+            "convert it, with .long()"
+        )
+    if index.size and not 0 <= index.min() <= index.max() < rows:
+        raise IndexError(f"index out of range in self: with {rows} embeddings indices are 0 to {rows - 1}")
+    chosen = weight[index]
+    if padding_idx is None:
+        return chosen
+    return tensors.where((index == padding_idx % rows)[..., None], chosen.detach(), chosen)
+
+
+def check_dtypes(input: Tensor, *others: Tensor | None) -> None:
+    """Refuse to normalise integers, or with parameters of another dtype."""
+    dtype = input.array.dtype
+    if dtype.kind != "f":
+        raise RuntimeError(f"normalisation is not implemented for {dtype}; convert the input first, with .float()")
+    for t in others:
+        if t is not None and t.array.dtype != dtype:
+            raise RuntimeError(
+                f"mixed dtype (CPU): all inputs must share same datatype, but the input is {dtype} "
+                f"and the layer {t.array.dtype}; convert one of them, with .to()"
+            )
 
 
 def layer_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """Mean 0 and variance 1 over the last dimensions, then ``weight y + bias`` (Ba et al. 2016)."""
+    """``y = weight (x - mean x) / sqrt(var x + eps) + bias``, mean and biased variance over the last dimensions.
+
+    Raises RuntimeError if those are not ``normalized_shape``, an int or sequence of int. Ba et al. 2016.
+
+    >>> nn.functional.layer_norm(tg.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if input.shape[input.ndim - len(shape) :] != shape:
-        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input of shape [*, {shape}], got {input.shape}")
+        sizes = ", ".join(map(str, shape))
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {sizes}], "
+            f"but got input of size{list(input.shape)}"
+        )
+    check_dtypes(input, weight, bias)
     y: Tensor = standardize(input, dim=tuple(range(-len(shape), 0)), eps=eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
@@ -71,44 +145,86 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Every channel with mean 0 and variance 1 over the batch, or by running statistics (Ioffe and Szegedy 2015).
+    """``y = weight (x - mean x) / sqrt(var x + eps) + bias`` for each channel. Ioffe and Szegedy 2015.
 
-    ``input`` is (n, c) or (n, c, l). In training the running statistics move by ``momentum`` towards the batch's, with
-    the unbiased variance.
+    Parameters
+    ----------
+    input : Tensor
+        (n, c) or (n, c, ...).
+    running_mean, running_var : Tensor or None
+        (c); in training they are moved by ``momentum`` towards the batch's mean and unbiased variance.
+    weight, bias : Tensor, optional
+        (c).
+    training : bool, default False
+        Take mean and biased variance of the batch; else the running ones, if there are any.
+
+    Raises RuntimeError for sizes and dtypes that do not fit, ValueError for a batch with one value for each channel.
+
+    >>> nn.functional.batch_norm(tg.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    tensor([[-1.],
+            [ 1.]])
     """
-    dims = tuple(d for d in range(input.ndim) if d != 1)
-    shape = tuple(n if d == 1 else 1 for d, n in enumerate(input.shape))
+    if input.ndim < 2:
+        raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input); the channels are dimension 1")
+    channels = input.shape[1]
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, t in given.items():
+        if t is not None and t.array.shape != (channels,):
+            raise RuntimeError(
+                f"{name} should contain {channels} elements not {t.numel()}: the input has shape {input.shape}"
+            )
+    check_dtypes(input, *given.values())
+    by_channel = (1, channels, *(1,) * (input.ndim - 2))
     y: Tensor
     if training or running_mean is None or running_var is None:
-        n = input.numel() // max(input.shape[1], 1)
-        if n <= 1:
-            raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.shape}; "
-                "use a larger batch, drop_last=True, or eval()"
-            )
-        y = standardize(input, dim=dims, eps=eps)
+        y = standardize(input, dim=other_dims(input), eps=eps)
         if training and running_mean is not None and running_var is not None:
-            for running, batch in (
-                (running_mean, input.array.mean(dims)),
-                (running_var, input.array.var(dims, ddof=1)),
-            ):
-                running.copy_((1 - momentum) * running.array + momentum * batch)
+            follow(input.array, running_mean, running_var, momentum)
     else:
-        mean, var = running_mean.reshape(shape), running_var.reshape(shape)
+        mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
         y = (input - mean) * tensors.rsqrt(var + eps)
-    y = y if weight is None else y * weight.reshape(shape)
-    return y if bias is None else y + bias.reshape(shape)
+    y = y if weight is None else y * weight.reshape(by_channel)
+    return y if bias is None else y + bias.reshape(by_channel)
+
+
+def other_dims(input: Tensor) -> tuple[int, ...]:
+    """All dimensions but that of the channels; refuses a batch without a variance."""
+    if input.array.size <= input.array.shape[1]:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.array.shape}; "
+            "use a larger batch, drop_last=True, or eval()"
+        )
+    return (0, *range(2, input.array.ndim))
+
+
+def follow(batch: Array, running_mean: Tensor, running_var: Tensor, momentum: float) -> None:
+    """Move running statistics towards those of a batch."""
+    dims = (0, *range(2, batch.ndim))
+    mean, var = arrays.mean(batch, dim=dims), arrays.var(batch, dim=dims, correction=1)
+    for running, now in ((running_mean, mean), (running_var, var)):
+        running.copy_((1 - momentum) * running.array + momentum * now)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
-    """Integers (...) as rows (..., k) with a 1 at that place.
+    """Integers (...) as rows (..., k) with a 1 at that place; k is one more than the largest if it is not given.
+
+    Raises RuntimeError for what is not an integer of 0 to k - 1.
 
     >>> nn.functional.one_hot(tg.tensor([0, 2]))
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    k = int(input.array.max()) + 1 if num_classes == -1 else num_classes
-    return leaf(np.eye(k, dtype=np.int64)[input.array])
+    index = as_array(input)
+    if index.dtype.kind not in "iu":
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {index.dtype}")
+    if index.size == 0 and num_classes == -1:
+        raise RuntimeError("Can not infer total number of classes from empty tensor; give num_classes")
+    if index.size and index.min() < 0:
+        raise RuntimeError(f"Class values must be non-negative, got {index.min()}")
+    k = int(index.max()) + 1 if num_classes == -1 else num_classes
+    if index.size and index.max() >= k:
+        raise RuntimeError(f"Class values must be smaller than num_classes, got {index.max()} for {k} classes")
+    return leaf(np.eye(k, dtype=np.int64)[index])
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -116,18 +232,27 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
 
 def same_size(input: Tensor, target: Tensor) -> None:
     """Refuse targets of another shape: they would broadcast into a wrong loss."""
-    if input.array.shape != target.array.shape:
+    try:
+        given, wanted = target.array.shape, input.array.shape
+    except AttributeError:
+        raise not_tensors(input, target) from None
+    if given != wanted:
         raise ValueError(
-            f"Using a target size ({target.array.shape}) that is different to the input size ({input.array.shape}) "
+            f"Using a target size ({given}) that is different to the input size ({wanted}) "
             "would broadcast into a wrong loss; reshape one, as in target.unsqueeze(1) or output.squeeze(1)"
         )
+
+
+def not_tensors(input: Any, target: Any) -> TypeError:
+    """The error for arguments of a loss that are not both tensors."""
+    name, value = ("target", target) if isinstance(input, Tensor) else ("input", input)
+    return TypeError(f"argument '{name}' must be Tensor, not {type(value).__name__}; make one with tensor()")
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """``loss`` per element as its mean, its sum, or as it is."""
     if reduction == "mean":
-        if loss.array.size == 0:
-            raise ValueError("the mean loss of an empty batch is not defined; give at least one example")
+        refuse_empty(loss.array)
         return tensors.mean(loss)
     if reduction == "sum":
         return tensors.sum(loss)
@@ -136,8 +261,29 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Squared error ``(x - t)^2``.
+def refuse_empty(batch: Array) -> None:
+    """Refuse the mean of nothing, which PyTorch gives as NaN."""
+    if batch.size == 0:
+        raise ValueError("the mean loss of an empty batch is not defined; give at least one example, or use 'sum'")
+
+
+def weighted(loss: Tensor, weight: Tensor | None, name: str = "weight") -> Tensor:
+    """``loss`` times ``weight``, which may broadcast; the loss may not."""
+    if weight is None:
+        return loss
+    y = loss * weight
+    if y.array.shape != loss.array.shape:
+        raise ValueError(
+            f"output with shape {list(loss.shape)} doesn't match the broadcast shape {list(y.shape)}: "
+            f"{name} has size {weight.shape}, and must broadcast to that of the input"
+        )
+    return y
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Squared error ``(x - t)^2``, reduced by "mean", "sum" or "none".
+
+    Raises ValueError for different shapes, for an empty batch and for an unknown reduction, as all losses do.
 
     >>> nn.functional.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(2.)
@@ -146,14 +292,24 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return reduced(tensors.square(input - target), reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Absolute error ``|x - t|``."""
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Absolute error ``|x - t|``, reduced.
+
+    >>> nn.functional.l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
     same_size(input, target)
     return reduced(tensors.abs(input - target), reduction)
 
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """``d^2 / 2`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``, of ``d = x - t`` (Huber 1964)."""
+    """``d^2 / 2`` where ``d <= delta``, else ``delta (d - delta / 2)``, of ``d = |x - t|``, reduced. Huber 1964.
+
+    Raises ValueError unless ``delta`` is positive.
+
+    >>> nn.functional.huber_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]), reduction="none")
+    tensor([0.0000, 1.5000])
+    """
     if not delta > 0:
         raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
     same_size(input, target)
@@ -161,77 +317,89 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return reduced(tensors.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """``d^2 / (2 beta)`` where ``|d| < beta``, else ``|d| - beta / 2``, of ``d = x - t``."""
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """``d^2 / (2 beta)`` where ``d < beta``, else ``d - beta / 2``, of ``d = |x - t|``, reduced. Girshick 2015.
+
+    Raises ValueError for a negative ``beta``; 0 gives `l1_loss`.
+
+    >>> nn.functional.smooth_l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]), reduction="none")
+    tensor([0.0000, 1.5000])
+    """
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     same_size(input, target)
     d = tensors.abs(input - target)
     return reduced(tensors.where(d < beta, (0.5 / beta) * d * d, d - 0.5 * beta), reduction)
 
 
+@op(signature="(),()->()", domain={"a": (0.1, 0.9), "b": (0.1, 0.9)})
+def bernoulli_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
+    """Elementwise cross-entropy of probabilities a and b: ``y = -(b log a + (1 - b) log(1 - a))``, logarithms >= -100.
+
+    da = g (a - b) / max(a (1 - a), 1e-12)        db = g (log(1 - a) - log a)
+
+    The bounds are PyTorch's: a certain mistake costs 100, and is still pulled back.
+    """
+    with np.errstate(divide="ignore"):  # log 0
+        log_a, log_rest = np.maximum(np.log(a), -100), np.maximum(np.log1p(-a), -100)
+    return np.subtract((b - 1) * log_rest, b * log_a, out=out)
+
+
+bernoulli_cross_entropy.vjp(
+    a=lambda xp, g, a, b: g * (a - b) / xp.clamp(a * (1 - a), min=1e-12),
+    b=lambda xp, g, a: g * (xp.clamp(xp.log1p(-a), min=-100) - xp.clamp(xp.log(a), min=-100)),
+)
+
+
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
-    """``-(t log p + (1 - t) log(1 - p))`` of probabilities p; logarithms are kept above -100, as in PyTorch."""
+    """``-(t log p + (1 - t) log(1 - p))`` of probabilities p, times ``weight``, reduced.
+
+    Logarithms are kept above -100, as in PyTorch. Raises RuntimeError for inputs or targets outside [0, 1].
+
+    >>> nn.functional.binary_cross_entropy(tg.tensor([0.5, 1.0]), tg.tensor([1.0, 1.0]), reduction="none")
+    tensor([0.6931, 0.0000])
+    """
     same_size(input, target)
-    for name, t in (("input", input), ("target", target)):
-        if t.array.size and not (t.array.min() >= 0 and t.array.max() <= 1):
+    for name, t in (("input", input.array), ("target", target.array)):
+        if t.size and not (t.min() >= 0 and t.max() <= 1):
             raise RuntimeError(f"all elements of {name} should be between 0 and 1; logits go to BCEWithLogitsLoss")
-    loss = -(target * clamped_log(input) + (1 - target) * clamped_log(1 - input))
-    return reduced(loss if weight is None else loss * weight, reduction)
-
-
-def clamped_log(p: Tensor) -> Tensor:
-    """``max(log p, -100)``."""
-    return tensors.log(tensors.clamp(p, min=float(np.exp(-100.0)) if p.array.dtype == np.float64 else 1e-38))
+    return reduced(weighted(bernoulli_cross_entropy(input, target), weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """``max(x, 0) - x t + log(1 + e^-|x|)``: the binary cross-entropy of ``sigmoid(x)``, for any x.
+    """``max(x, 0) - x t + log(1 + e^-|x|)``, times ``weight``, reduced: the binary cross-entropy of ``sigmoid(x)``.
 
-    ``pos_weight`` multiplies the part of the positive examples.
+    It overflows for no x. ``pos_weight`` multiplies the part of the positive examples, ``t log(1 + e^-x)``.
+
+    >>> nn.functional.binary_cross_entropy_with_logits(tg.tensor([0.0, -1e4]), tg.tensor([1.0, 0.0]), reduction="none")
+    tensor([0.6931, 0.0000])
     """
     same_size(input, target)
     if pos_weight is None:
-        loss = logistic_cross_entropy(input, target)
+        loss: Tensor = logistic_cross_entropy(input, target)
     else:
-        loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * softplus(-input)
-    return reduced(loss if weight is None else loss * weight, reduction)
-
-
-def check_labels(target: Array, classes: int, ignore_index: int) -> Array | None:
-    """Which labels count, or None for all of them; refuses wrong dtypes and labels out of range.
-
-    Read as unsigned, a negative label is larger than any class: one comparison finds both kinds.
-    """
-    if target.dtype.kind not in "iu":
-        raise RuntimeError(
-            f"expected scalar type Long but found {target.dtype}: class labels are integers; convert them with .long(), "
-            "or give class probabilities of the shape of the input"
-        )
-    unsigned = target.view(f"u{target.dtype.itemsize}")
-    if not target.size or unsigned.max() < classes:
-        return None
-    counted = target != ignore_index
-    wrong = target[counted & (unsigned >= classes)]
-    if wrong.size:
-        raise IndexError(f"Target {wrong[0]} is out of bounds: with {classes} classes labels are 0 to {classes - 1}")
-    return np.asarray(counted)
+        exact = np.inf  # softplus is not to go over into a line
+        positive = weighted(target * softplus(-input, threshold=exact), pos_weight, "pos_weight")
+        loss = (1 - target) * softplus(input, threshold=exact) + positive
+    return reduced(weighted(loss, weight), reduction)
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -245,7 +413,7 @@ def cross_entropy(
     target : Tensor
         Integer labels 0 to c - 1, (n), () or (n, d...); or probabilities of the shape of ``input``.
     weight : Tensor, optional
-        (c), a weight for every class; the mean divides by the sum of the weights that were used.
+        (c), a weight for every class; the mean of labels divides by the sum of the weights that were used.
     ignore_index : int, default -100
         A label that does not count.
     reduction : {"mean", "sum", "none"}
@@ -253,110 +421,171 @@ def cross_entropy(
         The part of the probability that is spread evenly over all classes.
 
     Raises IndexError for labels out of range, RuntimeError for labels that are not integers, ValueError for sizes that
-    do not fit and for an empty batch. Chapter, section 2.
+    do not fit and for an empty batch. Warns if the input comes out of a softmax. Chapter, section 2.
 
     >>> nn.functional.cross_entropy(tg.zeros(2, 4), tg.tensor([1, 3]))
     tensor(1.3863)
     """
+    try:
+        shape, labels = input.array.shape, target.array
+    except AttributeError:
+        raise not_tensors(input, target) from None
     if input.op is SOFTMAX:
         warnings.warn(
             "cross_entropy expects logits, but its input is the output of softmax: the loss would apply softmax twice; "
             "leave the softmax out",
             stacklevel=2,
         )
-    if input.array.shape == target.array.shape and target.array.dtype.kind == "f":
+    if label_smoothing and not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if labels.shape == shape and labels.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ValueError("ignore_index is not supported for floating point target; set probabilities to 0 instead")
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    if input.array.ndim != 2:
-        input, target = as_rows(input, target)
-    n, classes = input.array.shape
-    if target.array.shape != (n,):
-        raise ValueError(
-            f"Expected input batch_size ({n}) to match target batch_size ({target.array.shape[:1] or 'scalar'}): "
-            f"logits {input.array.shape} need labels of shape {(n,)}, got {target.array.shape}"
-        )
-    counted = check_labels(target.array, classes, ignore_index)
-    if n == 0 and reduction == "mean":
-        raise ValueError("the mean loss of an empty batch is not defined; give at least one example")
-    if counted is None and weight is None and reduction == "mean" and label_smoothing == 0:
-        return softmax_cross_entropy(input, target, 1 / n)
-    labels = target.array if counted is None else np.where(counted, target.array, 0)
-    return weighted_cross_entropy(input, labels, counted, weight, reduction, label_smoothing)
+    plain = weight is None and label_smoothing == 0 and reduction == "mean"
+    if plain and len(shape) == 2 and labels.shape == shape[:1]:
+        refuse_empty(labels)
+        if check_labels(labels, shape[1], ignore_index) is None:
+            return softmax_cross_entropy(input, target, 1 / shape[0])
+    check_shapes(shape, labels.shape)
+    logs = tensors.log_softmax(input, dim=min(len(shape) - 1, 1))
+    return label_loss(logs, labels, weight, ignore_index, reduction, label_smoothing)
 
 
-SOFTMAX = REGISTRY["softmax"]
-
-
-def as_rows(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (c) or (n, c, d...) and their labels as (n, c) and (n)."""
-    if input.array.ndim == 1:
-        return input.reshape(1, -1), target.reshape(-1)
-    if input.array.ndim == 0 or input.array.shape[:1] + input.array.shape[2:] != target.array.shape:
-        raise ValueError(f"Expected target size {input.array.shape[:1] + input.array.shape[2:]}, got {target.array.shape}")
-    order = (0, *range(2, input.array.ndim), 1)
-    return input.permute(order).reshape(-1, input.array.shape[1]), target.reshape(-1)
-
-
-def weighted_cross_entropy(
-    input: Tensor, labels: Array, counted: Array | None, weight: Tensor | None, reduction: str, smoothing: float
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
-    """Cross-entropy of rows with weights of classes, ignored labels and smoothing."""
-    n, classes = input.array.shape
-    by_class = np.ones(classes, input.array.dtype) if weight is None else weight.array
-    per_row = by_class[labels] * (1 if counted is None else counted)
-    logs: Tensor = log_softmax(input, dim=1)
-    loss = -logs[np.arange(n), labels] * per_row
+    """``-x[t]`` of log-probabilities x (n, c), (c) or (n, c, d...) and labels t (n), () or (n, d...), reduced.
+
+    Parameters and errors are those of `cross_entropy` with labels.
+
+    >>> nn.functional.nll_loss(tg.tensor([[-1.0, -2.0]]), tg.tensor([1]))
+    tensor(2.)
+    """
+    try:
+        check_shapes(input.array.shape, target.array.shape)
+    except AttributeError:
+        raise not_tensors(input, target) from None
+    return label_loss(input, target.array, weight, ignore_index, reduction)
+
+
+def check_shapes(logits: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    """Refuse labels whose shape is not that of the logits without the classes."""
+    wanted = () if len(logits) == 1 else logits[:1] + logits[2:]
+    if logits and (labels == wanted or (len(logits), labels) == (1, (1,))):
+        return
+    if len(logits) <= 2 and len(labels) > 1:
+        what = "0D or 1D target tensor expected, multi-target not supported"
+    elif len(logits) == 2 and len(labels) == 1:
+        what = f"Expected input batch_size ({logits[0]}) to match target batch_size ({labels[0]})"
+    else:
+        what = f"Expected target size {list(wanted)}, got {list(labels)}"
+    hint = "; use target.squeeze(1)" if labels == (*wanted, 1) else ""
+    raise ValueError(f"{what}: the input has size {logits}, so labels need size {wanted}, and have {labels}{hint}")
+
+
+def check_labels(target: Array, classes: int, ignore_index: int) -> Array | None:
+    """Which labels count, or None for all of them; refuses wrong dtypes and labels out of range.
+
+    Read as unsigned, a negative label is larger than any class: one comparison finds both kinds.
+    """
+    if target.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype}: class labels are integers; "
+            "convert them, with .long(), or give class probabilities of the shape of the input"
+        )
+    unsigned = target.view(f"u{target.dtype.itemsize}")
+    if not target.size or (unsigned.max() < classes and not 0 <= ignore_index < classes):
+        return None
+    counted = target != ignore_index
+    wrong = target[counted & (unsigned >= classes)]
+    if wrong.size:
+        raise IndexError(f"Target {wrong[0]} is out of bounds: with {classes} classes labels are 0 to {classes - 1}")
+    return np.asarray(counted)
+
+
+def class_weights(weight: Tensor | None, classes: int, dtype: np.dtype[Any]) -> Array:
+    """A weight for every class."""
+    if weight is None:
+        return np.ones(classes, dtype)
+    if weight.array.shape != (classes,):
+        raise ValueError(
+            f"weight tensor should be defined either for all {classes} classes or no classes "
+            f"but got weight tensor of shape: {list(weight.shape)}"
+        )
+    return weight.array.astype(dtype, copy=False)
+
+
+def label_loss(
+    logs: Tensor, target: Array, weight: Tensor | None, ignore_index: int, reduction: str, smoothing: float = 0.0
+) -> Tensor:
+    """``-logs[t]`` of log-probabilities and labels, with weights of classes, ignored labels and smoothing, reduced."""
+    ndim, classes = logs.array.ndim, logs.array.shape[min(logs.array.ndim - 1, 1)]
+    labels = target.reshape(-1)
+    counted = check_labels(labels, classes, ignore_index)
+    by_class = class_weights(weight, classes, logs.array.dtype)
+    rows = (logs.permute(0, *range(2, ndim), 1) if ndim > 2 else logs).reshape(-1, classes)
+    if counted is None:
+        counted = np.ones(labels.size, bool)
+    labels = np.where(counted, labels, 0)
+    per_row = by_class[labels] * counted
+    loss = -rows[np.arange(labels.size), labels] * per_row
     if smoothing:
-        spread = -(logs * by_class).sum(1) * (1 if counted is None else counted.astype(input.array.dtype))
-        loss = (1 - smoothing) * loss + (smoothing / classes) * spread
-    if reduction == "mean":
-        return loss.sum() / float(per_row.sum()) if per_row.sum() else loss.sum() * float("nan")
-    return reduced(loss, reduction)
+        spread = (rows * by_class).sum(1) * counted.astype(by_class.dtype)
+        loss = (1 - smoothing) * loss - (smoothing / classes) * spread
+    if reduction == "none":
+        return loss.reshape(target.shape)
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    refuse_empty(labels)
+    total = float(per_row.sum())
+    return loss.sum() * (1 / total if total else float("nan"))  # NaN as in PyTorch, if no label counts
 
 
 def soft_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
 ) -> Tensor:
     """Cross-entropy of logits and probabilities of one shape, classes along dimension 1 (0 if there is only one)."""
-    dim = 1 if input.ndim > 1 else 0
+    dim = min(input.ndim - 1, 1)
     classes = input.shape[dim]
-    target = (1 - smoothing) * target + smoothing / classes if smoothing else target
-    logs: Tensor = log_softmax(input, dim=dim)
+    if smoothing:
+        target = (1 - smoothing) * target + smoothing / classes
+    logs = tensors.log_softmax(input, dim=dim)
     if weight is not None:
-        logs = logs * weight.reshape(tuple(classes if d == dim else 1 for d in range(input.ndim)))
-    loss = -(target * logs).sum(dim)
-    return reduced(loss, reduction)
+        by_class = class_weights(weight, classes, input.array.dtype)
+        logs = logs * by_class.reshape(-1, *(1,) * (input.ndim - dim - 1))
+    return reduced(-(target * logs).sum(dim), reduction)
 
 
-def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
-) -> Tensor:
-    """``-x[t]`` of log-probabilities x (n, c) and labels t (n)."""
-    n, classes = input.array.shape
-    if target.array.shape != (n,):
-        raise ValueError(f"Expected input batch_size ({n}) to match target batch_size ({target.array.shape})")
-    counted = check_labels(target.array, classes, ignore_index)
-    labels = target.array if counted is None else np.where(counted, target.array, 0)
-    by_class = np.ones(classes, input.array.dtype) if weight is None else weight.array
-    per_row = by_class[labels] * (1 if counted is None else counted)
-    loss = -input[np.arange(n), labels] * per_row
-    if reduction == "mean":
-        if n == 0:
-            raise ValueError("the mean loss of an empty batch is not defined; give at least one example")
-        return loss.sum() / float(per_row.sum()) if per_row.sum() else loss.sum() * float("nan")
-    return reduced(loss, reduction)
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """``t (log t - x)`` of log-probabilities x and probabilities t, reduced. Kullback and Leibler 1951.
 
+    Parameters
+    ----------
+    input : Tensor
+        Log-probabilities.
+    target : Tensor
+        Probabilities, 0 where t log t is 0; with ``log_target`` their logarithms.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        Only "batchmean", which divides by the batch size, gives the divergence; "mean" warns, as in PyTorch.
 
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """``t (log t - x)`` of log-probabilities x and probabilities t; "batchmean" divides by the batch size."""
+    >>> nn.functional.kl_div(tg.tensor([[0.5, 0.5]]).log(), tg.tensor([[0.0, 1.0]]), reduction="batchmean")
+    tensor(0.6931)
+    """
     same_size(input, target)
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' "
+            "divides only by the batch size, and aligns with the KL div math definition.",
+            stacklevel=2,
+        )
     if log_target:
         loss = tensors.exp(target) * (target - input)
     else:
         positive = target > 0
         logs = tensors.log(tensors.where(positive, target, 1.0))
         loss = tensors.where(positive, target * logs, 0.0) - target * input
-    if reduction == "batchmean":
-        return loss.sum() / len(input)
-    return reduced(loss, reduction)
-
-
+    if reduction != "batchmean":
+        return reduced(loss, reduction)
+    refuse_empty(loss.array)
+    return loss.sum() / len(input)

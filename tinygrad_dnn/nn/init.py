@@ -5,34 +5,57 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, get_default_dtype, touch
+from ..engine import Array, Tensor, get_default_dtype, touch
 from ..ops.random import Generator, stream
 
 __all__ = [
     "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_",
     "xavier_normal_", "xavier_uniform_", "zeros_",
-]  # fmt: skip
+]
 
 
-def written(t: Tensor, values: Any) -> Tensor:
-    """``t`` with ``values`` copied into it, unrecorded."""
-    np.copyto(t.array, values, casting="unsafe")
-    touch(t)
-    return t
+def written(tensor: Tensor, values: Any) -> Tensor:
+    """``tensor`` with ``values`` copied into it, unrecorded."""
+    np.copyto(tensor.array, values, casting="unsafe")
+    touch(tensor)
+    return tensor
+
+
+def floating(tensor: Tensor) -> Tensor:
+    """Refuse to draw random integers from a distribution of real numbers."""
+    if tensor.array.dtype.kind != "f":
+        raise RuntimeError(f"initialisation is not implemented for {tensor.array.dtype}; use a floating dtype")
+    return tensor
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Numbers spread evenly over [a, b)."""
-    return written(tensor, stream(generator).uniform(a, b, tensor.shape))
+    """Numbers spread evenly over [a, b). Raises RuntimeError if a > b, and for integer tensors.
+
+    >>> bool((nn.init.uniform_(tg.zeros(100), 2.0, 3.0) >= 2.0).all())
+    True
+    """
+    if not a <= b:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
+    return written(floating(tensor), stream(generator).uniform(a, b, tensor.shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal numbers of this mean and standard deviation."""
-    return written(tensor, stream(generator).normal(mean, std, tensor.shape))
+    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0, and for integer tensors.
+
+    >>> nn.init.normal_(tg.zeros(2), mean=3.0, std=0.0)
+    tensor([3., 3.])
+    """
+    if not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    return written(floating(tensor), stream(generator).normal(mean, std, tensor.shape))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """One value everywhere."""
+    """One value everywhere.
+
+    >>> nn.init.constant_(tg.zeros(2), 0.5)
+    tensor([0.5000, 0.5000])
+    """
     return written(tensor, val)
 
 
@@ -47,49 +70,74 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix."""
-    return written(tensor, np.eye(*tensor.shape))
+    """The identity matrix. Raises ValueError unless there are two dimensions.
+
+    >>> nn.init.eye_(tg.zeros(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"Only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+    rows, columns = tensor.shape
+    return written(tensor, np.eye(rows, columns))
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
     """Inputs and outputs of a unit: (fan_in, fan_out) of a weight (out, in, ...)."""
     if tensor.ndim < 2:
-        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+        raise ValueError(
+            f"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got shape {tensor.shape}"
+        )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """What an activation multiplies a standard deviation by, turned over: sqrt(2) for relu, 5/3 for tanh, else 1.
+    """What makes up for how an activation shrinks a standard deviation: sqrt(2) for relu, 5/3 for tanh.
+
+    It is 3/4 for selu, sqrt(2 / (1 + s^2)) for leaky_relu with the slope s = ``param`` (default 0.01), 1 for linear and
+    sigmoid. Raises ValueError for any other.
 
     >>> nn.init.calculate_gain("tanh")
     1.6666666666666667
     """
-    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75, "linear": 1.0, "sigmoid": 1.0}
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+        slope = 0.01 if param is None else param
+        if not isinstance(slope, int | float):
+            raise ValueError(f"negative_slope {param} not a valid number")
+        return math.sqrt(2 / (1 + slope**2))
     if nonlinearity not in gains:
         raise ValueError(f"Unsupported nonlinearity {nonlinearity}; known are leaky_relu, {', '.join(gains)}")
     return gains[nonlinearity]
 
 
+def xavier_std(tensor: Tensor, gain: float) -> float:
+    """``gain sqrt(2 / (fan_in + fan_out))``."""
+    return gain * math.sqrt(2 / max(sum(fans(tensor)), 1))
+
+
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform within ``gain sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio 2010)."""
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    """Uniform within ``gain sqrt(6 / (fan_in + fan_out))``, for a weight (out, in, ...). Glorot and Bengio 2010.
+
+    >>> bool((nn.init.xavier_uniform_(tg.zeros(4, 2)).abs() < 1.0).all())
+    True
+    """
+    bound = math.sqrt(3) * xavier_std(tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot and Bengio 2010)."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+    """Normal with standard deviation ``gain sqrt(2 / (fan_in + fan_out))``. Glorot and Bengio 2010."""
+    return normal_(tensor, 0.0, xavier_std(tensor, gain), generator)
 
 
 def kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     """``gain / sqrt(fan)``."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-    fan = fans(tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    fan_in, fan_out = fans(tensor)
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in if mode == "fan_in" else fan_out, 1))
 
 
 def kaiming_uniform_(
@@ -99,7 +147,24 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform within ``gain sqrt(3 / fan)`` (He et al. 2015)."""
+    """Uniform within ``gain sqrt(3 / fan)``, for a weight (out, in, ...). He et al. 2015.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        At least two dimensions.
+    a : float, default 0
+        The negative slope, if the activation is leaky_relu.
+    mode : {"fan_in", "fan_out"}
+        Keep the variance in the forward or in the backward pass.
+    nonlinearity : str, default "leaky_relu"
+        The activation that `calculate_gain` is asked for.
+
+    Raises ValueError for fewer dimensions, an unknown mode or activation.
+
+    >>> bool((nn.init.kaiming_uniform_(tg.zeros(4, 6), nonlinearity="relu").abs() < 1.0).all())
+    True
+    """
     bound = math.sqrt(3) * kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -111,24 +176,20 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal with standard deviation ``gain / sqrt(fan)`` (He et al. 2015)."""
+    """Normal with standard deviation ``gain / sqrt(fan)``; parameters as for `kaiming_uniform_`. He et al. 2015."""
     return normal_(tensor, 0.0, kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-def dense_weight(n_out: int, n_in: int, init: str | float, generator: Generator | None) -> Any:
+def dense_weight(n_out: int, n_in: int, init: str | float, generator: Generator | None) -> Array:
     """The chapter's initial weights (n_out, n_in): N(0, 2/n_in) He, N(0, 1/n_in) Xavier, [0, 1) uniform, or N(0, s^2).
 
     Chapter, section 2.
     """
-    rng = stream(generator)
+    stds = {"he": math.sqrt(2 / n_in), "xavier": math.sqrt(1 / n_in), "zeros": 0.0}
     if init == "uniform":
-        drawn = rng.random((n_out, n_in))
-    elif init in ("he", "xavier") or isinstance(init, int | float):
-        variance = {"he": 2 / n_in, "xavier": 1 / n_in}
-        std = math.sqrt(variance[init]) if isinstance(init, str) else float(init)
-        drawn = std * rng.standard_normal((n_out, n_in))
-    elif init == "zeros":
-        drawn = np.zeros((n_out, n_in))
-    else:
-        raise ValueError(f"init must be 'he', 'xavier', 'uniform', 'zeros' or a standard deviation, got {init!r}")
-    return drawn.astype(get_default_dtype())
+        return stream(generator).random((n_out, n_in)).astype(get_default_dtype())
+    std = stds.get(init, math.nan) if isinstance(init, str) else init
+    if not (isinstance(std, int | float) and 0 <= std < math.inf):
+        known = "'he', 'xavier', 'uniform', 'zeros' or a standard deviation"
+        raise ValueError(f"init must be {known}, got {init!r}")
+    return (std * stream(generator).standard_normal((n_out, n_in))).astype(get_default_dtype())

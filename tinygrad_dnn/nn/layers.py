@@ -1,25 +1,22 @@
-"""Layers, activations and containers, with PyTorch's names; `Dense` is Keras's word for a layer with its activation."""
+"""Layers, activations and containers, with PyTorch's names; `Dense` is Keras's word for a layer with its activation.
+
+``device`` and ``inplace`` are accepted for PyTorch scripts: there is only the CPU, and a new tensor is made.
+"""
 
 import math
-from collections import OrderedDict
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Tensor, get_default_dtype
+from ..engine import Op, Tensor, get_default_dtype
 from ..interpreters import tensors
 from ..ops.fused import KERNELS, linear
 from ..ops.random import Generator, stream
 from . import functional as F
 from .init import dense_weight
-from .module import Buffer, Module, Parameter
-
-__all__ = [
-    "ELU", "GELU", "BatchNorm1d", "Dense", "Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "LeakyReLU",
-    "Linear", "LogSoftmax", "ModuleDict", "ModuleList", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Tanh",
-]  # fmt: skip
+from .module import Buffer, Module, Parameter, tree
 
 
 def positive(**sizes: int) -> None:
@@ -32,111 +29,190 @@ def positive(**sizes: int) -> None:
 # --- containers -------------------------------------------------------------------------------------------------------
 
 
-class ModuleList(Module):
-    """Modules by position.
+class Container(Module):
+    """A module made of others: they are its attributes, under their names."""
 
-    >>> len(nn.ModuleList([nn.ReLU(), nn.Tanh()]))
-    2
-    """
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self._modules: dict[str, Module] = {str(k): m for k, m in enumerate(modules)}
-
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._modules.items())
-
-    def _renumber(self, modules: Iterable[Module]) -> None:
-        self._modules = {str(k): m for k, m in enumerate(modules)}
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+    def _held(self) -> dict[str, Module]:
+        return {name: m for name, m in vars(self).items() if isinstance(m, Module)}
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(self._held())
+
+
+class ModuleSequence(Container):
+    """Modules in order, under the names "0", "1" and so on: what `ModuleList` and `Sequential` share."""
+
+    def _name(self, index: Any) -> str:
+        """The name of the module at ``index``."""
+        names = list(self._held())
+        k = operator.index(index)
+        if not -len(names) <= k < len(names):
+            raise IndexError(f"index {k} is out of range: {type(self).__name__} has {len(names)} modules")
+        return names[k]
+
+    def _hold(self, modules: Iterable[Module]) -> None:
+        """Hold these instead."""
+        modules = list(modules)
+        for name in self._held():
+            delattr(self, name)
+        self.extend(modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._held().values())
 
     def __getitem__(self, index: Any) -> Any:
-        found = list(self._modules.values())[index]
-        return type(self)(*found) if isinstance(found, list) and isinstance(self, Sequential) else found
+        return vars(self)[self._name(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        self._modules[list(self._modules)[index]] = module
+        self.add_module(self._name(index), module)
+
+    def __delitem__(self, index: Any) -> None:
+        kept = list(self)
+        if not isinstance(index, slice):
+            self._name(index)
+        del kept[index]
+        self._hold(kept)
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        self._modules[str(len(self._modules))] = module
+        """Add a module at the end; returns the container itself."""
+        self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end."""
+        """Add modules at the end; returns the container itself."""
         for m in modules:
             self.append(m)
         return self
 
     def insert(self, index: int, module: Module) -> None:
-        """Put a module in before ``index``."""
+        """Put a module in before ``index``; those after it get the next numbers."""
         modules = list(self)
         modules.insert(index, module)
-        self._renumber(modules)
+        self._hold(modules)
+
+    def pop(self, index: Any = -1) -> Module:
+        """Take out a module; those after it get the numbers before."""
+        module: Module = self[index]
+        del self[index]
+        return module
 
 
-class ModuleDict(Module):
-    """Modules by name."""
+class ModuleList(ModuleSequence):
+    """Modules by position, to be called by the module that holds them.
+
+    Raises TypeError for what is not a module, IndexError for a position that does not exist.
+
+    >>> layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2), nn.ReLU()])
+    >>> layers
+    ModuleList(
+      (0-1): 2 x Linear(in_features=2, out_features=2, bias=True)
+      (2): ReLU()
+    )
+    >>> len(layers[1:])
+    2
+    """
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self.extend(modules or ())
+
+    def __getitem__(self, index: Any) -> Any:
+        return type(self)(list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
+    def __repr__(self) -> str:
+        parts: list[tuple[int, int, str]] = []  # first, last and text of neighbours that print the same
+        for k, text in enumerate(map(repr, self)):
+            if parts and parts[-1][2] == text:
+                parts[-1] = (parts[-1][0], k, text)
+            else:
+                parts.append((k, k, text))
+        return tree(self, [(f"{i}", s) if i == j else (f"{i}-{j}", f"{j - i + 1} x {s}") for i, j, s in parts])
+
+
+class ModuleDict(Container):
+    """Modules by name, to be called by the module that holds them.
+
+    Raises TypeError for what is not a module, KeyError for a name that does not exist, has a dot or is an attribute's.
+
+    >>> heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
+    >>> heads["b"] = nn.ReLU()
+    >>> list(heads)
+    ['a', 'b']
+    """
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        self._modules: dict[str, Module] = dict(modules or {})
+        self.update(modules or {})
 
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._modules.items())
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """Hold these too, instead of those of the same name."""
+        for name, m in modules.items():
+            self[name] = m
 
-    def __getitem__(self, name: str) -> Module:
-        return self._modules[name]
+    def __getitem__(self, key: str) -> Module:
+        return self._held()[key]
 
-    def __setitem__(self, name: str, module: Module) -> None:
-        self._modules[name] = module
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, module)
+
+    def __delitem__(self, key: str) -> None:
+        self.pop(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
+        return iter(self._held())
 
-    def __len__(self) -> int:
-        return len(self._modules)
+    def __contains__(self, key: object) -> bool:
+        return key in self._held()
+
+    def pop(self, key: str) -> Module:
+        """Take out a module."""
+        module = self[key]
+        delattr(self, key)
+        return module
 
     def keys(self) -> Iterable[str]:
-        return self._modules.keys()
+        """The names."""
+        return self._held().keys()
 
     def values(self) -> Iterable[Module]:
-        return self._modules.values()
+        """The modules."""
+        return self._held().values()
 
     def items(self) -> Iterable[tuple[str, Module]]:
-        return self._modules.items()
+        """Names and modules."""
+        return self._held().items()
 
 
-class Sequential(ModuleList):
-    """Modules called one after the other; given as arguments, or named in an OrderedDict.
+class Sequential(ModuleSequence):
+    """Modules called one after the other; given as arguments, or with names in a dictionary.
 
-    >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    A slice is a Sequential of the same modules under the same names. Raises TypeError for what is not a module,
+    IndexError for a position that does not exist.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> model
     Sequential(
       (0): Linear(in_features=2, out_features=3, bias=True)
       (1): ReLU()
     )
+    >>> model(tg.zeros(4, 2)).shape
+    (4, 3)
     """
 
-    def __init__(self, *modules: Any) -> None:
-        if len(modules) == 1 and isinstance(modules[0], OrderedDict | dict):
-            self._modules = dict(modules[0])
-        else:
-            super().__init__(modules)
-        for name, m in self._modules.items():
-            if not isinstance(m, Module):
-                raise TypeError(f"{type(m).__name__} is not a Module subclass: entry {name} of Sequential must be a layer")
+    def __init__(self, *args: Any) -> None:
+        given = args[0] if len(args) == 1 and isinstance(args[0], dict) else {str(k): m for k, m in enumerate(args)}
+        for name, m in given.items():
+            if isinstance(m, list | tuple):
+                raise TypeError(f"{type(m).__name__} is not a Module subclass; unpack it, as in Sequential(*layers)")
+            self.add_module(name, m)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return type(self)(dict(list(self._held().items())[index]))
+        return super().__getitem__(index)
 
     def forward(self, input: Any) -> Any:
-        name = ""
-        try:
-            for name, module in self._modules.items():
+        for module in vars(self).values():
+            if isinstance(module, Module):
                 input = module(input)
-        except (RuntimeError, IndexError) as error:
-            error.add_note(f"at layer ({name}) of {type(self).__name__}")
-            raise
         return input
 
 
@@ -146,7 +222,8 @@ class Sequential(ModuleList):
 class Linear(Module):
     """``y = x W^T + b``: x (..., in), W (out, in), b (out), y (..., out).
 
-    Weights and biases start uniform within ``1 / sqrt(in)``, as in PyTorch.
+    Weights and biases start uniform within ``1 / sqrt(in)``, as in PyTorch. Raises ValueError for sizes below 1, and
+    RuntimeError when it is called on another number of inputs or another dtype.
 
     >>> nn.Linear(3, 4)(tg.zeros(2, 3)).shape
     (2, 4)
@@ -169,13 +246,25 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+# Activations of Dense that are not done in one op with the product.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "softmax": lambda y: F.softmax(y, dim=-1),
+    "log_softmax": lambda y: F.log_softmax(y, dim=-1),
+}
+
+
 class Dense(Module):
     """A layer with its activation, ``y = f(x W^T + b)``, initialised as in the chapter: biases 0.
 
     Parameters
     ----------
     n_in, n_out : int
-        Inputs and units, at least 1.
+        Inputs and units, at least 1: W is (n_out, n_in).
     activation : {None, "relu", "tanh", "sigmoid"}, another activation's name, or callable
         f; the first four are done in one op with the product.
     init : {"he", "xavier", "uniform", "zeros"} or float, default "he"
@@ -200,49 +289,61 @@ class Dense(Module):
         generator: Generator | None = None,
     ) -> None:
         positive(n_in=n_in, n_out=n_out)
-        known = (*KERNELS, "leaky_relu", "elu", "gelu", "silu", "softplus", "softmax", "log_softmax")
-        if isinstance(activation, str) and activation not in known:
+        if isinstance(activation, Op):
+            activation = activation.name  # ops are known by name, so that the layer can be copied and pickled
+        known = (*KERNELS, *ACTIVATIONS)
+        if not (activation is None or callable(activation) or activation in known):
             raise ValueError(f"unknown activation {activation!r}; known are {', '.join(known)}, None and callables")
         self.n_in, self.n_out, self.activation = n_in, n_out, activation
-        self.fused = activation if isinstance(activation, str) and activation in KERNELS else None
         self.weight = Parameter(dense_weight(n_out, n_in, init, generator))
         self.bias = Parameter(np.zeros(n_out, get_default_dtype())) if bias else None
 
     def forward(self, input: Tensor) -> Tensor:
-        y: Tensor = linear(input, self.weight, self.bias, activation=self.fused)
-        if self.fused is not None or self.activation is None:
-            return y
-        if callable(self.activation):
-            return self.activation(y)
-        if self.activation.endswith("softmax"):
-            return getattr(tensors, self.activation)(y, dim=-1)
-        return getattr(tensors, self.activation)(y)
+        activation = self.activation
+        if activation is None:
+            return linear(input, self.weight, self.bias)
+        if not isinstance(activation, str):
+            return activation(linear(input, self.weight, self.bias))
+        if activation in KERNELS:
+            return linear(input, self.weight, self.bias, activation=activation)
+        return ACTIVATIONS[activation](linear(input, self.weight, self.bias))
 
     def extra_repr(self) -> str:
-        return f"{self.n_in}, {self.n_out}" + (f", activation={self.activation!r}" if self.activation else "")
+        shown = "" if self.activation is None else f", activation={self.activation!r}"
+        return f"{self.n_in}, {self.n_out}{shown}" + ("" if self.bias is not None else ", bias=False")
 
 
 class Embedding(Module):
     """A table of ``num_embeddings`` vectors; integers (...) choose vectors (..., embedding_dim).
 
-    The row ``padding_idx`` starts at 0 and gets no gradient.
+    Weights start as N(0, 1). The row ``padding_idx`` starts at 0 and gets no gradient; counted from the end if it is
+    negative. Raises ValueError for sizes below 1 and a ``padding_idx`` outside the table.
+
+    >>> nn.Embedding(10, 3)(tg.tensor([[1, 2], [4, 5]])).shape
+    (2, 2, 3)
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        table = stream(None).standard_normal((num_embeddings, embedding_dim)).astype(get_default_dtype())
-        if padding_idx is not None:
-            table[padding_idx] = 0
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {num_embeddings}")
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        table = stream(None).standard_normal((num_embeddings, embedding_dim)).astype(dtype or get_default_dtype())
+        if self.padding_idx is not None:
+            table[self.padding_idx] = 0
         self.weight = Parameter(table)
 
     def forward(self, input: Tensor) -> Tensor:
-        weight: Tensor = self.weight
-        if self.padding_idx is not None:
-            padding = np.zeros((self.num_embeddings, 1), bool)
-            padding[self.padding_idx] = True
-            weight = tensors.where(padding, self.weight.detach(), self.weight)
-        return F.embedding(input, weight)
+        return F.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
@@ -250,29 +351,51 @@ class Embedding(Module):
 
 
 class BatchNorm1d(Module):
-    """Every channel of x (n, c) or (n, c, l) with mean 0 and variance 1, then scaled and shifted.
+    """``y = weight (x - mean x) / sqrt(var x + eps) + bias`` for each channel of x (n, c) or (n, c, l).
 
-    In training over the batch; in evaluation by running statistics, which move by ``momentum`` at each training batch.
-    Ioffe and Szegedy 2015.
+    In training mean and variance are the batch's, and running ones follow them; in evaluation those are taken.
 
-    >>> nn.BatchNorm1d(2)(tg.tensor([[0.0, 1.0], [2.0, 3.0]])).shape
-    (2, 2)
+    Parameters
+    ----------
+    num_features : int
+        The channels c, at least 1.
+    eps : float, default 1e-5
+    momentum : float or None, default 0.1
+        Running statistics are ``(1 - momentum) running + momentum batch``, the variance unbiased; None averages over
+        all batches.
+    affine : bool, default True
+        Learn ``weight`` and ``bias``; else they are 1 and 0.
+    track_running_stats : bool, default True
+        Else the batch is taken in evaluation too.
+    bias : bool, default True
+        Learn ``bias`` if ``affine``.
+
+    Raises ValueError for an input of other than 2 or 3 dimensions and, in training, for one value for each channel,
+    RuntimeError for another number of channels or another dtype; nothing is changed then. Ioffe and Szegedy 2015.
+
+    >>> nn.BatchNorm1d(2, affine=False, eps=0.0)(tg.tensor([[0.0, 1.0], [2.0, 3.0]]))
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
     """
 
     def __init__(
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         positive(num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        dtype = get_default_dtype()
+        dtype = dtype or get_default_dtype()
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if affine and bias else None
         self.running_mean = Buffer(np.zeros(num_features, dtype)) if track_running_stats else None
         self.running_var = Buffer(np.ones(num_features, dtype)) if track_running_stats else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if track_running_stats else None
@@ -280,45 +403,72 @@ class BatchNorm1d(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (2, 3):
             raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input of shape {input.shape})")
-        if input.shape[1] != self.num_features:
-            raise RuntimeError(f"running_mean should contain {input.shape[1]} elements not {self.num_features}")
+        tracked = self.num_batches_tracked if self.training else None
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 0.0 if tracked is None else 1 / (tracked.item() + 1)
         y = F.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            input, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+        if tracked is not None:
+            tracked.add_(1)
         return y
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
 class LayerNorm(Module):
-    """The last dimensions of x with mean 0 and variance 1, then scaled and shifted. Ba et al. 2016."""
+    """``y = weight (x - mean x) / sqrt(var x + eps) + bias``, mean and biased variance over the last dimensions of x.
+
+    Those are ``normalized_shape``, an int or a sequence of int; raises RuntimeError if they are not, and for another
+    dtype. Without ``elementwise_affine`` weight and bias are 1 and 0, without ``bias`` bias is 0. Ba et al. 2016.
+
+    >>> nn.LayerNorm(2, eps=0.0, elementwise_affine=False)(tg.tensor([[1.0, 3.0]]))
+    tensor([[-1.,  1.]])
+    """
 
     def __init__(
-        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        if not shape:
+            raise ValueError("Expected normalized_shape to be at least 1-dimensional, got ()")
+        for n in shape:
+            positive(normalized_shape=n)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
-        self.weight = Parameter(np.ones(shape, get_default_dtype())) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(shape, get_default_dtype())) if elementwise_affine and bias else None
+        dtype = dtype or get_default_dtype()
+        self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 # --- layers without parameters ----------------------------------------------------------------------------------------
 
 
 class Identity(Module):
-    """What comes in goes out."""
+    """What comes in goes out; any arguments are accepted.
+
+    >>> nn.Identity()(tg.tensor([1.0]))
+    tensor([1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -328,7 +478,11 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Dimensions ``start_dim`` to ``end_dim`` made one."""
+    """Dimensions ``start_dim`` to ``end_dim``, both included, made one.
+
+    >>> nn.Flatten()(tg.zeros(2, 3, 4)).shape
+    (2, 12)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -341,28 +495,40 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """In training, elements set to 0 with probability p and the others divided by 1 - p. Srivastava et al. 2014."""
+    """In training, elements set to 0 with probability p and the others divided by 1 - p. Srivastava et al. 2014.
+
+    Raises ValueError for a p outside [0, 1].
+
+    >>> nn.Dropout(0.9).eval()(tg.ones(2))
+    tensor([1., 1.])
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}, inplace=False"
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+# --- activations; the formulas and examples are those of the ops ------------------------------------------------------
 
 
 class ReLU(Module):
     """``max(x, 0)``."""
 
     def __init__(self, inplace: bool = False) -> None:
-        pass
+        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.relu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class Tanh(Module):
@@ -383,36 +549,39 @@ class SiLU(Module):
     """``x sigmoid(x)``."""
 
     def __init__(self, inplace: bool = False) -> None:
-        pass
+        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.silu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class LeakyReLU(Module):
     """``x`` where x > 0, else ``negative_slope x``."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.leaky_relu(input, negative_slope=self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class ELU(Module):
     """``x`` where x > 0, else ``alpha (e^x - 1)``."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        self.alpha = alpha
+        self.alpha, self.inplace = alpha, inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.elu(input, alpha=self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class GELU(Module):
@@ -431,7 +600,7 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """``log(1 + e^(beta x)) / beta``."""
+    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
@@ -444,20 +613,24 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """``e^x / sum e^x`` along ``dim``; by default the last."""
+    """``e^x / sum e^x`` along ``dim``; see `functional.softmax`.
+
+    >>> nn.Softmax(dim=1)(tg.zeros(1, 2))
+    tensor([[0.5000, 0.5000]])
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return tensors.softmax(input, dim=-1 if self.dim is None else self.dim)
+        return F.softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
 
 
 class LogSoftmax(Softmax):
-    """``log softmax(x)`` along ``dim``; by default the last."""
+    """``x - log sum e^x`` along ``dim``; see `functional.log_softmax`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return tensors.log_softmax(input, dim=-1 if self.dim is None else self.dim)
+        return F.log_softmax(input, self.dim)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,6 +13,8 @@ __all__ = ["Buffer", "Module", "Parameter"]
 
 class Parameter(Tensor):
     """A tensor that a module trains: a leaf that requires grad, on the memory of ``data``.
+
+    Raises RuntimeError for data that are not floating point, unless ``requires_grad`` is False.
 
     >>> Parameter(tg.tensor([1.0]))
     Parameter containing:
@@ -30,7 +32,11 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state and is not trained, such as a running mean."""
+    """A tensor of a module's state that is not trained, such as a running mean; on the memory of ``data``.
+
+    >>> Buffer([1.0, 2.0])
+    tensor([1., 2.])
+    """
 
     __slots__ = ()
 
@@ -38,16 +44,21 @@ class Buffer(Tensor):
         self._become_leaf(as_array(data))
 
 
-def members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors and modules in ``value``, through lists, tuples and dictionaries, by path."""
-    if isinstance(value, Module | Parameter | Buffer):
-        yield name, value
-    elif isinstance(value, list | tuple):
-        for k, item in enumerate(value):
-            yield from members(f"{name}.{k}", item)
-    elif isinstance(value, dict):
-        for k, item in value.items():
-            yield from members(f"{name}.{k}", item)
+class IncompatibleKeys(NamedTuple):
+    """What `Module.load_state_dict` did not find, and what it did not use."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+# Called after every forward pass of any module with (module, output); `summary` adds one for the time of a pass.
+# One list for all, because a list in every module would be one more attribute to look up in every call.
+forward_hooks: list[Callable[["Module", Any], None]] = []
 
 
 class Module:
@@ -55,6 +66,9 @@ class Module:
 
     What a module owns is what its attributes hold, in order of definition, also inside lists, tuples and dictionaries:
     a layer kept in a plain list is trained. There is nothing to register, and ``super().__init__()`` may be left out.
+
+    A parameter, buffer or module can be replaced by another or by None, and a buffer by any tensor; anything else in
+    its place raises TypeError, since it would silently not be trained or saved.
 
     >>> class Scale(nn.Module):
     ...     def __init__(self):
@@ -69,90 +83,160 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.forward(*args, **kwargs)
-        except (RuntimeError, IndexError) as error:
-            shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor))
-            error.add_note(f"in {type(self).__name__}({self.extra_repr()}), which got input of shape {shapes or 'none'}")
+            output = self.forward(*args, **kwargs)
+        except Exception as error:
+            locate(error, self, (*args, *kwargs.values()))
             raise
+        if forward_hooks:
+            for hook in forward_hooks:
+                hook(self, output)
+        return output
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; every subclass defines its own."""
         raise NotImplementedError(
             f'Module [{type(self).__name__}] is missing the required "forward" function; define forward(self, x)'
         )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = vars(self).get(name)
+        if isinstance(held, OWNED) and not (value is None or isinstance(value, OWNED)):
+            if not (isinstance(held, Buffer) and isinstance(value, Tensor)):
+                kind, wanted = next(words for t, words in EXPECTED.items() if isinstance(held, t))
+                given = type(value).__name__
+                raise TypeError(f"cannot assign '{given}' as {kind} '{name}' ({wanted} or None expected)")
+            value = Buffer(value)
+        super().__setattr__(name, value)
+
     # --- what it owns
 
     def _members(self) -> Iterator[tuple[str, Any]]:
+        """What is held directly or in lists, tuples and dictionaries, by name, as often as it is."""
         for name, value in vars(self).items():
-            yield from members(name, value)
+            if isinstance(value, OWNED):
+                yield name, value
+            elif isinstance(value, CONTAINERS):
+                yield from contents(name, value)
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """Modules held directly, by name."""
-        return ((name, m) for name, m in self._members() if isinstance(m, Module))
+        """Modules held directly, by name, each once."""
+        seen: set[int] = set()
+        for name, value in self._members():
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
 
     def children(self) -> Iterator["Module"]:
-        """Modules held directly."""
+        """Modules held directly, each once."""
         return (m for _, m in self.named_children())
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, by path, each once."""
-        seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, self)]
-        while stack:
-            path, module = stack.pop()
-            if id(module) in seen:
-                continue
-            seen.add(id(module))
-            yield path, module
-            below = [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
-            stack.extend(reversed(below))
+    def named_modules(self, *, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, "Module"]]:
+        """This module and all below it, by path, each once, or under each of its paths.
+
+        >>> [path for path, _ in nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())).named_modules()]
+        ['', '0', '1', '1.0']
+        """
+        return self._walk(prefix, set() if remove_duplicate else None)
+
+    def _walk(self, path: str, seen: set[int] | None) -> Iterator[tuple[str, "Module"]]:
+        if seen is not None:
+            if id(self) in seen:
+                return
+            seen.add(id(self))
+        yield path, self
+        for name, value in self._members():
+            if isinstance(value, Module):
+                yield from value._walk(f"{path}.{name}" if path else name, seen)
 
     def modules(self) -> Iterator["Module"]:
         """This module and all below it, each once."""
         return (m for _, m in self.named_modules())
 
-    def _named(self, kind: type[Tensor], prefix: str) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: Any, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        """Tensors of a kind, by path."""
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
+        below = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        for path, module in below if recurse else [(prefix, self)]:
             for name, value in module._members():
                 if isinstance(value, kind) and id(value) not in seen:
-                    seen.add(id(value))
+                    if remove_duplicate:
+                        seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Parameters of this module and of all below it, by path, each once."""
-        return self._named(Parameter, prefix)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Parameters of this module and, if ``recurse``, of all below it, by path, each once or under each path.
 
-    def parameters(self) -> Iterator[Parameter]:
-        """Parameters of this module and of all below it, each once."""
-        return (p for _, p in self.named_parameters())
+        >>> [path for path, _ in nn.Sequential(nn.Linear(2, 3), nn.ReLU()).named_parameters()]
+        ['0.weight', '0.bias']
+        """
+        return self._named(Parameter, prefix, recurse, remove_duplicate)
 
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
-        """Buffers of this module and of all below it, by path, each once."""
-        return self._named(Buffer, prefix)
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Parameters of this module and, if ``recurse``, of all below it, each once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def buffers(self) -> Iterator[Buffer]:
-        """Buffers of this module and of all below it, each once."""
-        return (b for _, b in self.named_buffers())
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """Buffers of this module and, if ``recurse``, of all below it, by path, each once or under each path."""
+        return self._named(Buffer, prefix, recurse, remove_duplicate)
 
-    def register_buffer(self, name: str, tensor: Any) -> None:
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """Buffers of this module and, if ``recurse``, of all below it, each once."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Keep ``tensor`` as the buffer ``name``; the same as assigning a `Buffer`."""
-        setattr(self, name, None if tensor is None else Buffer(tensor))
+        self._register("buffer", name, tensor, Tensor)
+        setattr(self, name, tensor if tensor is None else Buffer(tensor))
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
-        """Keep ``parameter`` under ``name``; the same as assigning it."""
-        setattr(self, name, parameter)
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Keep ``param`` under ``name``; the same as assigning it."""
+        self._register("parameter", name, param, Parameter)
+        setattr(self, name, param)
 
     def add_module(self, name: str, module: "Module | None") -> None:
-        """Keep ``module`` under ``name``; the same as assigning it."""
+        """Keep ``module`` under ``name``, which may be that of another module; the same as assigning it.
+
+        Raises TypeError for what is not a module, KeyError for a name with a dot or of another attribute.
+
+        >>> model = nn.Sequential()
+        >>> model.add_module("act", nn.ReLU())
+        >>> model.act
+        ReLU()
+        """
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass; give a layer, such as nn.Linear(2, 3)")
+        self._register("module", name, module, Module)
         setattr(self, name, module)
+
+    def _register(self, kind: str, name: str, value: Any, expected: type) -> None:
+        """Refuse a name that is taken or would make paths ambiguous, and a value of another kind."""
+        if not (value is None or isinstance(value, expected)):
+            wanted = f"{expected.__name__} or None required"
+            raise TypeError(f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({wanted})")
+        if not name:
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
+        held = getattr(self, name, None)
+        if held is not None and not isinstance(held, expected):
+            raise KeyError(f"attribute '{name}' already exists")
 
     # --- modes, gradients, dtypes
 
     def train(self, mode: bool = True) -> Self:
-        """Put this module and all below it in training mode, or, with False, in evaluation mode."""
-        for m in self.modules():
-            m.training = mode
+        """Put this module and all below it in training mode, or, with False, in evaluation mode.
+
+        Raises ValueError for a mode that is not a bool.
+        """
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -166,31 +250,45 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of the parameters, or set them to 0."""
+        """Forget the gradients of the parameters, or, with False, set them to 0."""
         for p in self.parameters():
             if set_to_none or p.grad is None:
                 p.grad = None
             else:
                 p.grad.detach_().zero_()
 
-    def apply(self, function: Callable[["Module"], Any]) -> Self:
-        """Call ``function`` on every module below this one and then on this one."""
+    def apply(self, fn: Callable[["Module"], Any]) -> Self:
+        """Call ``fn`` on every module below this one and then on this one; returns the module itself."""
         for child in self.children():
-            child.apply(function)
-        function(self)
+            child.apply(fn)
+        fn(self)
         return self
 
     def to(self, *args: Any, dtype: Any = None, **ignored: Any) -> Self:
-        """Convert floating parameters and buffers to a dtype; devices are accepted, and all are the CPU."""
+        """Convert floating parameters, their gradients and floating buffers to a dtype, or to that of a tensor.
+
+        Devices are accepted, and all are the CPU. Raises TypeError for a dtype that is not floating.
+
+        >>> nn.Linear(2, 3).to(tg.float64).weight.dtype
+        dtype('float64')
+        """
+        unknown = set(ignored) - {"device", "non_blocking", "memory_format"}
+        if unknown:
+            raise TypeError(f"to() received an invalid keyword argument {unknown.pop()!r}; it takes dtype and device")
         for a in args:
-            if isinstance(a, np.dtype | type):
+            if isinstance(a, Tensor):
+                dtype = a.array.dtype
+            elif isinstance(a, np.dtype | type):
                 dtype = a
-        if dtype is None:
-            return self
+        return self if dtype is None else self._convert(np.dtype(dtype))
+
+    def _convert(self, dtype: np.dtype[Any]) -> Self:
+        if dtype.kind != "f":
+            raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
         for t in (*self.parameters(), *self.buffers()):
-            if t.array.dtype.kind == "f":
-                t.array = t.array.astype(dtype, copy=False)
-                t.grad = None
+            if t.array.dtype.kind == "f" and t.array.dtype != dtype:
+                t.array = t.array.astype(dtype)
+                t.grad = None if t.grad is None else leaf(t.grad.array.astype(dtype))
                 touch(t)
         return self
 
@@ -208,39 +306,54 @@ class Module:
 
     # --- state
 
-    def state_dict(self) -> "OrderedDict[str, Tensor]":
-        """Parameters and buffers by path; they share the memory of the module."""
-        named: list[tuple[str, Tensor]] = []
-        for path, module in self.named_modules():
-            for name, value in module._members():
-                if isinstance(value, Tensor):
-                    named.append((f"{path}.{name}" if path else name, value.detach()))
-        return OrderedDict(named)
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> "OrderedDict[str, Tensor]":
+        """Parameters and buffers by path, shared ones under each of their paths; they share the memory of the module.
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+        Parameters
+        ----------
+        prefix : str, default ""
+            What every path begins with.
+        keep_vars : bool, default False
+            Give the parameters themselves instead of tensors detached from them.
+
+        >>> list(nn.BatchNorm1d(2).state_dict())
+        ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
+        """
+        named = self._named((Parameter, Buffer), "", recurse=True, remove_duplicate=False)
+        return OrderedDict((prefix + path, t if keep_vars else t.detach()) for path, t in named)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy a state into this module; nothing is changed unless all of it fits.
 
-        Raises RuntimeError that names missing and unexpected keys (if ``strict``) and sizes that differ.
+        Returns the keys that were missing and those that were not used; if ``strict`` there may be none.
+        Raises RuntimeError that names missing and unexpected keys and sizes that differ, TypeError for no dictionary.
+
+        >>> layer = nn.Linear(2, 3)
+        >>> layer.load_state_dict(nn.Linear(2, 3).state_dict())
+        <All keys matched successfully>
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         own = self.state_dict()
-        problems = []
         missing, unexpected = [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
-        if strict and unexpected:
-            problems.append(f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}.")
-        if strict and missing:
-            problems.append(f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}.")
         arrays = {k: as_array(state_dict[k]) for k in own if k in state_dict}
-        for k, array in arrays.items():
-            if array.shape != own[k].shape:
-                problems.append(
-                    f"size mismatch for {k}: copying a param with shape {array.shape} from checkpoint, "
-                    f"the shape in current model is {own[k].shape}."
-                )
+        problems = []
+        if strict and missing:
+            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ".")
+        if strict and unexpected:
+            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ".")
+        problems += [
+            f"size mismatch for {k}: copying a param with shape {array.shape} from checkpoint, "
+            f"the shape in current model is {own[k].shape}."
+            for k, array in arrays.items()
+            if array.shape != own[k].shape
+        ]
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for k, array in arrays.items():
             np.copyto(own[k].array, array, casting="unsafe")
-        touch(*own.values())
+        touch(*(own[k] for k in arrays))
+        return IncompatibleKeys(missing, unexpected)
 
     # --- how it prints
 
@@ -249,12 +362,48 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): " + repr(m).replace("\n", "\n  ") for name, m in self.named_children()]
-        if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+        extra = self.extra_repr()
+        return tree(self, [(name, repr(value)) for name, value in self._members() if isinstance(value, Module)], extra)
 
 
-def fresh(shape: tuple[int, ...], dtype: Any) -> Parameter:
-    """A parameter of zeros, to be initialised."""
-    return Parameter(leaf(np.zeros(shape, dtype or np.float32)))
+OWNED = (Module, Parameter, Buffer)
+CONTAINERS = (list, tuple, dict)
+EXPECTED: dict[type, tuple[str, str]] = {
+    Parameter: ("parameter", "nn.Parameter"),
+    Buffer: ("buffer", "nn.Buffer, Tensor"),
+    Module: ("child module", "nn.Module"),
+}
+
+
+def contents(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What a module owns in ``value``, through lists, tuples and dictionaries, by path."""
+    if isinstance(value, OWNED):
+        yield name, value
+    elif isinstance(value, CONTAINERS):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from contents(f"{name}.{key}", item)
+
+
+def tree(module: Module, parts: list[tuple[str, str]], extra: str = "") -> str:
+    """A ``repr`` with a line for each part, indented."""
+    lines = [f"({name}): {text}".replace("\n", "\n  ") for name, text in parts]
+    if not lines:
+        return f"{type(module).__name__}({extra})"
+    return f"{type(module).__name__}(\n  " + "\n  ".join([extra, *lines] if extra else lines) + "\n)"
+
+
+def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
+    """Note on ``error`` which layer raised it, what that is and what it got.
+
+    Every module that the error passes through on its way out writes the note again: only the outermost one knows the
+    layer's whole path.
+    """
+    shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor | np.ndarray))
+    failed, got, former = vars(error).get("failed_layer", (module, shapes, ""))
+    path = next((path for path, m in module.named_modules() if m is failed), None)
+    if path is None:
+        return  # a layer that was called but is not owned: its own note has to do
+    where = f"layer {path}, " if path else ""
+    note = f"in {where}{type(failed).__name__}({failed.extra_repr()}), which got input of shape {got or 'none'}"
+    vars(error)["failed_layer"] = (failed, got, note)
+    error.__notes__ = [*(n for n in getattr(error, "__notes__", ()) if n != former), note]

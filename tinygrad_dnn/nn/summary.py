@@ -1,25 +1,26 @@
 """The dimension report: shapes and parameter counts of a network, layer by layer, before any training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..engine import Tensor, get_default_dtype, leaf, no_grad
-from .module import Module
+from .module import Module, forward_hooks
 
 __all__ = ["Summary", "summary"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its path, its kind, the shapes of W, b and A, and how many parameters it has."""
+    """One call of a layer: its path, its kind, the shapes of W, b and A, and its parameters not counted before."""
 
     name: str
     kind: str
     weight: tuple[int, ...] | None
     bias: tuple[int, ...] | None
-    output: tuple[int, ...]
+    output: tuple[int, ...] | None
     parameters: int
 
 
@@ -31,27 +32,44 @@ class Summary:
     parameters: int
 
     def __str__(self) -> str:
-        cells = [("layer", "kind", "W", "b", "A", "parameters")]
-        for r in self.rows:
-            shapes = ("" if s is None else "x".join(map(str, s)) for s in (r.weight, r.bias, r.output))
-            cells.append((r.name, r.kind, *shapes, f"{r.parameters:,}"))  # type: ignore[arg-type]
-        cells.append(("total", "", "", "", "", f"{self.parameters:,}"))
-        widths = [max(len(row[k]) for row in cells) for k in range(6)]
+        cells = [
+            ["layer", "kind", "W", "b", "A", "parameters"],
+            *([r.name, r.kind, *map(times, (r.weight, r.bias, r.output)), f"{r.parameters:,}"] for r in self.rows),
+            ["total", "", "", "", "", f"{self.parameters:,}"],
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = []
         for row in cells:
-            left = "  ".join(c.ljust(w) for c, w in zip(row[:-1], widths[:-1], strict=True))
-            lines.append(f"{left}  {row[-1].rjust(widths[-1])}")
+            left = [text.ljust(width) for text, width in zip(row[:-1], widths[:-1], strict=True)]
+            lines.append("  ".join([*left, row[-1].rjust(widths[-1])]))
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
     __repr__ = __str__
 
 
+def times(shape: Sequence[int] | None) -> str:
+    """A shape as in ``3x4``; nothing for None."""
+    return "" if shape is None else "x".join(map(str, shape))
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    return value.shape if isinstance(value, Tensor) else None
+
+
 def summary(model: Module, input_shape: Any) -> Summary:
     """The dimension report of ``model`` for an input of ``input_shape``, batch size first. Chapter, section 4.
 
-    One forward pass on zeros is run in evaluation mode; the model is left as it was. Raises what the model raises if
-    shapes do not fit.
+    One forward pass is run in evaluation mode; the model is left as it was. A layer has a row for every call; its
+    parameters are counted in the first one, those it shares with another layer once.
+
+    Parameters
+    ----------
+    model : Module
+    input_shape : int, sequence of int, or Tensor
+        The input is zeros of this shape, in the dtype of the model; or the tensor itself, such as labels to embed.
+
+    Raises what the model raises if shapes do not fit.
 
     >>> nn.summary(nn.Sequential(nn.Dense(4, 3, activation="relu"), nn.Dense(3, 1)), (8, 4))
     layer  kind   W    b  A    parameters
@@ -61,43 +79,37 @@ def summary(model: Module, input_shape: Any) -> Summary:
     -------------------------------------
     total                              19
     """
-    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    first = next(model.parameters(), None)
-    x = leaf(np.zeros(shape, get_default_dtype() if first is None else first.array.dtype))
+    names = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
     modes = [(m, m.training) for m in model.modules()]
     rows: list[Row] = []
-    leaves = [(name, m) for name, m in model.named_modules() if not any(True for _ in m.children())]
-    for name, m in leaves:
-        object.__setattr__(m, "forward", watched(name or type(m).__name__, m, rows))
+    counted: set[int] = set()
+
+    def note(module: Module, output: Any) -> None:
+        own = list(module.parameters(recurse=False))
+        if id(module) not in names or (not own and any(True for _ in module.children())):
+            return  # another network's, or one that only passes on what its layers do
+        new = [p for p in own if id(p) not in counted]
+        counted.update(map(id, own))
+        weight, bias = (shape_of(getattr(module, name, None)) for name in ("weight", "bias"))
+        kind, size = type(module).__name__, sum(p.numel() for p in new)
+        rows.append(Row(names[id(module)], kind, weight, bias, shape_of(output), size))
+
+    forward_hooks.append(note)
     try:
         model.eval()
         with no_grad():
-            model(x)
+            model(example(model, input_shape))
     finally:
-        for _, m in leaves:
-            del m.__dict__["forward"]
+        forward_hooks.remove(note)
         for m, mode in modes:
             m.training = mode
     return Summary(rows, sum(p.numel() for p in model.parameters()))
 
 
-def watched(name: str, module: Module, rows: list[Row]) -> Any:
-    """The ``forward`` of ``module``, noting a row when it is called."""
-    forward = module.forward
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        y = forward(*args, **kwargs)
-        weight, bias = (getattr(module, k, None) for k in ("weight", "bias"))
-        rows.append(
-            Row(
-                name,
-                type(module).__name__,
-                weight.shape if isinstance(weight, Tensor) else None,
-                bias.shape if isinstance(bias, Tensor) else None,
-                y.shape if isinstance(y, Tensor) else (),
-                sum(p.numel() for p in module.parameters()),
-            )
-        )
-        return y
-
-    return run
+def example(model: Module, input_shape: Any) -> Tensor:
+    """The input of a dimension report."""
+    if isinstance(input_shape, Tensor):
+        return input_shape
+    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    first = next(model.parameters(), None)
+    return leaf(np.zeros(shape, get_default_dtype() if first is None else first.array.dtype))

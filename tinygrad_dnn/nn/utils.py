@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..engine import REGISTRY, Tensor, leaf, touch
+from ..engine import Tensor, leaf, touch
+from ..interpreters import tensors
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
@@ -22,37 +23,57 @@ def clip_grad_norm_(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
-    """Scale all gradients together so that their joint norm is at most ``max_norm``; returns the norm before.
+    """Scale all gradients by ``min(1, max_norm / (norm + 1e-6))`` of their joint norm; returns the norm before.
 
     Parameters
     ----------
     parameters : Tensor or iterable of Tensor
+        Those without a gradient are left out.
     max_norm : float
-        At least 0.
+        At least 0; ``inf`` only measures.
     norm_type : float, default 2
         ``inf`` for the largest element.
     error_if_nonfinite : bool, default False
         Raise RuntimeError, changing nothing, if the norm is NaN or infinite.
+
+    Raises ValueError for a negative or NaN ``max_norm``. Pascanu et al. 2013.
+
+    >>> w = tg.zeros(2, requires_grad=True)
+    >>> w.grad = tg.tensor([3.0, 4.0])
+    >>> nn.utils.clip_grad_norm_(w, 1.0)
+    tensor(5.)
+    >>> w.grad
+    tensor([0.6000, 0.8000])
     """
-    if not (max_norm >= 0 and math.isfinite(max_norm)):
-        raise ValueError(f"max_norm must be a finite number of at least 0, got {max_norm}")
+    if not max_norm >= 0:
+        raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     grads = gradients(parameters)
     norms = np.array([np.linalg.norm(g.array.ravel(), norm_type) for g in grads])
     total = float(np.linalg.norm(norms, norm_type)) if grads else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped"
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
         )
-    scale = min(max_norm / (total + 1e-6), 1.0) if math.isfinite(total) else max_norm / (total + 1e-6)
-    if scale != 1.0:
-        for g in grads:
-            g.array *= scale
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1.0:  # also where it is NaN
+        with np.errstate(invalid="ignore"):  # inf * 0
+            for g in grads:
+                g.array *= scale
         touch(*grads)
     return leaf(np.asarray(total, dtype=grads[0].array.dtype if grads else np.float32))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Clip every element of every gradient to within ``clip_value`` of 0."""
+    """Clip every element of every gradient to within ``clip_value`` of 0. Raises ValueError if that is negative.
+
+    >>> w = tg.zeros(2, requires_grad=True)
+    >>> w.grad = tg.tensor([3.0, -0.5])
+    >>> nn.utils.clip_grad_value_(w, 1.0)
+    >>> w.grad
+    tensor([ 1.0000, -0.5000])
+    """
     if not clip_value >= 0:
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
     grads = gradients(parameters)
@@ -62,14 +83,22 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters as one vector, recorded."""
-    from_each = [p.reshape(-1) for p in parameters]
-    joined: Tensor = REGISTRY["cat"](*from_each)
-    return joined
+    """All parameters as one vector, recorded.
+
+    >>> nn.utils.parameters_to_vector(nn.Linear(2, 3).parameters()).shape
+    (9,)
+    """
+    return tensors.cat(*(p.reshape(-1) for p in parameters))
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy a vector into the parameters, in their order; sizes must add up."""
+    """Copy a vector into the parameters, in their order. Raises ValueError unless it has as many elements as they.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> nn.utils.vector_to_parameters(tg.tensor([1.0, 2.0, 3.0]), layer.parameters())
+    >>> layer.bias.item()
+    3.0
+    """
     targets = list(parameters)
     total = sum(p.numel() for p in targets)
     if vec.shape != (total,):

@@ -1,7 +1,7 @@
 """Gradient descent and its relatives, with PyTorch's arguments, defaults and formulas.
 
-Each rule is written once, on the flat arrays of a `Block`: w are the parameters, g is the gradient, lr the rate, and what
-is taken off w is ``delta``. `BucketOptimizer` brings parameters, gradients and state there.
+Each rule is written once, on the flat arrays of a `Block`: w are the parameters, g is the gradient, lr the rate, and
+what is taken off w is ``delta``. `BucketOptimizer` brings parameters, gradients and state there.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,8 @@
 """Parameters updated together: many small ones as one flat array, a large one in blocks that fit the cache.
 
-A small network pays for calls, not for arithmetic: with eight parameters Adam would be a hundred ufunc calls a step. In a
-bucket it is a dozen and one subtraction a parameter. The parameters' own arrays never move, so what shares their memory
-goes on seeing them; gradients are copied together, and state lives in flat arrays from the start.
+A small network pays for calls, not for arithmetic: with eight parameters Adam would be a hundred ufunc calls a step.
+In a bucket it is a dozen and one subtraction a parameter. The parameters' own arrays never move, so what shares their
+memory goes on seeing them; gradients are copied together, and state lives in flat arrays from the start.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ BLOCK = 32768  # elements of the largest block: the few arrays of an update stay
 class Block:
     """Elements that one call of a ufunc updates: all of several small parameters, or a part of a large one.
 
-    ``g`` is the gradient, which a rule may not write to; ``delta`` is what `subtract` takes off the parameters; ``spare``
-    is free to use; ``state`` holds this block's part of each state array.
+    ``g`` is the gradient, which a rule may not write to; ``delta`` is what `subtract` takes off the parameters;
+    ``spare`` is free to use; ``state`` holds this block's part of each state array.
     """
 
     __slots__ = ("arrays", "delta", "g", "own", "pieces", "spare", "state", "values")
@@ -40,7 +40,7 @@ class Block:
 
     def descent(self, weight_decay: Array, maximize: bool) -> Array:
         """What to descend along: g, or -g to maximize, + weight_decay w."""
-        d = np.negative(self.g, self.own) if maximize else self.g
+        d: Array = np.negative(self.g, self.own) if maximize else self.g
         if weight_decay:
             d = np.add(d, np.multiply(self.parameters(), weight_decay, self.spare), self.own)
         return d
@@ -112,7 +112,7 @@ class Bucket:
         return made
 
     def constants(self, *values: float) -> list[Array]:
-        """Numbers as 0-d arrays of the dtype, valid until the next call: a ufunc takes one in half the time of a float."""
+        """Numbers as 0-d arrays of the dtype, which a ufunc takes in half the time of floats; valid till the next call."""
         for scalar, value in zip(self.scalars, values, strict=False):
             scalar[()] = value
         return self.scalars[: len(values)]
@@ -136,7 +136,7 @@ class Bucket:
 def flat_shape(arrays: Sequence[Array]) -> tuple[int, ...]:
     """The shape in which a bucket of these parameters works: flat, unless that would copy a single one."""
     if len(arrays) == 1 and not arrays[0].flags.c_contiguous:
-        return arrays[0].shape
+        return tuple(arrays[0].shape)
     return (sum(a.size for a in arrays),)
 
 
