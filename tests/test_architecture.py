@@ -16,7 +16,7 @@ CORE = [ROOT / f"{name}.py" for name in ("interpreters", "operators", "engine")]
 CODE_LINES_OF_THE_CORE = 1980
 
 # Imports go one way: a room may import the rooms before it.
-ORDER = ["interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "train"]
+ORDER = ["interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "plot", "train"]
 OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "scipy"}
 
 

@@ -85,6 +85,17 @@ def test_fit_is_the_loop_written_by_hand(make: Any) -> None:
     assert (history.epochs, history.stopped, history.seconds > 0) == (4, "", True)
 
 
+def test_training_happens_in_training_mode() -> None:
+    class Modes(Callback):
+        def on_batch_end(self, run: Run) -> None:
+            assert all(m.training for m in run.model.modules())
+
+    model = network().eval()
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    fit(model, nn.CrossEntropyLoss(), optimizer, problem(), 2, validation_split=0.2, callbacks=Modes())
+    assert all(m.training for m in model.modules())
+
+
 def test_every_kind_of_data_gives_the_same_training() -> None:
     x, y = problem()
     kinds = [
@@ -167,7 +178,7 @@ def test_evaluate_is_the_mean_over_examples_in_evaluation_mode_and_changes_nothi
         (nn.CrossEntropyLoss(), [[1, 0], [0, 1.0]], [[0.9, 0.1], [0.6, 0.4]], 1 / 2),
         (nn.NLLLoss(), [[-1, -2], [-2, -1.0]], [0, 1], 1.0),
         (nn.BCEWithLogitsLoss(), [[0.3], [-0.3], [2.0], [0.1]], [[1.0], [1.0], [1.0], [0.0]], 1 / 2),
-        (nn.BCELoss(), [[0.3], [0.7], [0.9], [0.1]], [[1.0], [1.0], [1.0], [0.0]], 3 / 4),
+        (nn.BCELoss(), [[0.3], [0.7]], [[0.0], [1.0]], 1.0),
         (F.binary_cross_entropy_with_logits, [0.3, -0.3], [1.0, 1.0], 1 / 2),
         (nn.MSELoss(), [[1.0], [2.0]], [[1.0], [2.0]], None),
     ],
@@ -266,9 +277,10 @@ def test_without_restoring_the_last_weights_stay_and_accuracies_are_maximised() 
 
 def test_early_stopping_can_be_used_again() -> None:
     stopping = EarlyStopping(patience=1)
-    for _ in range(2):
-        _, history = trained(callbacks=[Says([1, 2, 3]), stopping], validation_split=0.2)
-        assert history.epochs == 2
+    for losses, epochs in (([1, 2, 3], 2), ([5, 4, 6], 3)):
+        _, history = trained(callbacks=[Says(losses), stopping], validation_split=0.2)
+        assert history.epochs == epochs
+        assert history.stopped
 
 
 @pytest.mark.parametrize(

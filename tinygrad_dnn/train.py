@@ -373,7 +373,7 @@ def accuracy(output: Tensor, target: Any, threshold: float | None = None, probab
         right = y.argmax(1) == t.argmax(1)
     else:
         return None
-    return float(np.mean(right))
+    return float(np.count_nonzero(right) / right.size)
 
 
 def accuracy_for(loss: Loss) -> Metric:

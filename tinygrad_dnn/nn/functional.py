@@ -343,8 +343,8 @@ def bernoulli_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     The bounds are PyTorch's: a certain mistake costs 100, and is still pulled back.
     """
     with np.errstate(divide="ignore"):  # log 0
-        log_a, log_rest = np.maximum(np.log(a), -100), np.maximum(np.log1p(-a), -100)
-    return np.subtract((b - 1) * log_rest, b * log_a, out=out)
+        if_1, if_0 = np.minimum(-np.log(a), 100), np.minimum(-np.log1p(-a), 100)
+    return np.add(b * if_1, (1 - b) * if_0, out=out)
 
 
 bernoulli_cross_entropy.vjp(

@@ -70,7 +70,7 @@ class Optimizer:
 
     An optimizer of your own derives from this class and defines ``step``:
 
-    >>> class SignDescent(Optimizer):
+    >>> class SignDescent(tg.optim.Optimizer):
     ...     def __init__(self, params, lr=0.1):
     ...         super().__init__(params, {"lr": lr})
     ...     def step(self, closure=None):
@@ -162,7 +162,7 @@ class Optimizer:
         """A copy of state and hyperparameters, parameters by number: PyTorch's layout.
 
         >>> w = tg.tensor([1.0], requires_grad=True)
-        >>> optimizer = SGD([w], lr=0.5, momentum=0.9)
+        >>> optimizer = tg.optim.SGD([w], lr=0.5, momentum=0.9)
         >>> w.sum().backward()
         >>> optimizer.step()
         >>> optimizer.state_dict()["state"]
