@@ -198,7 +198,7 @@ def predict(model: nn.Sequential, x: Array) -> Array:
     """The most probable class of every row."""
     with tg.no_grad():
         scores: tg.Tensor = model(tg.tensor(x))
-    return scores.array.argmax(axis=1)
+    return np.argmax(scores.array, axis=1)
 
 
 def drift(model: nn.Sequential, network: DeepNeuralNetwork) -> float:
@@ -214,7 +214,7 @@ def save_pictures(model: nn.Sequential, costs: list[float], data: Digits, folder
     """Learning curve, first-layer weights and misclassified digits, as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"digits_{name}.png" for name in ("learning_curve", "weights", "misclassified")]
-    plot.learning_curves({"cost": costs}, path=paths[0])
+    plot.learning_curves({"cost": costs}, path=paths[0], title="Digits: full-batch gradient descent", unit="step")
     plot.weight_images(model[0].weight.array, shape=(8, 8), path=paths[1])
     plot.misclassified(data.x_test.reshape(-1, 8, 8), data.y_test, predict(model, data.x_test), path=paths[2])
     return paths

@@ -1,6 +1,11 @@
 """Seals global state: every test starts from the same seed, dtype and grad mode, and is held to leave them so."""
 
+import os
 from collections.abc import Iterator
+
+# Two threads of OpenBLAS wait for each other in a loop: on a machine that does other things too, the suite takes five
+# times as long with two as with one. It reads this when NumPy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

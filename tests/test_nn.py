@@ -6,6 +6,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -352,7 +353,7 @@ def test_dense_is_a_product_and_an_activation(activation: Any, bias: bool) -> No
         x = grid(shape, 0.1)
         z = x @ layer.weight.array.T + (layer.bias.array if bias else 0)
         expected = ACTIVATIONS[activation](z)
-        np.testing.assert_allclose(layer(tg.tensor(x)).detach().array, expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(layer(tg.tensor(x)).detach().array, expected, rtol=1e-10, atol=1e-12)
         gradients_are_finite_differences(layer, x)
 
 
@@ -371,6 +372,9 @@ def test_embedding_leaves_its_padding_row_alone() -> None:
     layer(tg.tensor([[1, 2], [1, 2]])).sum().backward()
     np.testing.assert_array_equal(layer.weight.grad.array, [[0] * 3, [0] * 3, [2] * 3, [0] * 3])
     assert nn.Embedding(4, 3, padding_idx=-1).padding_idx == 3
+    weight = tg.ones(4, 3, requires_grad=True)
+    F.embedding(tg.tensor([3, 0]), weight, padding_idx=-1).sum().backward()
+    np.testing.assert_array_equal(weight.grad.array, [[1] * 3, [0] * 3, [0] * 3, [0] * 3])
 
 
 @settings(deadline=None)
@@ -439,7 +443,9 @@ def test_dropout_is_reproducible_and_draws_anew() -> None:
     np.testing.assert_array_equal(*drawn)
 
 
-@pytest.mark.parametrize(("start", "end", "shape"), [(0, -1, (120,)), (1, 2, (2, 12, 5)), (-2, -1, (2, 3, 20)), (2, 2, (2, 3, 4, 5))])
+@pytest.mark.parametrize(
+    ("start", "end", "shape"), [(0, -1, (120,)), (1, 2, (2, 12, 5)), (-2, -1, (2, 3, 20)), (2, 2, (2, 3, 4, 5))]
+)
 def test_flatten_ranges(start: int, end: int, shape: tuple[int, ...]) -> None:
     assert nn.Flatten(start, end)(tg.zeros(2, 3, 4, 5)).shape == shape
 
@@ -448,7 +454,7 @@ def test_softmax_without_a_dimension_is_pytorchs_and_warns() -> None:
     for layer, op in ((nn.Softmax(), tg.softmax), (nn.LogSoftmax(), tg.log_softmax)):
         for ndim, dim in ((1, 0), (2, 1), (3, 0), (4, 1)):
             x = tg.tensor(grid((2, 3, 4, 5)[:ndim], 0.1))
-            with pytest.warns(UserWarning, match="Implicit dimension choice for .*softmax has been deprecated"):
+            with pytest.warns(UserWarning, match=r"Implicit dimension choice for .*softmax has"):
                 y = layer(x)
             np.testing.assert_array_equal(y.array, op(x, dim=dim).array)
 
@@ -469,9 +475,15 @@ INT = tg.zeros(2, 3).long()
 
 BAD_CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "Linear size": (
-        lambda: nn.Linear(3, 4)(tg.zeros(2, 5)), RuntimeError, r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)",
+        lambda: nn.Linear(3, 4)(tg.zeros(2, 5)),
+        RuntimeError,
+        r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)",
     ),
-    "Linear dtype": (lambda: nn.Linear(3, 4)(tg.zeros(2, 3).double()), RuntimeError, "mat1 and mat2 must have the same dtype"),
+    "Linear dtype": (
+        lambda: nn.Linear(3, 4)(tg.zeros(2, 3).double()),
+        RuntimeError,
+        "mat1 and mat2 must have the same dtype",
+    ),
     "Linear sizes": (lambda: nn.Linear(0, 3), ValueError, "in_features must be a positive integer, got 0"),
     "Linear sizes float": (lambda: nn.Linear(3, 2.0), ValueError, "out_features must be a positive integer, got 2.0"),
     "Dense sizes": (lambda: nn.Dense(3, -1), ValueError, "n_out must be a positive integer, got -1"),
@@ -482,16 +494,33 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "Dense init nan": (lambda: nn.Dense(3, 2, init=math.nan), ValueError, "standard deviation, got nan"),
     "Embedding index": (lambda: nn.Embedding(3, 2)(tg.tensor([3])), IndexError, "index out of range in self.*0 to 2"),
     "Embedding negative": (lambda: nn.Embedding(3, 2)(tg.tensor([-1])), IndexError, "index out of range in self"),
-    "Embedding dtype": (lambda: nn.Embedding(3, 2)(tg.zeros(2)), RuntimeError, "'indices' to have an integer type.*float32"),
+    "Embedding dtype": (
+        lambda: nn.Embedding(3, 2)(tg.zeros(2)),
+        RuntimeError,
+        "'indices' to have an integer type.*float32",
+    ),
     "Embedding padding": (lambda: nn.Embedding(3, 2, 3), ValueError, "Padding_idx must be within num_embeddings"),
+    "Embedding padding negative": (lambda: nn.Embedding(3, 2, -4), ValueError, "Padding_idx must be within"),
     "Embedding sizes": (lambda: nn.Embedding(3, 0), ValueError, "embedding_dim must be a positive integer"),
     "BatchNorm1d one": (
-        lambda: nn.BatchNorm1d(3)(tg.zeros(1, 3)), ValueError, "Expected more than 1 value per channel when training.*eval",
+        lambda: nn.BatchNorm1d(3)(tg.zeros(1, 3)),
+        ValueError,
+        "Expected more than 1 value per channel when training.*eval",
     ),
-    "BatchNorm1d none": (lambda: nn.BatchNorm1d(3)(tg.zeros(0, 3)), ValueError, "Expected more than 1 value per channel"),
-    "BatchNorm1d size": (lambda: nn.BatchNorm1d(3)(tg.zeros(2, 4)), RuntimeError, "running_mean should contain 4 elements not 3"),
+    "BatchNorm1d none": (
+        lambda: nn.BatchNorm1d(3)(tg.zeros(0, 3)),
+        ValueError,
+        "Expected more than 1 value per channel",
+    ),
+    "BatchNorm1d size": (
+        lambda: nn.BatchNorm1d(3)(tg.zeros(2, 4)),
+        RuntimeError,
+        "running_mean should contain 4 elements not 3",
+    ),
     "BatchNorm1d size, not tracking": (
-        lambda: nn.BatchNorm1d(3, track_running_stats=False)(tg.zeros(2, 4)), RuntimeError, "weight should contain 4 elements",
+        lambda: nn.BatchNorm1d(3, track_running_stats=False)(tg.zeros(2, 4)),
+        RuntimeError,
+        "weight should contain 4 elements",
     ),
     "BatchNorm1d ndim": (lambda: nn.BatchNorm1d(3)(tg.zeros(3)), ValueError, r"expected 2D or 3D input \(got 1D input"),
     "BatchNorm1d dtype": (lambda: nn.BatchNorm1d(3)(tg.zeros(2, 3).double()), RuntimeError, "mixed dtype"),
@@ -503,19 +532,47 @@ BAD_CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         RuntimeError,
         r"Given normalized_shape=\[3\], expected input with shape \[\*, 3\], but got input of size\[2, 4\]",
     ),
-    "LayerNorm ndim": (lambda: nn.LayerNorm((2, 3))(tg.zeros(3)), RuntimeError, r"expected input with shape \[\*, 2, 3\]"),
+    "LayerNorm ndim": (
+        lambda: nn.LayerNorm((2, 3))(tg.zeros(3)),
+        RuntimeError,
+        r"expected input with shape \[\*, 2, 3\]",
+    ),
     "LayerNorm dtype": (lambda: nn.LayerNorm(3)(tg.zeros(2, 3).double()), RuntimeError, "mixed dtype"),
-    "LayerNorm integers": (lambda: nn.LayerNorm(3, elementwise_affine=False)(INT), RuntimeError, "not implemented for int64"),
+    "LayerNorm integers": (
+        lambda: nn.LayerNorm(3, elementwise_affine=False)(INT),
+        RuntimeError,
+        "not implemented for int64",
+    ),
     "LayerNorm sizes": (lambda: nn.LayerNorm(()), ValueError, "at least 1-dimensional"),
     "Dropout": (lambda: nn.Dropout(1.5), ValueError, "dropout probability has to be between 0 and 1, but got 1.5"),
-    "dropout": (lambda: F.dropout(tg.zeros(2), -0.1), ValueError, "dropout probability has to be between 0 and 1, but got -0.1"),
+    "dropout": (
+        lambda: F.dropout(tg.zeros(2), -0.1),
+        ValueError,
+        "dropout probability has to be between 0 and 1, but got -0.1",
+    ),
     "GELU": (lambda: nn.GELU("x"), ValueError, "approximate argument must be either none or tanh"),
     "Flatten": (lambda: nn.Flatten()(tg.zeros(3)), IndexError, "Dimension out of range"),
-    "one_hot large": (lambda: F.one_hot(tg.tensor([1, 3]), 3), RuntimeError, "Class values must be smaller than num_classes"),
+    "one_hot large": (
+        lambda: F.one_hot(tg.tensor([1, 3]), 3),
+        RuntimeError,
+        "Class values must be smaller than num_classes",
+    ),
     "one_hot negative": (lambda: F.one_hot(tg.tensor([1, -1])), RuntimeError, "Class values must be non-negative"),
-    "one_hot empty": (lambda: F.one_hot(tg.zeros(0).long()), RuntimeError, "Can not infer total number of classes from empty"),
-    "one_hot dtype": (lambda: F.one_hot(tg.zeros(2)), RuntimeError, "only applicable to index tensor of type LongTensor"),
-    "forward": (lambda: nn.Module()(1), NotImplementedError, r'Module \[Module\] is missing the required "forward" function'),
+    "one_hot empty": (
+        lambda: F.one_hot(tg.zeros(0).long()),
+        RuntimeError,
+        "Can not infer total number of classes from empty",
+    ),
+    "one_hot dtype": (
+        lambda: F.one_hot(tg.zeros(2)),
+        RuntimeError,
+        "only applicable to index tensor of type LongTensor",
+    ),
+    "forward": (
+        lambda: nn.Module()(1),
+        NotImplementedError,
+        r'Module \[Module\] is missing the required "forward" function',
+    ),
     "ModuleList called": (lambda: nn.ModuleList()(1), NotImplementedError, "missing the required"),
 }
 
@@ -562,7 +619,7 @@ class Branches(nn.Module):
 
 
 def notes(call: Callable[[], Any]) -> list[str]:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises((RuntimeError, ValueError)) as caught:
         call()
     return list(getattr(caught.value, "__notes__", []))
 
@@ -576,8 +633,8 @@ def notes(call: Callable[[], Any]) -> list[str]:
         ),
         (
             lambda: nn.Sequential(nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4, affine=False)))(tg.zeros(2, 3)),
-            "in layer 0.1, BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=True), "
-            "which got input of shape (2, 3)",
+            "in layer 0.1, BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=False, bias=False, "
+            "track_running_stats=True), which got input of shape (2, 3)",
         ),
         (
             lambda: Branches()(tg.zeros(2, 9)),
@@ -587,7 +644,10 @@ def notes(call: Callable[[], Any]) -> list[str]:
             lambda: Branches()(tg.zeros(2, 2), head="a"),
             "in layer heads.a.0.0, Linear(in_features=4, out_features=1, bias=True), which got input of shape (2, 3)",
         ),
-        (lambda: nn.Linear(2, 3)(tg.zeros(2, 9)), "in Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)"),
+        (
+            lambda: nn.Linear(2, 3)(tg.zeros(2, 9)),
+            "in Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)",
+        ),
         (lambda: nn.MSELoss()(tg.zeros(4, 1), tg.zeros(4)), "in MSELoss(), which got input of shape (4, 1), (4,)"),
     ],
 )
@@ -595,16 +655,29 @@ def test_an_error_names_the_layer_once_with_what_it_wanted_and_got(call: Callabl
     assert notes(call) == [note]
 
 
+NOT_OWNED = nn.Sequential(nn.Linear(2, 3))
+
+
+class Borrower(nn.Module):
+    """A module that calls a layer it does not own."""
+
+    def __init__(self) -> None:
+        self.act = nn.ReLU()
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return self.act(NOT_OWNED(x))
+
+
 def test_an_error_in_a_layer_that_is_not_owned_keeps_its_own_note() -> None:
-    hidden = nn.Linear(2, 3)
-
-    class Net(nn.Module):
-        def forward(self, x: tg.Tensor) -> tg.Tensor:
-            return (lambda: hidden)()(x)
-
-    assert notes(lambda: Net()(tg.zeros(2, 9))) == [
-        "in Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)"
+    assert notes(lambda: Borrower()(tg.zeros(2, 9))) == [
+        "in layer 0, Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)"
     ]
+
+
+def test_summary_leaves_out_what_is_not_owned() -> None:
+    report = nn.summary(Borrower(), (4, 2))
+    assert [(r.name, r.output) for r in report.rows] == [("act", (4, 3))]
+    assert report.parameters == 0
 
 
 # --- modules: what they own -------------------------------------------------------------------------------------------
@@ -722,7 +795,7 @@ def test_registering_is_assigning() -> None:
         (lambda: net.add_module("x", 3), TypeError, "int is not a Module subclass"),
         (lambda: net.register_parameter("x", tg.zeros(1)), TypeError, "'Tensor' object to parameter 'x'"),
         (lambda: net.register_buffer("x", 3), TypeError, "'int' object to buffer 'x'"),
-        (lambda: net.add_module("", nn.ReLU()), KeyError, "module name can't be empty string"),
+        (lambda: net.add_module("", nn.ReLU()), KeyError, r"module name can.*t be empty string"),
         (lambda: net.add_module("a.b", nn.ReLU()), KeyError, "module name can.*t contain"),
         (lambda: net.register_buffer("forward", tg.zeros(1)), KeyError, "attribute 'forward' already exists"),
         (lambda: net.register_parameter("fc", nn.Parameter(tg.zeros(1))), KeyError, "attribute 'fc' already exists"),
@@ -774,9 +847,14 @@ def test_requires_grad_and_zero_grad() -> None:
 
 @pytest.mark.parametrize(
     "convert",
-    [lambda m: m.double(), lambda m: m.to(tg.float64), lambda m: m.to("cpu", dtype=np.float64), lambda m: m.to(tg.zeros(1).double())],
+    [
+        lambda m: m.double(),
+        lambda m: m.to(tg.float64),
+        lambda m: m.to("cpu", dtype=np.float64),
+        lambda m: m.to(tg.zeros(1).double()),
+    ],
 )
-def test_conversion_reaches_parameters_gradients_and_floating_buffers(convert: Callable[[nn.Module], nn.Module]) -> None:
+def test_conversion_reaches_parameters_gradients_and_floating_buffers(convert: Callable[..., nn.Module]) -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net(tg.tensor(grid((4, 2), 0.1), dtype=tg.float32)).sum().backward()
     before = state(net)
@@ -897,17 +975,24 @@ def test_tied_parameters_stay_tied() -> None:
     assert net.double().encoder.weight is net.decoder.weight
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"]
+)
 def test_copies_are_equal_and_apart(copied: Callable[[nn.Module], nn.Module]) -> None:
     net = nn.Sequential(
-        nn.Dense(3, 4, activation=tg.relu), nn.Dense(4, 4, activation="gelu"), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Softmax(dim=1)
+        nn.Dense(3, 4, activation=tg.relu),
+        nn.Dense(4, 4, activation="gelu"),
+        nn.BatchNorm1d(4),
+        nn.Dropout(0.2),
+        nn.Softmax(dim=1),
     )
     x = tg.tensor(grid((4, 3), 0.1), dtype=tg.float32)
     net(x)
     other = copied(net)
     same_state(state(net), state(other))
     assert repr(other) == repr(net)
-    assert all(type(a) is type(b) for a, b in zip(net.state_dict(keep_vars=True).values(), other.state_dict(keep_vars=True).values(), strict=True))
+    kinds = [[type(t) for t in m.state_dict(keep_vars=True).values()] for m in (net, other)]
+    assert kinds[0] == kinds[1]
     np.testing.assert_array_equal(net.eval()(x).array, other.eval()(x).array)
     with tg.no_grad():
         for p in other.parameters():
@@ -924,7 +1009,7 @@ def names(module: nn.Module) -> list[str]:
 
 def test_sequential_by_position_by_name_and_by_slice() -> None:
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    assert net[0] is list(net)[0]
+    assert net[0] is next(iter(net))
     assert net[-1] is net[2]
     assert len(net) == 3
     assert net[1] in net
@@ -1014,7 +1099,11 @@ def test_module_dict() -> None:
     [
         (lambda: nn.Sequential(3), TypeError, "int is not a Module subclass"),
         (lambda: nn.Sequential(len), TypeError, "builtin_function_or_method is not a Module subclass"),
-        (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"list is not a Module subclass; unpack it, as in Sequential\(\*"),
+        (
+            lambda: nn.Sequential([nn.ReLU()]),
+            TypeError,
+            r"list is not a Module subclass; unpack it, as in Sequential\(\*",
+        ),
         (lambda: nn.Sequential(nn.ReLU()).append(3), TypeError, "int is not a Module subclass"),
         (lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index 1 is out of range"),
         (lambda: nn.ModuleList([nn.ReLU()])[-2], IndexError, "index -2 is out of range"),
@@ -1100,7 +1189,8 @@ def test_own_modules_print_their_children_and_what_extra_repr_says() -> None:
         "      (1): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)\n    )\n"
         "    (1): ReLU()\n  )\n  (again): Linear(in_features=2, out_features=3, bias=True)\n)"
     )
-    assert repr(nn.Dense(2, 1, nn.ReLU(), bias=False)) == "Dense(\n  2, 1, activation=ReLU(), bias=False\n  (activation): ReLU()\n)"
+    expected = "Dense(\n  2, 1, activation=ReLU(), bias=False\n  (activation): ReLU()\n)"
+    assert repr(nn.Dense(2, 1, nn.ReLU(), bias=False)) == expected
     assert repr(nn.Parameter(tg.zeros(1))) == "Parameter containing:\ntensor([0.], requires_grad=True)"
 
 
@@ -1109,7 +1199,7 @@ def test_own_modules_print_their_children_and_what_extra_repr_says() -> None:
 
 def test_summary_of_the_digits_network() -> None:
     layers = [64, 128, 64, 32, 10]
-    hidden = [nn.Dense(i, o, activation="relu") for i, o in zip(layers[:-2], layers[1:-1], strict=True)]
+    hidden = [nn.Dense(i, o, activation="relu") for i, o in pairwise(layers[:-1])]
     assert str(nn.summary(nn.Sequential(*hidden, nn.Dense(32, 10)), (256, 64))) == """\
 layer  kind   W       b    A        parameters
 ----------------------------------------------
@@ -1191,17 +1281,31 @@ DRAWN: dict[str, tuple[Callable[..., tg.Tensor], Callable[[int, int], float], st
     "normal_": (init.normal_, lambda i, o: 1.0, "normal"),
     "xavier_uniform_": (init.xavier_uniform_, lambda i, o: math.sqrt(2 / (i + o)), "uniform"),
     "xavier_normal_": (init.xavier_normal_, lambda i, o: math.sqrt(2 / (i + o)), "normal"),
-    "xavier_normal_ gain": (lambda t, **k: init.xavier_normal_(t, 3.0, **k), lambda i, o: 3 * math.sqrt(2 / (i + o)), "normal"),
+    "xavier_normal_ gain": (
+        lambda t, **k: init.xavier_normal_(t, 3.0, **k),
+        lambda i,
+        o: 3 * math.sqrt(2 / (i + o)),
+        "normal",
+    ),
     "kaiming_uniform_": (init.kaiming_uniform_, lambda i, o: gain(0) / math.sqrt(i), "uniform"),
     "kaiming_normal_": (init.kaiming_normal_, lambda i, o: gain(0) / math.sqrt(i), "normal"),
     "kaiming_normal_ a, fan_out": (
-        lambda t, **k: init.kaiming_normal_(t, 0.5, "fan_out", **k), lambda i, o: gain(0.5) / math.sqrt(o), "normal",
+        lambda t, **k: init.kaiming_normal_(t, 0.5, "fan_out", **k),
+        lambda i,
+        o: gain(0.5) / math.sqrt(o),
+        "normal",
     ),
     "kaiming_uniform_ tanh": (
-        lambda t, **k: init.kaiming_uniform_(t, nonlinearity="tanh", **k), lambda i, o: 5 / 3 / math.sqrt(i), "uniform",
+        lambda t, **k: init.kaiming_uniform_(t, nonlinearity="tanh", **k),
+        lambda i,
+        o: 5 / 3 / math.sqrt(i),
+        "uniform",
     ),
     "kaiming_uniform_ relu ignores a": (
-        lambda t, **k: init.kaiming_uniform_(t, 9.0, nonlinearity="relu", **k), lambda i, o: math.sqrt(2 / i), "uniform",
+        lambda t, **k: init.kaiming_uniform_(t, 9.0, nonlinearity="relu", **k),
+        lambda i,
+        o: math.sqrt(2 / i),
+        "uniform",
     ),
 }
 
@@ -1258,8 +1362,14 @@ def test_initialising_between_forward_and_backward_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("nonlinearity", "param", "expected"),
     [
-        ("linear", None, 1.0), ("sigmoid", None, 1.0), ("tanh", None, 5 / 3), ("relu", None, math.sqrt(2)),
-        ("selu", None, 0.75), ("leaky_relu", None, gain(0.01)), ("leaky_relu", 0.2, gain(0.2)), ("leaky_relu", 0, gain(0)),
+        ("linear", None, 1.0),
+        ("sigmoid", None, 1.0),
+        ("tanh", None, 5 / 3),
+        ("relu", None, math.sqrt(2)),
+        ("selu", None, 0.75),
+        ("leaky_relu", None, gain(0.01)),
+        ("leaky_relu", 0.2, gain(0.2)),
+        ("leaky_relu", 0, gain(0)),
     ],
 )
 def test_gains(nonlinearity: str, param: float | None, expected: float) -> None:
@@ -1269,9 +1379,21 @@ def test_gains(nonlinearity: str, param: float | None, expected: float) -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda t: init.xavier_uniform_(t[0]), ValueError, "can not be computed for tensor with fewer than 2 dimensions"),
-        (lambda t: init.kaiming_normal_(t[0]), ValueError, "can not be computed for tensor with fewer than 2 dimensions"),
-        (lambda t: init.kaiming_normal_(t, mode="in"), ValueError, r"Mode in not supported, please use one of \['fan_in', "),
+        (
+            lambda t: init.xavier_uniform_(t[0]),
+            ValueError,
+            "can not be computed for tensor with fewer than 2 dimensions",
+        ),
+        (
+            lambda t: init.kaiming_normal_(t[0]),
+            ValueError,
+            "can not be computed for tensor with fewer than 2 dimensions",
+        ),
+        (
+            lambda t: init.kaiming_normal_(t, mode="in"),
+            ValueError,
+            r"Mode in not supported, please use one of \['fan_in', ",
+        ),
         (lambda t: init.kaiming_normal_(t, nonlinearity="x"), ValueError, "Unsupported nonlinearity x; known are"),
         (lambda t: init.calculate_gain("leaky_relu", "x"), ValueError, "negative_slope x not a valid number"),
         (lambda t: init.eye_(t[0]), ValueError, "Only tensors with 2 dimensions are supported"),
@@ -1291,7 +1413,12 @@ def test_initialisation_errors_change_nothing(call: Any, kind: type[Exception], 
 
 @pytest.mark.parametrize(
     ("start", "mean", "std"),
-    [("he", 0, math.sqrt(2 / 300)), ("xavier", 0, math.sqrt(1 / 300)), ("uniform", 0.5, math.sqrt(1 / 12)), (0.01, 0, 0.01)],
+    [
+        ("he", 0, math.sqrt(2 / 300)),
+        ("xavier", 0, math.sqrt(1 / 300)),
+        ("uniform", 0.5, math.sqrt(1 / 12)),
+        (0.01, 0, 0.01),
+    ],
 )
 def test_dense_starts_as_in_the_chapter(start: Any, mean: float, std: float) -> None:
     layer = nn.Dense(300, 200, init=start)
@@ -1366,7 +1493,7 @@ def test_clipping_leaves_out_what_has_no_gradient_and_takes_one_tensor() -> None
 
 def test_clipping_what_is_not_finite() -> None:
     (p,) = with_gradients([math.nan, 1.0])
-    with pytest.raises(RuntimeError, match="The total norm of order 2.0 for gradients from `parameters` is non-finite"):
+    with pytest.raises(RuntimeError, match=r"norm of order 2\.0 for gradients from `parameters` is non-finite"):
         utils.clip_grad_norm_(p, 1.0, error_if_nonfinite=True)
     np.testing.assert_array_equal(p.grad.array, [math.nan, 1.0])
     assert math.isnan(utils.clip_grad_norm_(p, 1.0).item())

@@ -289,24 +289,23 @@ class Dense(Module):
         generator: Generator | None = None,
     ) -> None:
         positive(n_in=n_in, n_out=n_out)
-        if isinstance(activation, Op):
-            activation = activation.name  # ops are known by name, so that the layer can be copied and pickled
         known = (*KERNELS, *ACTIVATIONS)
+        if isinstance(activation, Op) and activation.name in known:
+            activation = activation.name
         if not (activation is None or callable(activation) or activation in known):
             raise ValueError(f"unknown activation {activation!r}; known are {', '.join(known)}, None and callables")
         self.n_in, self.n_out, self.activation = n_in, n_out, activation
+        self.fused = activation if isinstance(activation, str) and activation in KERNELS else None
         self.weight = Parameter(dense_weight(n_out, n_in, init, generator))
         self.bias = Parameter(np.zeros(n_out, get_default_dtype())) if bias else None
 
     def forward(self, input: Tensor) -> Tensor:
-        activation = self.activation
-        if activation is None:
-            return linear(input, self.weight, self.bias)
-        if not isinstance(activation, str):
-            return activation(linear(input, self.weight, self.bias))
-        if activation in KERNELS:
-            return linear(input, self.weight, self.bias, activation=activation)
-        return ACTIVATIONS[activation](linear(input, self.weight, self.bias))
+        if self.fused is not None:
+            return linear(input, self.weight, self.bias, activation=self.fused)
+        y: Tensor = linear(input, self.weight, self.bias)
+        if self.activation is None:
+            return y
+        return (ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation)(y)
 
     def extra_repr(self) -> str:
         shown = "" if self.activation is None else f", activation={self.activation!r}"

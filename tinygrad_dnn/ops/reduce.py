@@ -38,6 +38,8 @@ def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
 
 def count(shape: tuple[int, ...], dim: Any) -> int:
     """How many elements each result of a reduction of ``shape`` over ``dim`` is made of."""
+    if dim is None:
+        return product(shape)
     return product(n for n, m in zip(shape, kept_shape(shape, dim), strict=True) if m == 1)
 
 

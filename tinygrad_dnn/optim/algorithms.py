@@ -74,7 +74,10 @@ class BucketOptimizer(Optimizer):
 
     @property
     def state(self) -> Any:
-        """What is remembered of each parameter, by parameter and name."""
+        """What is remembered of each parameter, by parameter and name.
+
+        Tensors in it may be written to at any time; to replace one, ask for ``state`` anew.
+        """
         for k in list(self._plans):
             self._publish(self._plans.pop(k))
         return self._state
@@ -294,7 +297,7 @@ class Adam(BucketOptimizer):
             delta *= share2
             v += delta
             if group["amsgrad"]:
-                v = np.maximum(block.state["max_exp_avg_sq"], v, block.state["max_exp_avg_sq"])
+                v = np.maximum(block.state["max_exp_avg_sq"], v, out=block.state["max_exp_avg_sq"])
             np.sqrt(v, delta)
             delta += eps
             np.divide(m, delta, delta)

@@ -112,7 +112,7 @@ class Bucket:
         return made
 
     def constants(self, *values: float) -> list[Array]:
-        """Numbers as 0-d arrays of the dtype, which a ufunc takes in half the time of floats; valid till the next call."""
+        """Numbers as 0-d arrays, which a ufunc takes in half the time of floats; valid until the next call."""
         for scalar, value in zip(self.scalars, values, strict=False):
             scalar[()] = value
         return self.scalars[: len(values)]

@@ -216,6 +216,7 @@ def as_groups(params: Params) -> list[Group]:
             "params argument given to the optimizer should be an iterable of Tensors or dicts, "
             f"but got {type(params).__name__}; pass a list of tensors, or model.parameters()"
         )
+    check_ordered(params)
     given: list[Any] = list(params)
     if not given:
         raise ValueError(f"optimizer got an empty parameter list; {ONCE}")
@@ -225,15 +226,20 @@ def as_groups(params: Params) -> list[Group]:
 ONCE = "a generator such as model.parameters() can be used once only: call it again, or keep a list of it"
 
 
-def parameters_and_names(params: Any) -> tuple[list[Tensor], list[str]]:
-    """The parameters of a group, checked, and their names if they have any."""
-    if isinstance(params, Tensor):
-        params = [params]
+def check_ordered(params: Any) -> None:
+    """Refuse a set: its order changes between runs."""
     if isinstance(params, set | frozenset):
         raise TypeError(
             "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
             "will change between runs. Please use a list instead."
         )
+
+
+def parameters_and_names(params: Any) -> tuple[list[Tensor], list[str]]:
+    """The parameters of a group, checked, and their names if they have any."""
+    if isinstance(params, Tensor):
+        params = [params]
+    check_ordered(params)
     given = list(params)
     if not given and isinstance(params, Iterator):  # an empty list is a group that has nothing yet
         raise ValueError(f"optimizer got an empty parameter list; {ONCE}")
