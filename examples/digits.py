@@ -198,7 +198,8 @@ def predict(model: nn.Sequential, x: Array) -> Array:
     """The most probable class of every row."""
     with tg.no_grad():
         scores: tg.Tensor = model(tg.tensor(x))
-    return np.argmax(scores.array, axis=1)
+    labels: Array = scores.array.argmax(axis=1)
+    return labels
 
 
 def drift(model: nn.Sequential, network: DeepNeuralNetwork) -> float:

@@ -558,3 +558,9 @@ def test_rules_are_checked_when_they_are_given() -> None:
         half_sum.vjp(a=lambda g: g / 2)
     with pytest.raises(TypeError, match="names 'c'"):
         half_sum.vjp(a=lambda g, c: g / 2, b=lambda g: g / 2)
+
+
+def test_ops_are_copied_and_pickled_by_name() -> None:
+    for o in REGISTRY.values():
+        assert copy.deepcopy(o) is o
+        assert pickle.loads(pickle.dumps(o)) is o

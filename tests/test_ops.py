@@ -1,5 +1,6 @@
 """Laws that every registered op obeys; an op added to ``ops/`` is covered without a change here."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -139,3 +140,14 @@ def test_registry_is_in_order_of_definition() -> None:
     names = list(REGISTRY)
     assert all(a != b for a, b in pairwise(names))
     assert names[0] == "add"
+
+
+def test_tails_of_the_normal_distribution_function() -> None:
+    x = np.linspace(-37, 8, 500)
+    exact = [0.5 * math.erfc(-v / math.sqrt(2)) for v in x]
+    np.testing.assert_allclose(tg.ndtr(tg.tensor(x)).numpy(), exact, rtol=3e-13, atol=0)
+
+
+def test_the_loss_of_a_well_classified_example_is_not_rounded_away() -> None:
+    loss = tg.logistic_cross_entropy(tg.tensor([20.0, -20.0]), tg.tensor([1.0, 0.0]))
+    np.testing.assert_allclose(loss.numpy(), math.log1p(math.exp(-20)), rtol=1e-6)

@@ -186,18 +186,6 @@ class Tensor(Operators):
         "version",  # time of the last in-place change
     )
 
-    array: Array
-    base: "Tensor | None"
-    grad: "Tensor | None"
-    inputs: Sequence[Any] | None
-    op: "Op | None"
-    params: dict[str, Any]
-    requires_grad: bool
-    residual: Any
-    retains_grad: bool
-    serial: int
-    version: int
-
     def __init__(self, *data: Any) -> None:
         if len(data) == 1 and not isinstance(data[0], int):
             source = data[0].array if isinstance(data[0], Tensor) else data[0]
@@ -208,13 +196,13 @@ class Tensor(Operators):
 
     def _become_leaf(self, array: Array) -> None:
         self.array = array
-        self.base = None
-        self.grad = None
-        self.inputs = None
-        self.op = None
-        self.params = {}
+        self.base: Tensor | None = None
+        self.grad: Tensor | None = None
+        self.inputs: Sequence[Any] | None = None
+        self.op: Op | None = None
+        self.params: dict[str, Any] = {}
         self.requires_grad = False
-        self.residual = None
+        self.residual: Any = None
         self.retains_grad = False
         self.serial = _tick()
         self.version = 0
@@ -637,12 +625,20 @@ class Op:
             raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}")
         return value
 
+    def __reduce__(self) -> Any:
+        return registered, (self.name,)  # copied and pickled by name, as functions are
+
     def __repr__(self) -> str:
         return f"<op {self.name} {self.signature}>"
 
 
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice, tuple})
 SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction", "shape": "size"}
+
+
+def registered(name: str) -> Op:
+    """The op of this name."""
+    return REGISTRY[name]
 
 
 class Elementwise(Op):
@@ -798,13 +794,11 @@ def op(
     """
 
     def make(function: Callable[..., Any]) -> Op:
-        general: type[Op] = Elementwise if signature in ("()->()", "(),()->()") else Op
-        # Python looks ``__call__`` up on the type, so an op has a type of its own to be called without a detour.
-        kind = type(general.__name__, (general,), {})
-        made: Op = kind(function, kernel or function, signature, domain or {}, sample, residual, view, differentiable)
+        kind = Elementwise if signature in ("()->()", "(),()->()") else Op
+        made = kind(function, kernel or function, signature, domain or {}, sample, residual, view, differentiable)
         call = made.written_out()
-        if call is not None:
-            kind.__call__ = staticmethod(call)
+        if call is not None:  # Python looks ``__call__`` up on the type, so this op gets one of its own
+            made.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(call)})
         REGISTRY[made.name] = made
         setattr(arrays, made.name, made.kernel)
         setattr(tensors, made.name, call or made)

@@ -129,7 +129,7 @@ def spans_decades(curves: Any) -> bool:
     """Whether a logarithmic scale shows more."""
     values = np.concatenate(list(curves))
     values = values[np.isfinite(values)]
-    return bool(values.size and values.min() > 0 and math.log10(values.max() / values.min()) >= DECADES)
+    return bool(values.size and values.min() > 0 and math.log10(values.max()) - math.log10(values.min()) >= DECADES)
 
 
 def draw_panel(

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Out, Tensor, as_array, leaf, op
+from ..engine import REGISTRY, Array, Tensor, as_array, leaf
 from ..interpreters import arrays, tensors
 from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
-from ..ops.fused import linear, logistic_cross_entropy, softmax_cross_entropy, standardize
+from ..ops.fused import bernoulli_cross_entropy, linear, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.random import Generator, random_mask
 
 __all__ = [
@@ -332,25 +332,6 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     same_size(input, target)
     d = tensors.abs(input - target)
     return reduced(tensors.where(d < beta, (0.5 / beta) * d * d, d - 0.5 * beta), reduction)
-
-
-@op(signature="(),()->()", domain={"a": (0.1, 0.9), "b": (0.1, 0.9)})
-def bernoulli_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
-    """Elementwise cross-entropy of probabilities a and b: ``y = -(b log a + (1 - b) log(1 - a))``, logarithms >= -100.
-
-    da = g (a - b) / max(a (1 - a), 1e-12)        db = g (log(1 - a) - log a)
-
-    The bounds are PyTorch's: a certain mistake costs 100, and is still pulled back.
-    """
-    with np.errstate(divide="ignore"):  # log 0
-        if_1, if_0 = np.minimum(-np.log(a), 100), np.minimum(-np.log1p(-a), 100)
-    return np.add(b * if_1, (1 - b) * if_0, out=out)
-
-
-bernoulli_cross_entropy.vjp(
-    a=lambda xp, g, a, b: g * (a - b) / xp.clamp(a * (1 - a), min=1e-12),
-    b=lambda xp, g, a: g * (xp.clamp(xp.log1p(-a), min=-100) - xp.clamp(xp.log(a), min=-100)),
-)
 
 
 def binary_cross_entropy(

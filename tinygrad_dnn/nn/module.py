@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -80,6 +80,9 @@ class Module:
     """
 
     training: bool = True
+
+    if TYPE_CHECKING:  # a type checker cannot know what is held; at run time this would hide misspelled names
+        def __getattr__(self, name: str) -> Any: ...
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -411,15 +411,16 @@ def erfcx_series() -> Array:
     """
     def scaled(t: Array) -> Array:
         x = 3.75 * (1 + t) / (1 - t)
-        # beyond 25 erfc underflows; there the asymptotic series is exact to double precision
-        tail = (1 - 0.5 / x**2 + 0.75 / x**4) / (x * sqrt_of(pi))
-        return np.array([erfc(v) * np.exp(v * v) if v < 25 else tail[k] for k, v in enumerate(x)])
+        # beyond 10 rounding of v * v would show, and the asymptotic series is exact to double precision
+        terms = np.cumprod([np.ones_like(x), *(-(2 * k - 1) / (2 * x * x) for k in range(1, 16))], axis=0)
+        tail = terms.sum(axis=0) / (x * sqrt_of(pi))
+        return np.array([erfc(v) * np.exp(v * v) if v < 10 else tail[k] for k, v in enumerate(x)])
 
     return np.polynomial.chebyshev.chebinterpolate(scaled, 40)
 
 
 def erfc_positive(x: Array) -> Array:
-    """Complementary error function for x >= 0, to a few units in the last place of the result."""
+    """Complementary error function for x >= 0, to a relative error of 2e-13."""
     t = (x - 3.75) / (x + 3.75)
     y: Array = np.polynomial.chebyshev.chebval(t, erfcx_series()) * np.exp(-x * x)
     return y

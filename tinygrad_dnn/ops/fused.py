@@ -13,9 +13,7 @@ from ..engine import Array, Out, op
 from ..interpreters import arrays
 from .linalg import product_error
 
-__all__ = ["linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
-
-
+__all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
 
 
 @op(
@@ -180,12 +178,33 @@ def logistic_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     >>> tg.logistic_cross_entropy(tg.tensor([0.0, 3.0]), tg.tensor([1.0, 1.0]))
     tensor([0.6931, 0.0486])
     """
-    y = np.log1p(np.exp(-np.abs(a)))
-    y += np.maximum(a, 0)
-    return np.subtract(y, a * b, out=out)
+    y = np.maximum(a, 0) - a * b  # first, so that what is left of a well classified example is not rounded away
+    return np.add(y, np.log1p(np.exp(-np.abs(a))), out=out)
 
 
 logistic_cross_entropy.vjp(a=lambda xp, g, a, b: g * (xp.sigmoid(a) - b), b=lambda g, a: -g * a)
+
+
+@op(signature="(),()->()", domain={"a": (0.1, 0.9), "b": (0.1, 0.9)})
+def bernoulli_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
+    """Elementwise cross-entropy of probabilities a and b: ``y = -(b log a + (1 - b) log(1 - a))``, logarithms >= -100.
+
+    da = g (a - b) / max(a (1 - a), 1e-12)        db = g (log(1 - a) - log a)
+
+    The bounds are PyTorch's: a certain mistake costs 100, and is still pulled back.
+
+    >>> tg.bernoulli_cross_entropy(tg.tensor([0.5, 0.0]), tg.tensor([1.0, 1.0]))
+    tensor([  0.6931, 100.0000])
+    """
+    with np.errstate(divide="ignore"):  # log 0
+        if_1, if_0 = np.minimum(-np.log(a), 100), np.minimum(-np.log1p(-a), 100)
+    return np.add(b * if_1, (1 - b) * if_0, out=out)
+
+
+bernoulli_cross_entropy.vjp(
+    a=lambda xp, g, a, b: g * (a - b) / xp.clamp(a * (1 - a), min=1e-12),
+    b=lambda xp, g, a: g * (xp.clamp(xp.log1p(-a), min=-100) - xp.clamp(xp.log(a), min=-100)),
+)
 
 
 def inverse_deviation(xp: Any, x: Any, dim: Any, eps: float) -> Any:
