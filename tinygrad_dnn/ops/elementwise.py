@@ -26,6 +26,18 @@ SQRT_2, SQRT_2PI = sqrt_of(2), sqrt_of(2 * pi)
 GELU_SCALE, GELU_CUBIC = sqrt_of(2 / pi), 0.044715
 
 
+@cache
+def constant(value: float, dtype: Any) -> Array:
+    """A number as a 0-d array: a ufunc takes it in half the time of a Python number."""
+    return np.array(value, dtype)
+
+
+@cache
+def lowest_exponent(dtype: Any) -> Array:
+    """The least x for which ``e^-x`` does not overflow, with a warning."""
+    return np.array(np.log(np.finfo(dtype).tiny), dtype)
+
+
 # --- arithmetic -------------------------------------------------------------------------------------------------------
 
 
@@ -314,10 +326,12 @@ def sigmoid(a: Array, *, out: Out = None) -> Any:
     >>> tg.sigmoid(tg.tensor([0.0, 2.0]))
     tensor([0.5000, 0.8808])
     """
-    # (1 + tanh(a / 2)) / 2 overflows nowhere; but below -16 only 1 / (1 + e^-a) keeps the small values, and there e^a
-    # is the whole of it. exp(min(a, 0)) / (1 + exp(-|a|)) is both at once.
-    e = np.exp(-np.abs(a))
-    return np.divide(np.where(np.less(a, 0), e, 1.0), 1.0 + e, out=out)
+    a = np.asarray(a)
+    if a.dtype.kind != "f":
+        a = a.astype(np.float64)
+    y = np.empty_like(a) if out is None else out
+    np.exp(np.negative(np.maximum(a, lowest_exponent(a.dtype), out=y), out=y), out=y)
+    return np.reciprocal(np.add(y, constant(1, a.dtype), out=y), out=y)
 
 
 sigmoid.vjp(a=lambda g, y: g * y * (1 - y))
@@ -332,10 +346,12 @@ def relu(a: Array, *, out: Out = None) -> Any:
     >>> tg.relu(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return np.maximum(a, 0, out=out)
+    a = np.asarray(a)
+    return np.maximum(a, constant(0, a.dtype), out=out)
 
 
 relu.vjp(a=lambda g, y: g * (y > 0))
+relu.fast(a=lambda g, y: g * np.greater(y, constant(0, y.dtype)))
 
 
 @op(signature="()->()", domain={"a": (0.1, 2.0)})

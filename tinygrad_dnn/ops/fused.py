@@ -4,13 +4,14 @@ Each is an ordinary op with rules that can be differentiated again; ``fast`` for
 fewer passes over memory.
 """
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..engine import Array, Out, op
 from ..interpreters import arrays
+from .elementwise import constant, relu, sigmoid, tanh
 from .linalg import product_error
 
 __all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
@@ -45,13 +46,7 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None
         if b.shape != w.shape[:1]:
             raise RuntimeError(f"linear(): bias {b.shape} does not fit weight {w.shape}; it must be {w.shape[:1]}")
         y += b
-    return y if activation is None else KERNELS[activation](y)
-
-
-@cache
-def constant(value: float, dtype: Any) -> Array:
-    """A number as a 0-d array: a ufunc takes it in half the time of a Python number."""
-    return np.array(value, dtype)
+    return y if activation is None else KERNELS[activation](y, out=y)
 
 
 @lru_cache(maxsize=16)
@@ -60,21 +55,7 @@ def ones(n: int, dtype: Any) -> Array:
     return np.ones(n, dtype)
 
 
-def relu_(z: Array) -> Any:
-    return np.maximum(z, constant(0, z.dtype), out=z)
-
-
-def tanh_(z: Array) -> Any:
-    return np.tanh(z, out=z)
-
-
-def sigmoid_(z: Array) -> Any:
-    lowest = constant(np.log(np.finfo(z.dtype).tiny), z.dtype)  # e^-z would overflow below it, with a warning
-    e = np.exp(np.negative(np.maximum(z, lowest, out=z), out=z), out=z)
-    return np.reciprocal(np.add(e, constant(1, z.dtype), out=e), out=e)
-
-
-KERNELS = {"relu": relu_, "tanh": tanh_, "sigmoid": sigmoid_}
+KERNELS = {"relu": relu.kernel, "tanh": tanh.kernel, "sigmoid": sigmoid.kernel}
 
 
 def before_activation(xp: Any, g: Any, y: Any, activation: str | None) -> Any:
@@ -100,8 +81,16 @@ linear.vjp(
 
 
 def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
-    # y >= 0 after relu, so its sign is the mask, in the dtype of g
-    return g * np.sign(y) if activation == "relu" else before_activation(arrays, g, y, activation)
+    if activation is None:
+        return g
+    if activation == "relu":
+        return g * np.greater(y, constant(0, y.dtype))
+    one = constant(1, y.dtype)
+    slope = np.subtract(one, y * y if activation == "tanh" else y)
+    if activation == "sigmoid":
+        slope *= y
+    slope *= g
+    return slope
 
 
 def column_sums(s: Array) -> Any:
