@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from differences import numeric
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
@@ -10,16 +11,6 @@ from tinygrad_dnn.nn import functional as F
 
 def leaf(values: object, dtype: object = tg.float64) -> tg.Tensor:
     return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
-def numeric(f: object, x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
-    dx = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += eps
-        down[i] -= eps
-        dx[i] = (f(up) - f(down)) / (2 * eps)
-    return dx
 
 
 # --- the walk ---------------------------------------------------------------------------------------------------------
@@ -72,7 +63,7 @@ def test_a_weight_used_twice_is_overwritten() -> None:
     x = tg.tensor([[1.0, -1.0]], dtype=tg.float64)
     ((x @ w) @ w).sum().backward()
     np.testing.assert_allclose(
-        w.grad.array, numeric(lambda v: float((x.array @ v @ v).sum()), w.array), rtol=1e-8, atol=1e-9
+        w.grad.array, numeric(lambda v: float((x.array @ v @ v).sum()), w.array, eps=1e-5), rtol=1e-8, atol=1e-9
     )
 
 
@@ -183,7 +174,7 @@ def test_batched_and_vector_matmul_crash_in_backward(a: tuple[int, ...], b: tupl
     g = rng.normal(size=y.shape)
     y.backward(tg.tensor(g))
     for t, f in [(x, lambda v: float(((v @ w.array) * g).sum())), (w, lambda v: float(((x.array @ v) * g).sum()))]:
-        np.testing.assert_allclose(t.grad.array, numeric(f, t.array), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(t.grad.array, numeric(f, t.array, eps=1e-5), rtol=1e-7, atol=1e-9)
 
 
 def test_second_derivative_of_batch_norm_takes_its_statistics_for_constants() -> None:
@@ -198,7 +189,7 @@ def test_second_derivative_of_batch_norm_takes_its_statistics_for_constants() ->
     x = leaf(values)
     (gx,) = tg.grad((layer(x).tanh() * g).sum(), x, create_graph=True)
     (second,) = tg.grad((gx * gx).sum(), x)
-    np.testing.assert_allclose(second.array, numeric(first, values), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(second.array, numeric(first, values, eps=1e-5), rtol=1e-6, atol=1e-8)
 
 
 def test_norm_at_zero_gives_nan() -> None:

@@ -533,7 +533,7 @@ def test_leaves_can_be_copied_and_pickled() -> None:
 
 def test_a_new_op_is_one_block() -> None:
     @op(signature="()->()")
-    def cube(a, *, out=None):  # type: ignore[no-untyped-def]
+    def cube(a, *, out=None):
         return np.power(a, 3, out=out)
 
     try:
@@ -550,7 +550,7 @@ def test_a_new_op_is_one_block() -> None:
 
 def test_rules_are_checked_when_they_are_given() -> None:
     @op(signature="(),()->()")
-    def half_sum(a, b, *, out=None):  # type: ignore[no-untyped-def]
+    def half_sum(a, b, *, out=None):
         return (a + b) / 2
 
     del REGISTRY["half_sum"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from differences import numeric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -198,17 +199,6 @@ def at(loss: Any, input: Array, target: Array) -> tuple[tg.Tensor, Array]:
     y = loss(x, tg.tensor(target))
     (y * tg.tensor(grid(y.shape, 0.3) if y.ndim else np.array(1.0))).sum().backward()
     return y.detach(), x.grad.array
-
-
-def numeric(f: Callable[[Array], float], x: Array, eps: float = 1e-6) -> Array:
-    """Central differences of a scalar function, element by element."""
-    dx = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += eps
-        down[i] -= eps
-        dx[i] = (f(up) - f(down)) / (2 * eps)
-    return dx
 
 
 # --- values and gradients ---------------------------------------------------------------------------------------------

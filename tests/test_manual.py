@@ -630,7 +630,7 @@ def test_parameters_are_the_networks_arrays_behind_a_read_only_mapping() -> None
     W[0, 0] = 2.0
     assert net.forward([[1.0], [0.0]]) == pytest.approx(1 / (1 + np.exp(-2.1)))
     with pytest.raises(TypeError, match="does not support item assignment"):
-        view["b1"] = np.zeros(1)  # type: ignore[index]
+        view["b1"] = np.zeros(1)
 
 
 def test_parameters_can_be_swapped_while_loading() -> None:
@@ -836,6 +836,6 @@ def test_counts_and_dimensions_refuse_what_is_not_a_size() -> None:
     with pytest.raises(ValueError, match="m must be at least 1, got 0"):
         DeepNeuralNetwork(BINARY).dimensions(0)
     with pytest.raises(TypeError, match="m must be an integer"):
-        layer_dimensions(BINARY, m=2.5)  # type: ignore[arg-type]
+        layer_dimensions(BINARY, m=2.5)
     with pytest.raises(ValueError, match="a layer size must be at least 1"):
         count_parameters([3, -1])

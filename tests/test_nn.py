@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from differences import numeric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -254,17 +255,6 @@ def projected(layer: nn.Module, x: Array) -> list[float]:
         *(float((t.grad.array * grid(t.shape, 0.9)).sum()) for t in leaves),
         *(float((b.array * grid(b.shape, 0.9)).sum()) for b in layer.buffers()),
     ]
-
-
-def numeric(f: Callable[[Array], float], x: Array, eps: float = 1e-6) -> Array:
-    """Central differences of a scalar function, element by element."""
-    dx = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += eps
-        down[i] -= eps
-        dx[i] = (f(up) - f(down)) / (2 * eps)
-    return dx
 
 
 def value(layer: nn.Module, x: Array) -> float:

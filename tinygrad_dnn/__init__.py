@@ -14,7 +14,8 @@ import numpy as _np
 from . import autograd, data, manual, nn, optim, plot
 from .engine import *
 from .nn import summary
-from .ops import *
+from .ops.creation import *
+from .ops.elementwise import *
 from .ops.elementwise import abs as absolute
 from .ops.elementwise import clamp as clip
 from .ops.elementwise import divide as div
@@ -29,6 +30,12 @@ from .ops.elementwise import negative as neg
 from .ops.elementwise import not_equal as ne
 from .ops.elementwise import power as pow
 from .ops.elementwise import subtract as sub
+from .ops.fused import *
+from .ops.index import *
+from .ops.linalg import *
+from .ops.random import *
+from .ops.reduce import *
+from .ops.shape import *
 from .train import Callback, EarlyStopping, History, evaluate, fit
 
 __version__ = "0.1.0"

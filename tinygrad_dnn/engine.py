@@ -32,8 +32,8 @@ Out: TypeAlias = Any  # where a kernel writes, an Array or None; NumPy's stubs k
 
 FLOAT64 = np.dtype(np.float64)
 
-# Glibc gives freed memory back to the system, and the next step pays for every page anew: 1.5 ms for six arrays of 0.7 MB
-# that are written in 0.08 ms. A process that has once freed a block of almost 32 MB keeps up to 64 MB instead.
+# Glibc gives freed memory back to the system, and the next step pays for every page anew: 1.5 ms for six arrays of
+# 0.7 MB that are written in 0.08 ms. A process that has once freed a block of almost 32 MB keeps up to 64 MB instead.
 np.empty(2**25 - 2**16, np.uint8)
 REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the property tests run over it
 
@@ -459,9 +459,9 @@ class Rule:
     def __init__(self, function: Callable[..., Any], owner: "Op") -> None:
         self.function = function
         self.names = tuple(signature_of(function).parameters)
-        known = {name: k for k, name in enumerate((*ENVIRONMENT, *owner.defaults, *owner.arguments))}
+        known: dict[str, Any] = {k: i for i, k in enumerate((*ENVIRONMENT, *owner.defaults, *owner.arguments))}
         if owner.variadic:
-            known[owner.arguments[0]] = slice(len(known) - 1, None)  # type: ignore[assignment]
+            known[owner.arguments[0]] = slice(len(known) - 1, None)
         unknown = [name for name in self.names if name not in known]
         if unknown:
             raise TypeError(f"rule of {owner.name} names {unknown[0]!r}; it may name {', '.join(known)}")
@@ -1037,6 +1037,7 @@ def pull(
     if not o.rules:
         raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     shared, rules = o.rules[xp]
+    changed = _Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
         env[SHARED] = shared.function(*shared.pick(env))
     for i, x in enumerate(inputs):
@@ -1045,7 +1046,7 @@ def pull(
         rule = rules[0 if o.variadic else i]
         if rule is None:
             continue
-        if _Clock.last_change > t.serial:
+        if changed:
             check_fresh(t, rule, shared)
         shape = x.array.shape
         env[SHAPE], env[POSITION] = shape, i

@@ -1,10 +1,5 @@
-"""The ops: each one block of kernel, docstring and derivative rules."""
+"""The ops: each one block of kernel, docstring and derivative rules. Importing the package registers them all."""
 
-from .creation import *
-from .elementwise import *
-from .fused import *
-from .index import *
-from .linalg import *
-from .random import *
-from .reduce import *
-from .shape import *
+from . import creation, elementwise, fused, index, linalg, random, reduce, shape
+
+__all__ = ["creation", "elementwise", "fused", "index", "linalg", "random", "reduce", "shape"]

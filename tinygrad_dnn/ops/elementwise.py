@@ -32,12 +32,6 @@ def constant(value: float, dtype: Any) -> Array:
     return np.array(value, dtype)
 
 
-@cache
-def lowest_exponent(dtype: Any) -> Array:
-    """The least x for which ``e^-x`` does not overflow, with a warning."""
-    return np.array(np.log(np.finfo(dtype).tiny), dtype)
-
-
 # --- arithmetic -------------------------------------------------------------------------------------------------------
 
 
@@ -329,9 +323,10 @@ def sigmoid(a: Array, *, out: Out = None) -> Any:
     a = np.asarray(a)
     if a.dtype.kind != "f":
         a = a.astype(np.float64)
-    y = np.empty_like(a) if out is None else out
-    np.exp(np.negative(np.maximum(a, lowest_exponent(a.dtype), out=y), out=y), out=y)
-    return np.reciprocal(np.add(y, constant(1, a.dtype), out=y), out=y)
+    e = np.empty_like(a) if out is None else out
+    # e^a / (1 + e^a) keeps the small values and is 1, rounded, long before e^a overflows
+    np.exp(np.minimum(a, constant(11 if a.dtype == np.float16 else 40, a.dtype), out=e), out=e)
+    return np.divide(e, np.add(e, constant(1, a.dtype)), out=e)
 
 
 sigmoid.vjp(a=lambda g, y: g * y * (1 - y))

@@ -285,23 +285,16 @@ class Adam(BucketOptimizer):
             1 - lr * group["weight_decay"],
         )
         for block in bucket.blocks:
-            delta, m, v = block.delta, block.state["exp_avg"], block.state["exp_avg_sq"]
+            m, v = block.state["exp_avg"], block.state["exp_avg_sq"]
             if self.decoupled and group["weight_decay"]:
                 block.scale(shrink)
             g = block.descent(decay, group["maximize"])
-            np.subtract(g, m, delta)
-            delta *= share1
-            m += delta
-            np.multiply(g, g, delta)
-            delta -= v
-            delta *= share2
-            v += delta
+            block.track(m, g, share1)
+            block.track_square(v, g, share2)
             if group["amsgrad"]:
                 v = np.maximum(block.state["max_exp_avg_sq"], v, out=block.state["max_exp_avg_sq"])
-            np.sqrt(v, delta)
-            delta += eps
-            np.divide(m, delta, delta)
-            delta *= rate
+            block.divide_by_root(m, v, eps)
+            block.delta *= rate
             block.subtract()
 
 
@@ -403,28 +396,20 @@ class RMSprop(BucketOptimizer):
             group["lr"], 1 - group["alpha"], group["eps"], group["weight_decay"], group["momentum"]
         )
         for block in bucket.blocks:
-            delta, v = block.delta, block.state["square_avg"]
+            v = block.state["square_avg"]
             g = block.descent(weight_decay, group["maximize"])
-            np.multiply(g, g, delta)
-            delta -= v
-            delta *= share
-            v += delta
+            block.track_square(v, g, share)
             if centered:
                 a = block.state["grad_avg"]
-                np.subtract(g, a, delta)
-                delta *= share
-                a += delta
-                v = np.subtract(v, np.multiply(a, a, delta), delta)
-            np.sqrt(v, delta)
-            delta += eps
-            np.divide(g, delta, delta)
+                block.track(a, g, share)
+                v = np.subtract(v, np.multiply(a, a, block.delta), block.delta)
+            block.divide_by_root(g, v, eps)
             if momentum:
                 b = block.state["momentum_buffer"]
                 b *= momentum
-                b += delta
-                np.multiply(b, lr, delta)
-            else:
-                delta *= lr
+                b += block.delta
+                block.delta[...] = b
+            block.delta *= lr
             block.subtract()
 
 
@@ -489,12 +474,9 @@ class Adagrad(BucketOptimizer):
             group["lr"] / (1 + (t - 1) * group["lr_decay"]), group["eps"], group["weight_decay"]
         )
         for block in bucket.blocks:
-            delta, s = block.delta, block.state["sum"]
+            s = block.state["sum"]
             g = block.descent(weight_decay, group["maximize"])
-            np.multiply(g, g, delta)
-            s += delta
-            np.sqrt(s, delta)
-            delta += eps
-            np.divide(g, delta, delta)
-            delta *= lr
+            s += np.multiply(g, g, block.delta)
+            block.divide_by_root(g, s, eps)
+            block.delta *= lr
             block.subtract()

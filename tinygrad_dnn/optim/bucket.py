@@ -49,6 +49,25 @@ class Block:
         """The parameters themselves, to be read only."""
         return self.arrays[0] if len(self.arrays) == 1 else np.concatenate(self.arrays, None, self.values)
 
+    def track(self, mean: Array, value: Array, share: Array) -> None:
+        """mean <- mean + share (value - mean)."""
+        np.subtract(value, mean, self.delta)
+        self.delta *= share
+        mean += self.delta
+
+    def track_square(self, mean: Array, value: Array, share: Array) -> None:
+        """mean <- mean + share (value^2 - mean)."""
+        np.multiply(value, value, self.delta)
+        self.delta -= mean
+        self.delta *= share
+        mean += self.delta
+
+    def divide_by_root(self, d: Array, v: Array, eps: Array) -> None:
+        """delta <- d / (sqrt(v) + eps)."""
+        np.sqrt(v, self.delta)
+        self.delta += eps
+        np.divide(d, self.delta, self.delta)
+
     def scale(self, factor: Array) -> None:
         """Multiply the parameters by a number."""
         for array in self.arrays:
