@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import Array, Out, op
 from ..interpreters import arrays
-from .elementwise import constant, relu, sigmoid, tanh
+from .elementwise import constant, relu, sigmoid, sigmoid_slope, tanh
 from .linalg import product_error
 
 __all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
@@ -85,10 +85,9 @@ def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
         return g
     if activation == "relu":
         return g * np.greater(y, constant(0, y.dtype))
-    one = constant(1, y.dtype)
-    slope = np.subtract(one, y * y if activation == "tanh" else y)
     if activation == "sigmoid":
-        slope *= y
+        return sigmoid_slope(g, y)
+    slope = np.subtract(constant(1, y.dtype), y * y)
     slope *= g
     return slope
 
@@ -167,7 +166,7 @@ def logistic_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     >>> tg.logistic_cross_entropy(tg.tensor([0.0, 3.0]), tg.tensor([1.0, 1.0]))
     tensor([0.6931, 0.0486])
     """
-    y = np.maximum(a, 0) - a * b  # first, so that what is left of a well classified example is not rounded away
+    y = relu.kernel(a) - a * b  # first, so that what is left of a well classified example is not rounded away
     return np.add(y, np.log1p(np.exp(-np.abs(a))), out=out)
 
 

@@ -17,7 +17,7 @@ from .optimizer import Group, Optimizer, Params, check_hyperparameters
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
 
-array_of = attrgetter("array")
+array_of, gradient_of, shape_of = attrgetter("array"), attrgetter("grad.array"), attrgetter("shape")
 
 
 class Plan:
@@ -26,8 +26,8 @@ class Plan:
     def __init__(self, group: Group, state: Any) -> None:
         self.params: list[Tensor] = list(group["params"])
         self.arrays = list(map(array_of, self.params))
-        self.missing = [p.grad is None for p in self.params]
         self.trained = [p for p in self.params if p.grad is not None]
+        self.others = [p for p in self.params if p.grad is None]
         self.shapes = [p.array.shape for p in self.trained]
         self.buckets = buckets_of(self.trained, state)
         self.hyperparameters: Any = None  # the values that were checked last
@@ -37,18 +37,19 @@ class Plan:
         return (
             len(params) == len(self.arrays)
             and all(map(is_, map(array_of, params), self.arrays))
-            and [p.grad is None for p in params] == self.missing
+            and all(p.grad is not None for p in self.trained)
+            and all(p.grad is None for p in self.others)
         )
 
     def gather(self) -> None:
         """Bring the gradients to the buckets. Raises RuntimeError, before anything is changed, if one has not the shape
         of its parameter."""
-        gradients = [p.grad.array for p in self.trained if p.grad is not None]
-        if [g.shape for g in gradients] != self.shapes:
-            wrong = next(p for p, g in zip(self.trained, gradients, strict=True) if g.shape != p.array.shape)
+        gradients = list(map(gradient_of, self.trained))
+        if list(map(shape_of, gradients)) != self.shapes:
+            g, p = next((g, p) for g, p in zip(gradients, self.trained, strict=True) if g.shape != p.shape)
             raise RuntimeError(
-                f"assigned grad has data of a different size: {wrong.grad.shape if wrong.grad is not None else ()}, "
-                f"and its parameter {wrong.shape}; assign a gradient of the parameter's shape"
+                f"assigned grad has data of a different size: {g.shape}, and its parameter {p.shape}; "
+                "assign a gradient of the parameter's shape"
             )
         for positions, bucket in self.buckets:
             bucket.gather([gradients[k] for k in positions])
