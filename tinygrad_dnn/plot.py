@@ -6,14 +6,13 @@ Nothing global is touched: no pyplot, no backend, no window. matplotlib is impor
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .engine import Array, Tensor, as_array, get_default_dtype, leaf, no_grad
-from .nn.module import Module
+from .engine import Array, Tensor, as_array, leaf
+from .nn.utils import evaluating, float_dtype
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -266,26 +265,6 @@ def misclassified(
 
 
 # --- decision boundaries ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """A block in which a model is in evaluation mode and nothing is recorded; each module gets its mode back."""
-    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
-    for m, _ in modes:
-        m.training = False
-    try:
-        with no_grad():
-            yield
-    finally:
-        for m, training in modes:
-            m.training = training
-
-
-def float_dtype(model: Any) -> np.dtype[Any]:
-    """The dtype of a model's parameters; the default dtype if it has none."""
-    parameters = model.parameters() if isinstance(model, Module) else ()
-    return next((p.array.dtype for p in parameters if p.array.dtype.kind == "f"), get_default_dtype())
 
 
 def decision_boundary(

@@ -21,10 +21,10 @@ from . import nn, plot
 from .data import DataLoader, Examples, Subset, TensorDataset, flag, positive_int
 from .engine import Array, Tensor, as_array, leaf, no_grad
 from .nn import functional
+from .nn.utils import evaluating, float_dtype
 from .ops.random import Generator
 from .optim import Optimizer
 from .optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
-from .plot import evaluating, float_dtype
 
 __all__ = ["Best", "Callback", "EarlyStopping", "History", "Run", "evaluate", "fit"]
 

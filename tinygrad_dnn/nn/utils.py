@@ -1,14 +1,19 @@
-"""Gradient clipping, and parameters as one vector."""
+"""Gradient clipping, parameters as one vector, and a block in which a model is evaluated."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, leaf, touch
+from ..engine import Tensor, get_default_dtype, leaf, no_grad, touch
 from ..interpreters import tensors
+from .module import Module
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+__all__ = [
+    "clip_grad_norm_", "clip_grad_value_", "evaluating", "float_dtype", "parameters_to_vector", "vector_to_parameters",
+]
 
 
 def gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -48,8 +53,8 @@ def clip_grad_norm_(
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     grads = gradients(parameters)
-    norms = np.array([np.linalg.norm(g.array.ravel(), norm_type) for g in grads])
-    total = float(np.linalg.norm(norms, norm_type)) if grads else 0.0
+    norms = [np.linalg.norm(g.array.ravel(), norm_type) for g in grads if g.array.size]
+    total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -108,3 +113,35 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         p.array[...] = vec.array[start : start + p.numel()].reshape(p.shape)
         start += p.numel()
     touch(*targets)
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """A block in which a model is in evaluation mode and nothing is recorded; each module gets its mode back.
+
+    >>> model = nn.Dropout(0.5)
+    >>> with nn.utils.evaluating(model):
+    ...     model(tg.ones(3))
+    tensor([1., 1., 1.])
+    >>> model.training
+    True
+    """
+    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
+    for m, _ in modes:
+        m.training = False
+    try:
+        with no_grad():
+            yield
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+def float_dtype(model: Any) -> np.dtype[Any]:
+    """The dtype of a model's parameters; the default dtype if it has none.
+
+    >>> nn.utils.float_dtype(nn.Linear(2, 1).double())
+    dtype('float64')
+    """
+    parameters = model.parameters() if isinstance(model, Module) else ()
+    return next((p.array.dtype for p in parameters if p.array.dtype.kind == "f"), get_default_dtype())
