@@ -1026,7 +1026,8 @@ def pull(
     t: Tensor, g: Any, xp: Interpreter[Any], useful: set[int] | None, cotangents: dict[int, Any], owned: set[int]
 ) -> None:
     """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``."""
-    o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
+    o: Any = t.op
+    inputs: Any = t.inputs
     if xp is arrays:
         raw = [x.array if isinstance(x, Tensor) else x for x in inputs]
         env = [xp, g, t.array, t.residual, None, None, None, *t.params.values(), *raw]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, get_default_dtype, leaf, no_grad
+from ..engine import Tensor, leaf
 from .module import Module, forward_hooks
+from .utils import evaluating, float_dtype
 
 __all__ = ["Summary", "summary"]
 
@@ -80,7 +81,6 @@ def summary(model: Module, input_shape: Any) -> Summary:
     total                              19
     """
     names = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
-    modes = [(m, m.training) for m in model.modules()]
     rows: list[Row] = []
     counted: set[int] = set()
 
@@ -94,22 +94,13 @@ def summary(model: Module, input_shape: Any) -> Summary:
         kind, size = type(module).__name__, sum(p.numel() for p in new)
         rows.append(Row(names[id(module)], kind, weight, bias, shape_of(output), size))
 
+    if not isinstance(input_shape, Tensor):
+        shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        input_shape = leaf(np.zeros(shape, float_dtype(model)))
     forward_hooks.append(note)
     try:
-        model.eval()
-        with no_grad():
-            model(example(model, input_shape))
+        with evaluating(model):
+            model(input_shape)
     finally:
         forward_hooks.remove(note)
-        for m, mode in modes:
-            m.training = mode
     return Summary(rows, sum(p.numel() for p in model.parameters()))
-
-
-def example(model: Module, input_shape: Any) -> Tensor:
-    """The input of a dimension report."""
-    if isinstance(input_shape, Tensor):
-        return input_shape
-    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    first = next(model.parameters(), None)
-    return leaf(np.zeros(shape, get_default_dtype() if first is None else first.array.dtype))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, enable_grad, touch
+from ..engine import Array, Tensor, enable_grad, touch
 from .bucket import Bucket, buckets_of
 from .optimizer import Group, Optimizer, Params, check_hyperparameters
 
@@ -31,28 +31,31 @@ class Plan:
         self.shapes = [p.array.shape for p in self.trained]
         self.buckets = buckets_of(self.trained, state)
         self.hyperparameters: Any = None  # the values that were checked last
+        self.gradients: list[Array] = []
 
-    def fits(self, params: Sequence[Tensor]) -> bool:
-        """Whether the same arrays have gradients as when it was made."""
-        return (
-            len(params) == len(self.arrays)
-            and all(map(is_, map(array_of, params), self.arrays))
-            and all(p.grad is not None for p in self.trained)
-            and all(p.grad is None for p in self.others)
-        )
+    def collect(self, params: Sequence[Tensor]) -> bool:
+        """Take up the gradients; False if other arrays have one than when the plan was made.
 
-    def gather(self) -> None:
-        """Bring the gradients to the buckets. Raises RuntimeError, before anything is changed, if one has not the shape
-        of its parameter."""
-        gradients = list(map(gradient_of, self.trained))
-        if list(map(shape_of, gradients)) != self.shapes:
-            g, p = next((g, p) for g, p in zip(gradients, self.trained, strict=True) if g.shape != p.shape)
+        Raises RuntimeError for a gradient that has not the shape of its parameter.
+        """
+        if len(params) != len(self.arrays) or not all(map(is_, map(array_of, params), self.arrays)):
+            return False
+        try:
+            self.gradients = list(map(gradient_of, self.trained))
+        except AttributeError:  # one is None
+            return False
+        if list(map(shape_of, self.gradients)) != self.shapes:
+            g, p = next((g, p) for g, p in zip(self.gradients, self.trained, strict=True) if g.shape != p.shape)
             raise RuntimeError(
                 f"assigned grad has data of a different size: {g.shape}, and its parameter {p.shape}; "
                 "assign a gradient of the parameter's shape"
             )
+        return all(p.grad is None for p in self.others)
+
+    def gather(self) -> None:
+        """Bring the gradients to the buckets."""
         for positions, bucket in self.buckets:
-            bucket.gather([gradients[k] for k in positions])
+            bucket.gather([self.gradients[k] for k in positions])
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Every trained parameter with what is remembered of it."""
@@ -96,10 +99,11 @@ class BucketOptimizer(Optimizer):
     def _plan(self, k: int, group: Group) -> Plan:
         """The plan of group ``k``, made anew if it no longer fits, and its hyperparameters checked."""
         plan = self._plans.get(k)
-        if plan is None or not plan.fits(group["params"]):
+        if plan is None or not plan.collect(group["params"]):
             if plan is not None:
                 self._publish(plan)
             plan = self._plans[k] = Plan(group, self._state)
+            plan.collect(group["params"])
             self._publish(plan)  # so that a state someone holds goes on being that of the parameter
         values = [group[name] for name in self.hyperparameters]
         if values != plan.hyperparameters:
@@ -119,9 +123,8 @@ class BucketOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         plans = [self._plan(k, group) for k, group in enumerate(self.param_groups)]
-        for plan in plans:
-            plan.gather()
         for plan, group in zip(plans, self.param_groups, strict=True):
+            plan.gather()
             for _, bucket in plan.buckets:
                 self.update(bucket, group)
             touch(*plan.trained)
