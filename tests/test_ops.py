@@ -151,3 +151,17 @@ def test_tails_of_the_normal_distribution_function() -> None:
 def test_the_loss_of_a_well_classified_example_is_not_rounded_away() -> None:
     loss = tg.logistic_cross_entropy(tg.tensor([20.0, -20.0]), tg.tensor([1.0, 0.0]))
     np.testing.assert_allclose(loss.numpy(), math.log1p(math.exp(-20)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 33])
+def test_cross_entropy_takes_logits_of_any_layout(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(7, classes)), rng.integers(classes, size=7)
+    rows, columns = (tg.tensor(np.asarray(logits, order=order), requires_grad=True) for order in "CF")
+    losses = [tg.softmax_cross_entropy(x, tg.tensor(labels), 0.5) for x in (rows, columns)]
+    for loss in losses:
+        loss.backward()
+    exact = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(classes)[labels]) / 2
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-12)
+    for x in (rows, columns):
+        np.testing.assert_allclose(x.grad.numpy(), exact, rtol=1e-10, atol=1e-13)

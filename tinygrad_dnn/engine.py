@@ -198,9 +198,9 @@ class Tensor(Operators):
             array = np.zeros(data, dtype=_Defaults.dtype) if data else np.zeros(0, dtype=_Defaults.dtype)
         self._become_leaf(array)
 
-    def _become_leaf(self, array: Array) -> None:
+    def _become_leaf(self, array: Array, base: "Tensor | None" = None) -> None:
         self.array = array
-        self.base: Tensor | None = None
+        self.base = base
         self.grad: Tensor | None = None
         self.inputs: Sequence[Any] | None = None
         self.op: Op | None = None
@@ -367,8 +367,7 @@ def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
 def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) -> Tensor:
     """A leaf on ``array``, without a copy."""
     made = _new(Tensor)
-    made._become_leaf(array)
-    made.base = base
+    made._become_leaf(array, base)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -860,7 +859,7 @@ def touch(*changed: Tensor) -> None:
     now = _tick()
     _Clock.last_change = now
     for t in changed:
-        origin(t).version = now
+        (t if t.base is None else t.base).version = now  # the tensor that owns the memory
 
 
 def check_writable(t: Tensor) -> None:
@@ -1029,8 +1028,12 @@ def pull(
     o: Any = t.op
     inputs: Any = t.inputs
     if xp is arrays:
-        raw = [x.array if isinstance(x, Tensor) else x for x in inputs]
-        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values(), *raw]
+        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values()]
+        for x in inputs:
+            if isinstance(x, Tensor):
+                env.append(x.array)
+            else:
+                env.append(x)
     else:
         env = [xp, g, t, None, None, None, None, *t.params.values(), *inputs]
         if o.residual is not None:
@@ -1117,7 +1120,7 @@ def seed_for(root: Tensor, seed: Any) -> Any:
                 f"grad can be implicitly created only for scalar outputs, not for shape {root.array.shape}; "
                 "reduce it first, with .sum() or .mean(), or pass gradient="
             )
-        return leaf(np.ones_like(root.array))
+        return leaf(np.ones(root.array.shape, root.array.dtype))
     if not isinstance(seed, Tensor):
         seed = leaf(as_array(seed))
     if seed.array.shape != root.array.shape:

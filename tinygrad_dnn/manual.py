@@ -1,6 +1,6 @@
 """The chapter's L-layer network with every gradient derived by hand, in NumPy alone.
 
-It shares nothing with the rest of the package, so that ``compare`` sets two independent computations side by side.
+It shares nothing with the rest of the package: where the two agree, the same was computed twice, independently.
 Layout (Chapter, sections 1 and 2): an example is a column, so X is (n0, m), and for layers l = 1..L
 
     Z[l] = W[l] A[l-1] + b[l]      A[l] = g[l](Z[l])          A[0] = X

@@ -476,7 +476,7 @@ def check_labels(target: Array, classes: int, ignore_index: int) -> Array | None
             "convert them, with .long(), or give class probabilities of the shape of the input"
         )
     unsigned = target.view(f"u{target.dtype.itemsize}")
-    if not target.size or (unsigned.max() < classes and not 0 <= ignore_index < classes):
+    if not target.size or (np.maximum.reduce(unsigned, axis=None) < classes and not 0 <= ignore_index < classes):
         return None
     counted = target != ignore_index
     wrong = target[counted & (unsigned >= classes)]

@@ -92,16 +92,19 @@ def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
     return slope
 
 
+def product_of_rows(s: Array, x: Array) -> Any:
+    return s.T.dot(x) if s.ndim == 2 else rows(arrays, s).T.dot(rows(arrays, x))
+
+
 def column_sums(s: Array) -> Any:
-    s = rows(arrays, s)
+    s = s if s.ndim == 2 else rows(arrays, s)
     return ones(len(s), s.dtype).dot(s)  # BLAS adds rows up to ten times as fast as np.add.reduce
 
 
 linear.fast(
     shared=before_activation_fast,
-    # ndarray.dot costs 0.3 microseconds a call, np.matmul 0.8
-    x=lambda s, w: s.dot(w),
-    w=lambda s, x: rows(arrays, s).T.dot(rows(arrays, x)),
+    x=lambda s, w: s.dot(w),  # 0.3 microseconds a call, np.matmul 0.8
+    w=product_of_rows,
     b=column_sums,
 )
 
