@@ -13,7 +13,7 @@ import tinygrad_dnn
 
 ROOT = Path(tinygrad_dnn.__file__).parent
 CORE = [ROOT / f"{name}.py" for name in ("interpreters", "operators", "engine")] + sorted((ROOT / "ops").glob("*.py"))
-CODE_LINES_OF_THE_CORE = 2040
+CODE_LINES_OF_THE_CORE = 2050
 
 # Imports go one way: a room may import the rooms before it.
 ORDER = ["interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "plot", "train"]

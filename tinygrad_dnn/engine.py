@@ -117,16 +117,12 @@ class _GradMode(ContextDecorator):
     """A block, or a decorated function, within which recording is on or off."""
 
     mode: bool
-
-    def __init__(self) -> None:
-        self.tokens: list[Token[bool]] = []
+    tokens: list[Token[bool]]
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         made = super().__new__(cls)
-        if function is None:
-            return made
-        made.tokens = []  # used as ``@no_grad`` without parentheses
-        return made(function)
+        made.tokens = []
+        return made if function is None else made(function)  # ``@no_grad`` without parentheses
 
     def _recreate_cm(self) -> Self:
         return type(self)()  # a fresh block for every call: generators and recursion stay apart

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, op
+from ..engine import Array, Out, into, op
 from ..interpreters import arrays
 from .elementwise import constant, relu, sigmoid, sigmoid_slope, tanh
 from .linalg import product_error
@@ -123,14 +123,7 @@ def softmax_cross_entropy(x: Array, target: Array, weight: Array, *, r: Array, o
     tensor(1.3863)
     """
     picked = r[np.arange(len(target)), target]
-    return into_scalar(-np.add.reduce(picked * weight), out)
-
-
-def into_scalar(y: Any, out: Any) -> Any:
-    if out is None:
-        return y
-    out[...] = y
-    return out
+    return into(out, -np.add.reduce(picked * weight))
 
 
 def column(xp: Any, weight: Any) -> Any:
