@@ -596,11 +596,11 @@ def fit(
     data: Any,
     epochs: int = 1,
     batch_size: int = 32,
-    *,
     validation_split: float = 0.0,
+    callbacks: Callback | Iterable[Callback] = (),
+    *,
     validation_data: Any = None,
     metrics: str | Sequence[str | Metric] = ("accuracy",),
-    callbacks: Callback | Iterable[Callback] = (),
     scheduler: Any = None,
     shuffle: bool = True,
     generator: Generator | None = None,
@@ -625,13 +625,13 @@ def fit(
         Examples in a step; the last batch may have fewer.
     validation_split : float in [0, 1), default 0
         The last fraction of the data, before shuffling, is kept for validation.
+    callbacks : iterable of Callback
+        Called in order.
     validation_data : like ``data``, optional
         What to validate on instead.
     metrics : sequence, default ("accuracy",)
         Functions of ``(output, target)`` whose value is averaged over the examples; "accuracy" is kept if the targets
         are classes.
-    callbacks : iterable of Callback
-        Called in order.
     scheduler : optim.lr_scheduler, optional
         Stepped after each batch if it is a OneCycleLR, else after each epoch; ReduceLROnPlateau watches ``val_loss``,
         without validation data ``loss``.
