@@ -557,3 +557,20 @@ def test_ops_are_copied_and_pickled_by_name() -> None:
     for o in REGISTRY.values():
         assert copy.deepcopy(o) is o
         assert pickle.loads(pickle.dumps(o)) is o
+
+
+REQUIRING = [o.name for o in REGISTRY.values() if o.required and not o.variadic]
+
+
+@pytest.mark.parametrize("name", REQUIRING)
+def test_a_parameter_without_a_default_must_be_given(name: str) -> None:
+    o = REGISTRY[name]
+    with pytest.raises(TypeError, match=rf"{name}\(\) missing argument '{o.required[0]}'"):
+        o(*[tg.ones(2)] * o.arity)
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], (1.0, 2.0), "ab"])
+def test_what_is_not_a_tensor_is_not_taken_for_one(data: object) -> None:
+    for call in (lambda: tg.ones(2) + data, lambda: tg.exp(data), lambda: tg.linear(data, tg.ones(2, 2))):
+        with pytest.raises(TypeError, match="argument must be Tensor, not"):
+            call()

@@ -562,7 +562,7 @@ class Op:
         return None
 
     def __call__(self, *args: Any, **params: Any) -> Tensor:
-        if params or len(args) != self.arity:
+        if params or len(args) != self.arity or self.required:
             args, params = self.bind(args, params)
         else:
             params = self.defaults
@@ -618,10 +618,8 @@ class Op:
         if isinstance(value, np.generic):
             # A NumPy scalar would upcast a float32 array; a Python number, like PyTorch's scalars, does not.
             return value.item()
-        if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
-            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}; stack() makes one")
-        if isinstance(value, str | dict | set):
-            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}")
+        if isinstance(value, list | tuple | str | dict | set):
+            raise TypeError(f"{self.name}(): argument must be Tensor, not {type(value).__name__}; tensor() makes one")
         return value
 
     def __reduce__(self) -> Any:
@@ -631,7 +629,7 @@ class Op:
         return f"<op {self.name} {self.signature}>"
 
 
-PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice, tuple})
+PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
 SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction", "shape": "size"}
 
 

@@ -28,7 +28,7 @@ def reshape(a: Array, *, size: Any, out: Out = None) -> Any:
         return into(out, np.reshape(a, size))
     except ValueError:
         raise RuntimeError(
-            f"shape '{list(np.atleast_1d(size))}' is invalid for input of size {np.size(a)}: "
+            f"shape '{np.atleast_1d(size).tolist()}' is invalid for input of size {np.size(a)}: "
             f"the tensor has shape {np.shape(a)}, and a new shape must have as many elements"
         ) from None
 
@@ -130,7 +130,12 @@ def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
     >>> tg.cat((tg.tensor([1, 2]), tg.tensor([3])))
     tensor([1, 2, 3])
     """
-    return np.concatenate(parts, axis=dim, out=out)
+    if not parts:
+        raise ValueError("expected a non-empty list of Tensors")
+    try:
+        return np.concatenate(parts, axis=dim, out=out)
+    except ValueError as error:
+        raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}: {error}") from None
 
 
 def part_of(xp: Any, g: Any, i: int, parts: Sequence[Any], dim: int) -> Any:
