@@ -1,0 +1,244 @@
+"""The checker: numerical derivatives keep their promise, right gradients pass, wrong ones are caught and named."""
+
+import copy
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_dnn as tg
+from tinygrad_dnn.check import GradcheckError, by_hand, chapter_check, derivative, gradcheck
+from tinygrad_dnn.engine import REGISTRY, Op
+from tinygrad_dnn.interpreters import arrays, tensors
+
+Array = np.ndarray
+
+
+# --- numerical derivatives --------------------------------------------------------------------------------------------
+
+SMOOTH: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "exp": (math.exp, math.exp),
+    "sin": (lambda x: math.sin(3 * x), lambda x: 3 * math.cos(3 * x)),
+    "cubic": (lambda x: x**3 - 4 * x, lambda x: 3 * x * x - 4),
+    "logistic": (lambda x: 1 / (1 + math.exp(-x)), lambda x: 1 / (2 + math.exp(x) + math.exp(-x))),
+    "root": (lambda x: math.sqrt(x * x + 1), lambda x: x / math.sqrt(x * x + 1)),
+}
+
+
+@given(st.sampled_from(sorted(SMOOTH)), st.floats(-3, 3))
+def test_the_error_of_a_derivative_is_not_larger_than_it_says(name: str, x: float) -> None:
+    f, slope = SMOOTH[name]
+    value, error, slopes = derivative(lambda t: f(x + t))
+    assert slopes is None
+    assert abs(value - slope(x)) <= 10 * error + 1e-14 * abs(slope(x))
+    assert error <= 1e-8 * max(1.0, abs(slope(x)), abs(f(x)))
+
+
+@given(st.floats(0.001, 5), st.floats(-5, 5))
+def test_a_kink_is_told_from_curvature(jump: float, slope: float) -> None:
+    estimate = derivative(lambda t: slope * t + (jump * t if t > 0 else 0.0) + t * t)
+    assert estimate.slopes == pytest.approx((slope, slope + jump), abs=1e-6)
+    assert derivative(lambda t: slope * t + 50 * t * t).slopes is None
+
+
+def test_points_outside_the_domain_are_left_out() -> None:
+    value, error, _ = derivative(lambda t: np.log(0.01 + t))
+    assert value == pytest.approx(100, rel=1e-6)
+    assert error < 1e-3
+    assert derivative(lambda t: math.nan).error == math.inf
+
+
+# --- right gradients pass ---------------------------------------------------------------------------------------------
+
+
+def test_several_outputs_and_inputs_of_which_some_are_not_used() -> None:
+    def fn(x: tg.Tensor, labels: tg.Tensor, unused: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+        return x.exp(), x[labels] * 2
+
+    report = gradcheck(fn, [np.array([0.5, -1.0]), np.array([1, 1, 0]), np.ones(3)], order=3)
+    assert report
+    assert report.right >= 5
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
+def test_a_layer_passes_at_any_size(n: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = [rng.normal(size=s) for s in ((m, n), (2, n), (2,))]
+    assert gradcheck(lambda x, w, b: tg.linear(x, w, b, activation="tanh"), inputs, seed=seed)
+
+
+def test_kinks_are_not_failures() -> None:
+    report = gradcheck(lambda x: tg.relu(x) + abs(x), np.array([0.0, 1.0, -1.0]))
+    assert report
+    assert [(f.index, f.verdict) for f in report.findings] == [((0,), "kink")]
+    assert repr(report) == "gradcheck passed: 2 elements right, 1 kink"
+
+
+def test_what_cannot_be_judged_is_not_called_right() -> None:
+    report = gradcheck(tg.sqrt, np.array([1e-9, 4.0]))
+    assert report
+    assert [(f.index, f.verdict) for f in report.findings] == [((0,), "ill-conditioned")]
+
+
+def test_chapter_check_is_the_chapters() -> None:
+    w = np.array([[0.3, -0.2], [0.5, 0.1]])
+    x = tg.tensor(np.array([[1.0, 2.0], [-1.0, 0.5]]))
+    assert chapter_check(lambda w: tg.tanh(x @ w).square().mean(), w).verdict == "correct"
+    wrong = by_hand(lambda g, w: 2.002 * g * w)
+    assert chapter_check(lambda w: np.asarray((w * w).sum()), w, adapter=wrong).verdict == "bug"
+
+
+def test_pytorchs_signatures() -> None:
+    x = tg.tensor([0.5, 2.0], dtype=tg.float64, requires_grad=True)
+    assert tg.autograd.gradcheck(tg.log, (x,), eps=1e-6, atol=1e-4) is True
+    assert tg.autograd.gradgradcheck(tg.log, (x,)) is True
+    assert tg.autograd.gradcheck(lambda x: x * x.detach(), (x,), raise_exception=False) is False
+
+
+# --- wrong gradients are caught, and named ----------------------------------------------------------------------------
+
+A, B = np.array([[0.5, -1.5], [2.0, 0.7]]), np.array([[1.2, 0.4], [-0.6, 0.9]])
+CAUSES: list[tuple[Callable[[Array, Array, Array], Any], str]] = [
+    (lambda g, a, b: -g * b, "the sign"),
+    (lambda g, a, b: g * b / 4, "divided once too often by 4"),
+    (lambda g, a, b: g * b * 2, "a constant factor of 2"),
+    (lambda g, a, b: g * b * 1.01, "a constant factor of 1.01"),
+    (lambda g, a, b: (g * b).T, "transposed"),
+    (lambda g, a, b: (g * b)[::-1], "reversed along axis 0"),
+    (lambda g, a, b: np.broadcast_to((g * b).sum(0), g.shape), "summed over axis 0"),
+    (lambda g, a, b: g * 0, "it is 0"),
+    (lambda g, a, b: g * a, "no simple relation"),
+    (lambda g, a, b: g * b + np.array([[0, 0], [0, 1e-3]]), "one element only, (1, 1)"),
+    (lambda g, a, b: (g * b).sum(0), "the sum over broadcast dimensions is missing"),
+    (lambda g, a, b: g * b * np.nan, "not finite"),
+]
+
+
+@pytest.mark.parametrize(("rule", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
+def test_the_cause_of_a_wrong_gradient_is_named(rule: Callable[..., Any], cause: str) -> None:
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(lambda a, b: a * b, [A, B], adapter=by_hand(lambda g, a, b: (rule(g, a, b), g * a)))
+    assert cause in str(caught.value)
+    report = gradcheck(
+        lambda a, b: a * b, [A, B], adapter=by_hand(lambda g, a, b: (rule(g, a, b), g * a)), raise_exception=False
+    )
+    assert not report
+    assert report.message == str(caught.value)
+
+
+def test_a_slope_outside_those_at_a_kink_is_wrong() -> None:
+    rule = by_hand(lambda g, x: 1.5 * g)
+    with pytest.raises(GradcheckError, match="Jacobian mismatch"):
+        gradcheck(lambda x: np.maximum(x, 0), np.array([0.0]), adapter=rule)
+
+
+def test_the_snippet_reproduces_the_numerical_derivative() -> None:
+    wrong = by_hand(lambda g, a, b: (g * b, 2 * g * a))
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(np.multiply, [A, B], adapter=wrong)
+    snippet = [line.strip() for line in str(caught.value).split("To reproduce:\n")[1].splitlines()]
+    names: dict[str, Any] = {}
+    moves = [line for line in snippet if "+= h" in line]
+    exec("\n".join(line for line in snippet if line not in moves), names)
+    totals = []
+    for sign in ("+=", "-="):
+        here = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in names.items()}
+        exec(moves[0].split("#")[0].replace("+=", sign), here)
+        totals.append((np.multiply(here["x0"], here["x1"]) * here["v0"]).sum())
+    shown = float(snippet[-1].rsplit(" is ", 1)[1])
+    assert (totals[0] - totals[1]) / (2 * names["h"]) == pytest.approx(shown, rel=1e-8)
+
+
+def sample(o: Op) -> tuple[list[Any], dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    if o.sample is not None:
+        args, params = o.sample(rng)
+        return list(args), params
+    shapes = [(3, 4), (4,)] if o.signature == "(),()->()" else [(3, 4)]
+    return [rng.uniform(*o.domain.get(name, (-2.0, 2.0)), s) for name, s in zip(o.arguments, shapes, strict=True)], {}
+
+
+MUTANTS: dict[str, Callable[[Array], Array]] = {
+    "scaled by 1.0001": lambda g: g * 1.0001,
+    "of the wrong sign": lambda g: -g,
+    "wrong in one element": lambda g: g + np.eye(1, g.size).reshape(g.shape) * 1e-3 * (1 + np.abs(g).max()),
+    "shifted": lambda g: g + 1e-3 * (1 + np.abs(g).max()),
+}
+SCALING = {"scaled by 1.0001", "of the wrong sign"}
+RULES = [
+    (o, k)
+    for o in REGISTRY.values()
+    if o.differentiable
+    for k, rule in enumerate(o.rules[tensors][1])
+    if rule is not None and sample(o)[0][k].dtype.kind == "f"
+]
+
+
+@pytest.mark.parametrize(("o", "k"), RULES, ids=[f"{o.name}-{k}" for o, k in RULES])
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_every_mutant_of_every_rule_is_caught(o: Op, k: int, mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    args, params = sample(o)
+    checked = [args[k]]
+
+    def called(*xs: tg.Tensor) -> tg.Tensor:
+        return o(*(xs[0] if j == k else a for j, a in enumerate(args)), **params)
+
+    assert gradcheck(called, checked)
+    x = tg.tensor(args[k], requires_grad=True)
+    (g,) = tg.grad(called(x).sum(), x)
+    harmless = mutant in SCALING and not g.array.any()  # 0, as of sign and round, whatever it is multiplied by
+    shared, rules = o.rules[arrays]
+    mutated = copy.copy(rules[k])
+    mutated.function = lambda *names: MUTANTS[mutant](rules[k].function(*names))
+    changed = [mutated if j == k else rule for j, rule in enumerate(rules)]
+    monkeypatch.setitem(o.rules, arrays, (shared, changed))
+    assert bool(gradcheck(called, checked, raise_exception=False)) == harmless, f"{o.name}: {mutant}"
+
+
+# --- functions that cannot be checked ---------------------------------------------------------------------------------
+
+
+def counting() -> Callable[[tg.Tensor], tg.Tensor]:
+    calls = itertools.count()
+    return lambda x: x + next(calls)
+
+
+def changing(x: tg.Tensor) -> tg.Tensor:
+    with tg.no_grad():
+        x.add_(1)
+    return x * 2
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [
+        (lambda x: None, "returned None"),
+        (lambda x: 3.0, "returned float, which is not a Tensor"),
+        (lambda x: x.argmax(), "returned int64, which has no gradient"),
+        (lambda x: (x - 5).log(), "returned NaN"),
+        (counting(), "is random between calls"),
+        (changing, "changes argument 0"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_functions_that_cannot_be_checked_are_refused(fn: Callable[..., Any], message: str) -> None:
+    x = tg.tensor([1.0, 2.0])
+    with pytest.raises(GradcheckError, match=message):
+        gradcheck(fn, x, raise_exception=False)
+    assert x.tolist() == [1.0, 2.0]
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(GradcheckError, match="at least one input that is floating point"):
+        gradcheck(tg.exp, tg.tensor([1, 2]))
+    with pytest.raises(ValueError, match="only the adapter of our own tensors"):
+        gradcheck(np.exp, A, order=2, adapter=by_hand(lambda g, x: g * np.exp(x)))
+    with pytest.raises(ValueError, match="epsilon must be positive"):
+        chapter_check(lambda x: x.sum(), A, epsilon=0.0)
+    with pytest.raises(GradcheckError, match="should return one number"):
+        chapter_check(tg.exp, A)

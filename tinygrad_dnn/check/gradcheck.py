@@ -1,0 +1,412 @@
+"""gradcheck: every element of every gradient held against a numerical derivative with a known error.
+
+Outputs are weighted by random cotangents, never by ones: with ones an error whose elements cancel, such as two that are
+exchanged, cannot be seen. A tolerance is what the numerical derivative says of itself, not a guess.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine import Array, Tensor, as_array, grad
+from ..manual import GradientCheck
+from .adapters import OURS, Adapter, outputs_of
+from .numeric import EPS, Estimate, derivative
+
+__all__ = ["Finding", "GradcheckError", "Report", "chapter_check", "gradcheck"]
+
+SAFETY = 10.0  # an estimate of an error is itself one
+ANALYTIC = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
+ILL = 1e-3  # a numerical derivative with a larger relative error judges nothing
+
+
+class GradcheckError(RuntimeError):
+    """A gradient is wrong, or a function cannot be checked."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One element that is not right: of which argument, where, what was computed and what is expected."""
+
+    argument: int
+    index: tuple[int, ...]
+    verdict: str  # "wrong", "kink" or "ill-conditioned"
+    analytical: float
+    numerical: float
+    error: float
+
+    def __str__(self) -> str:
+        place = f"argument {self.argument}, index {self.index}"
+        return f"{place}: analytical {self.analytical:.12g}, numerical {self.numerical:.12g} +- {self.error:.1e}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `gradcheck` found; true if nothing is wrong.
+
+    Attributes
+    ----------
+    right : int
+        Number of elements that are right.
+    findings : list of Finding
+        All other elements: wrong, at a kink, or too ill-conditioned to judge.
+    message : str
+        What is wrong, its likely cause and how to reproduce it; empty if nothing is.
+    """
+
+    right: int
+    findings: list[Finding]
+    message: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.message
+
+    def __repr__(self) -> str:
+        counts = {"right": self.right, **Counter(f.verdict for f in self.findings)}
+        told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+        return f"gradcheck failed: {self.message}" if self.message else f"gradcheck passed: {counted(told)}"
+
+
+def counted(told: str) -> str:
+    """``4 elements right, 1 kink`` of ``4 right, 1 kink``."""
+    number, rest = told.split(" ", 1)
+    return f"{number} element{'' if number == '1' else 's'} {rest}"
+
+
+def gradcheck(
+    fn: Callable[..., Any],
+    inputs: Any,
+    *,
+    order: int = 1,
+    adapter: Adapter = OURS,
+    seed: int = 0,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+    raise_exception: bool = True,
+) -> Report:
+    """Hold the gradient of ``sum_k <v_k, y_k>``, with random v, against numerical derivatives, element by element.
+
+    Parameters
+    ----------
+    fn : callable
+        A function of tensors that returns a tensor or several.
+    inputs : tensor, array or sequence of them
+        Where to check, in float64. What is not floating point is passed on and not differentiated.
+    order : int >= 1, default 1
+        Up to which order: 2 checks the gradient of the gradient too, for our own tensors only.
+    adapter : Adapter, default OURS
+        The library that ``fn`` is written for.
+    seed : int, default 0
+        Of the cotangents.
+    atol, rtol : float >= 0, default 0
+        Allowed on top of the error of the numerical derivative.
+    raise_exception : bool, default True
+        Raise if something is wrong; else the report says so.
+
+    Every element is *right*, *wrong*, at a *kink* (the slopes to the left and to the right differ, and the gradient
+    lies between them) or *ill-conditioned* (the numerical derivative is too uncertain to judge).
+
+    Raises GradcheckError for a wrong element, with its likely cause and a snippet that reproduces it; and, whatever
+    ``raise_exception`` says, for a function that returns nothing, something that is not a floating tensor, or NaN,
+    that changes its inputs or is random between calls.
+
+    >>> gradcheck(lambda x: tg.exp(x) * x, tg.tensor([0.5, -1.0]))
+    gradcheck passed: 2 elements right
+    >>> gradcheck(tg.relu, tg.tensor([0.0, 1.0]))
+    gradcheck passed: 1 element right, 1 kink
+    """
+    arrays = [as_float64(x) for x in (inputs if isinstance(inputs, tuple | list) else [inputs])]
+    if not any(x.dtype.kind == "f" for x in arrays):
+        raise GradcheckError("gradcheck expects at least one input that is floating point; convert it, with .double()")
+    if order > 1 and adapter is not OURS:
+        raise ValueError(f"order={order} differentiates a gradient, which only the adapter of our own tensors can")
+    problem = Problem(fn, arrays, adapter, np.random.default_rng(seed))
+    report = problem.check(atol, rtol)
+    if order > 1 and report:
+        arguments = [x for x in arrays if x.dtype.kind == "f"]
+        rest = gradcheck(
+            gradient_of(fn, arrays),
+            [*arguments, *problem.cotangents],
+            order=order - 1,
+            seed=seed + 1,
+            atol=atol,
+            rtol=rtol,
+            raise_exception=raise_exception,
+        )
+        report = Report(report.right + rest.right, report.findings + rest.findings, rest.message)
+    if raise_exception and not report:
+        raise GradcheckError(report.message)
+    return report
+
+
+def as_float64(x: Any) -> Array:
+    """A copy of an input, floating numbers in float64."""
+    array = np.array(as_array(x) if isinstance(x, Tensor) else x)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def gradient_of(fn: Callable[..., Any], arrays: Sequence[Array]) -> Callable[..., tuple[Tensor, ...]]:
+    """The gradient of ``fn`` as a function of its floating inputs and of the cotangents, to be differentiated again."""
+    floating = [k for k, x in enumerate(arrays) if x.dtype.kind == "f"]
+
+    def gradient(*args: Tensor) -> tuple[Tensor, ...]:
+        xs, gs = args[: len(floating)], args[len(floating) :]
+        given: list[Any] = [OURS.make(x) for x in arrays]
+        for k, x in zip(floating, xs, strict=True):
+            given[k] = x
+        found = grad(outputs_of(fn(*given)), xs, gs, create_graph=True, allow_unused=True)
+        return tuple(x * 0.0 if g is None else g for x, g in zip(xs, found, strict=True))
+
+    return gradient
+
+
+class Problem:
+    """A function, a point and cotangents: everything one check needs."""
+
+    def __init__(self, fn: Callable[..., Any], inputs: list[Array], adapter: Adapter, rng: np.random.Generator) -> None:
+        self.fn, self.inputs, self.adapter = fn, inputs, adapter
+        self.values = self.forward(inputs)
+        again = self.forward(inputs)
+        if not all(map(np.array_equal, self.values, again)):
+            raise GradcheckError(f"{self.name} is random between calls; seed its generator inside the function")
+        # none is near 0, where an error of its element would not show
+        self.cotangents = [rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) for y in self.values]
+
+    @property
+    def name(self) -> str:
+        return getattr(self.fn, "__name__", type(self.fn).__name__)
+
+    def forward(self, arrays: Sequence[Array]) -> list[Array]:
+        """The outputs at ``arrays``, checked."""
+        return [self.checked(y) for y in self.run(arrays)[0]]
+
+    def run(self, arrays: Sequence[Array]) -> tuple[Sequence[Any], list[Any]]:
+        """Outputs and inputs as the library has them."""
+        tensors = [self.adapter.make(x.copy()) for x in arrays]
+        outputs = self.adapter.forward(self.fn, tensors)
+        for k, (x, before) in enumerate(zip(tensors, arrays, strict=True)):
+            if not np.array_equal(plain(x), before, equal_nan=True):
+                raise GradcheckError(f"{self.name} changes argument {k}; let it work on a copy, with .clone()")
+        return outputs, tensors
+
+    def checked(self, y: Any) -> Array:
+        """An output as an array."""
+        if y is None:
+            raise GradcheckError(f"{self.name} returned None; return the tensor that is to be differentiated")
+        if self.adapter is OURS and not isinstance(y, Tensor):
+            raise GradcheckError(f"{self.name} returned {type(y).__name__}, which is not a Tensor; return tensors only")
+        array = plain(y)
+        if array.dtype.kind != "f":
+            raise GradcheckError(f"{self.name} returned {array.dtype}, which has no gradient; return floating tensors")
+        if np.isnan(array).any():
+            raise GradcheckError(f"{self.name} returned NaN; check it where it is defined")
+        return array
+
+    def weighted(self, arrays: Sequence[Array]) -> float:
+        """``sum_k <v_k, y_k>``: the number that is differentiated."""
+        outputs = (plain(y) for y in self.run(arrays)[0])
+        return float(sum((g * y).sum() for g, y in zip(self.cotangents, outputs, strict=True)))
+
+    def gradients(self) -> list[Any]:
+        """What the library says."""
+        outputs, tensors = self.run(self.inputs)
+        found = self.adapter.pull(outputs, self.cotangents, tensors)
+        return [None if g is None else plain(g) for g in found]
+
+    def numerical(self, k: int, index: tuple[int, ...]) -> Estimate:
+        """The derivative by one element of argument ``k``."""
+
+        def moved(t: float) -> float:
+            arrays = list(self.inputs)
+            arrays[k] = arrays[k].copy()
+            arrays[k][index] += t
+            return self.weighted(arrays)
+
+        return derivative(moved, scale=max(1.0, abs(float(self.inputs[k][index]))))
+
+    def check(self, atol: float, rtol: float) -> Report:
+        """Judge every element."""
+        right = 0
+        findings: list[Finding] = []
+        for k, (x, g) in enumerate(zip(self.inputs, self.gradients(), strict=True)):
+            if x.dtype.kind != "f":
+                continue
+            g = np.zeros_like(x) if g is None else g
+            if g.shape != x.shape:
+                return Report(right, findings, self.wrong_shape(k, g.shape, x.shape))
+            estimates = {index: self.numerical(k, index) for index in np.ndindex(x.shape)}
+            largest = max((abs(e.value) for e in estimates.values() if np.isfinite(e.value)), default=0.0)
+            judged = [judge(k, i, float(g[i]), e, largest, atol, rtol) for i, e in estimates.items()]
+            findings += [finding for finding in judged if finding is not None]
+            right += judged.count(None)
+            if any(f.verdict == "wrong" for f in findings):
+                values = np.array([e.value for e in estimates.values()]).reshape(x.shape)
+                return Report(right, findings, self.explained(k, g, values, findings))
+        return Report(right, findings)
+
+    def wrong_shape(self, k: int, got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+        return (
+            f"the gradient of argument {k} of {self.name} has shape {got}, and the argument {wanted}. Likely cause: "
+            "the sum over broadcast dimensions is missing"
+        )
+
+    def explained(self, k: int, analytical: Array, numerical: Array, findings: Sequence[Finding]) -> str:
+        """The message of a failure."""
+        wrong = [f for f in findings if f.verdict == "wrong"]
+        shown = "\n".join(f"  {f}" for f in wrong[:5])
+        more = f"\n  and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        sizes = sorted({n for a in (*self.inputs, *self.values) for n in (*a.shape, a.size)})
+        by = f" of {self.adapter.name}" if self.adapter.name else ""
+        return (
+            f"Jacobian mismatch for argument {k} of {self.name}: {len(wrong)} of {analytical.size} elements{by} differ "
+            f"from the numerical derivative\n{shown}{more}\n"
+            f"Likely cause: {likely_cause(analytical, numerical, sizes)}\nTo reproduce:\n{self.snippet(k, wrong[0])}"
+        )
+
+    def snippet(self, k: int, finding: Finding) -> str:
+        """Code that computes the first wrong element by a plain central difference."""
+        lines = ["import numpy as np", "h = 1e-6"]
+        lines += [f"x{i} = np.array({x.tolist()!r})" for i, x in enumerate(self.inputs)]
+        lines += [f"v{i} = np.array({g.tolist()!r})" for i, g in enumerate(self.cotangents)]
+        place = ", ".join(map(str, finding.index)) or "..."
+        names = ", ".join(f"x{i}" for i in range(len(self.inputs)))
+        lines += [
+            f"x{k}[{place}] += h  # then the same with -= h",
+            f"# {self.name}({names}): the outputs times v, summed; the difference over 2h is {finding.numerical:.12g}",
+        ]
+        return "\n".join(f"  {line}" for line in lines)
+
+
+def plain(x: Any) -> Array:
+    """The numbers of any library's tensor."""
+    if isinstance(x, Tensor):
+        return x.array
+    return np.asarray(x.detach() if hasattr(x, "detach") else x)
+
+
+def judge(
+    k: int, index: tuple[int, ...], a: float, e: Estimate, largest: float, atol: float, rtol: float
+) -> Finding | None:
+    """None if an element is right."""
+    tolerance = SAFETY * e.error + ANALYTIC * largest + atol + rtol * abs(e.value)
+    if e.slopes is not None:
+        low, high = min(e.slopes) - tolerance, max(e.slopes) + tolerance
+        verdict = "kink" if low <= a <= high else "wrong"
+    elif np.isfinite(e.error) and abs(a - e.value) <= tolerance:
+        return None
+    elif e.error > ILL * max(abs(e.value), abs(a), largest) or not np.isfinite(e.error):
+        verdict = "ill-conditioned"
+    else:
+        verdict = "wrong"
+    return Finding(k, index, verdict, a, e.value, e.error)
+
+
+# --- what may have gone wrong -----------------------------------------------------------------------------------------
+
+
+def likely_cause(a: Array, n: Array, sizes: Sequence[int]) -> str:
+    """In words how the gradient ``a`` follows from the right one ``n``; ``sizes`` are the lengths that play a part."""
+
+    def same(x: Array, y: Array) -> bool:
+        return x.shape == y.shape and bool(np.allclose(x, y, rtol=1e-6, atol=1e-9 * max(1.0, float(np.abs(n).max()))))
+
+    if not np.isfinite(a).all():
+        return "the gradient is not finite: a division by 0, or a logarithm of 0"
+    if not a.any():
+        return "it is 0: there is no rule for this argument, or the graph is cut by detach(), .data or numpy()"
+    factor = float((a * n).sum() / (n * n).sum()) if n.any() else 0.0
+    if factor and same(a, factor * n):
+        return factor_in_words(factor, sizes)
+    if a.ndim == 2 and same(a.T, n):
+        return "it is transposed"
+    for axis in range(a.ndim):
+        if same(np.flip(a, axis), n):
+            return f"it is reversed along axis {axis}"
+        if a.shape[axis] > 1 and same(a, np.broadcast_to(n.mean(axis, keepdims=True), n.shape)):
+            return f"it is averaged over axis {axis}"
+        if a.shape[axis] > 1 and same(a, np.broadcast_to(n.sum(axis, keepdims=True), n.shape)):
+            return f"it is summed over axis {axis}, a wrong one"
+    if same(np.sort(a, axis=None), np.sort(n, axis=None)):
+        return "its elements are in another order: a wrong index, axis or reshape"
+    differ = np.argwhere(~np.isclose(a, n, rtol=1e-6))
+    if len(differ) == 1 and a.size > 1:
+        return f"one element only, {tuple(map(int, differ[0]))}: an index, or the treatment of a boundary"
+    return "no simple relation to the right one: a term is missing, or a value was changed before the rule read it"
+
+
+def factor_in_words(factor: float, sizes: Sequence[int]) -> str:
+    """A constant factor, and where it may come from."""
+    if np.isclose(factor, -1.0):
+        return "the sign"
+    for n in sizes:
+        if n > 1 and np.isclose(factor, n):
+            return f"a constant factor of {n}: a mean whose division by {n}, a batch size perhaps, is missing"
+        if n > 1 and np.isclose(factor, 1 / n):
+            return f"a constant factor of 1/{n}: divided once too often by {n}, a batch size perhaps"
+    return f"a constant factor of {factor:.6g}"
+
+
+# --- the chapter's check ----------------------------------------------------------------------------------------------
+
+
+def chapter_check(fn: Callable[..., Any], inputs: Any, epsilon: float = 1e-7, adapter: Adapter = OURS) -> GradientCheck:
+    """The chapter's check: ``||g - ga|| / (||g|| + ||ga||)`` with central differences ga of one step size.
+
+    Parameters
+    ----------
+    fn : callable
+        A function of tensors that returns one number, the cost.
+    inputs : tensor, array or sequence of them
+        The parameters, in float64.
+    epsilon : float > 0, default 1e-7
+        Half the distance of the two points.
+    adapter : Adapter, default OURS
+        The library that ``fn`` is written for.
+
+    Returns
+    -------
+    GradientCheck
+        Below 1e-7 the verdict is "correct", above 1e-5 "bug".
+
+    Raises GradcheckError for more than one number, ValueError for an epsilon that is not positive and finite. Chapter,
+    section 4, experiment 4.
+
+    >>> chapter_check(lambda x: (x * x).sum(), tg.tensor([1.0, 2.0])).verdict
+    'correct'
+    """
+    if not 0 < epsilon < np.inf:
+        raise ValueError(f"epsilon must be positive and finite, got {epsilon}")
+    arrays = [as_float64(x) for x in (inputs if isinstance(inputs, tuple | list) else [inputs])]
+    problem = Problem(fn, arrays, adapter, np.random.default_rng(0))
+    if [y.size for y in problem.values] != [1]:
+        shapes = [y.shape for y in problem.values]
+        raise GradcheckError(f"{problem.name} should return one number, the cost, and returned shapes {shapes}")
+    problem.cotangents = [np.ones_like(problem.values[0])]
+    derived = [np.zeros_like(x) if g is None else g for x, g in zip(arrays, problem.gradients(), strict=True)]
+    numerical = [central_differences(problem, k, epsilon) for k in range(len(arrays))]
+    by_parameter = {f"x{k}": distance(g, n) for k, (g, n) in enumerate(zip(derived, numerical, strict=True))}
+    joined = [np.concatenate([a.ravel() for a in arrays_]) for arrays_ in (derived, numerical)]
+    return GradientCheck(by_parameter, distance(*joined))
+
+
+def central_differences(problem: Problem, k: int, epsilon: float) -> Array:
+    """``(J(x + eps) - J(x - eps)) / 2 eps`` for every element of argument ``k``."""
+    slopes = np.zeros_like(problem.inputs[k])
+    for index in np.ndindex(slopes.shape):
+        costs = []
+        for step in (epsilon, -epsilon):
+            arrays = list(problem.inputs)
+            arrays[k] = arrays[k].copy()
+            arrays[k][index] += step
+            costs.append(problem.weighted(arrays))
+        slopes[index] = (costs[0] - costs[1]) / (2 * epsilon)
+    return slopes
+
+
+def distance(g: Array, ga: Array) -> float:
+    """``||g - ga|| / (||g|| + ||ga||)``, 0 if both are."""
+    total = float(np.linalg.norm(g) + np.linalg.norm(ga))
+    return float(np.linalg.norm(g - ga)) / total if total else 0.0
