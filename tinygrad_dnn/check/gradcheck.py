@@ -174,6 +174,7 @@ class Problem:
             raise GradcheckError(f"{self.name} is random between calls; seed its generator inside the function")
         # none is near 0, where an error of its element would not show
         self.cotangents = [rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) for y in self.values]
+        self.magnitude = float(sum(np.abs(g * y).sum() for g, y in zip(self.cotangents, self.values, strict=True)))
 
     @property
     def name(self) -> str:
@@ -225,7 +226,7 @@ class Problem:
             arrays[k][index] += t
             return self.weighted(arrays)
 
-        return derivative(moved, scale=max(1.0, abs(float(self.inputs[k][index]))))
+        return derivative(moved, max(1.0, abs(float(self.inputs[k][index]))), self.magnitude)
 
     def check(self, atol: float, rtol: float) -> Report:
         """Judge every element."""
@@ -341,6 +342,8 @@ def factor_in_words(factor: float, sizes: Sequence[int]) -> str:
     """A constant factor, and where it may come from."""
     if np.isclose(factor, -1.0):
         return "the sign"
+    if np.isclose(factor, 1.0):
+        return "a small error everywhere: precision is lost, or a constant is not exact"
     for n in sizes:
         if n > 1 and np.isclose(factor, n):
             return f"a constant factor of {n}: a mean whose division by {n}, a batch size perhaps, is missing"

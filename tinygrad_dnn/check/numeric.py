@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
     slopes: tuple[float, float] | None
 
 
-def derivative(f: Callable[[float], float], scale: float = 1.0) -> Estimate:
+def derivative(f: Callable[[float], float], scale: float = 1.0, magnitude: float = 0.0) -> Estimate:
     """The derivative of ``f`` at 0 by central differences ``(f(h) - f(-h)) / 2h``, extrapolated to h = 0.
 
     Parameters
@@ -30,12 +30,14 @@ def derivative(f: Callable[[float], float], scale: float = 1.0) -> Estimate:
         A function of one number. Where it is not finite it is not used, so that it may have a pole or a boundary near.
     scale : float > 0, default 1
         Steps go from an eighth of it to a ten-thousandth.
+    magnitude : float >= 0, default 0
+        What rounding is relative to, if it is larger than f: where f is a sum, the sum of the absolute values.
 
     Returns
     -------
     Estimate
-        ``error`` is the disagreement of the two extrapolations that agree best, and at least what rounding of f may
-        do; infinite if f is finite too rarely. ``slopes`` are given where f has a kink.
+        ``error`` is the disagreement of the extrapolations that agree best, and at least what rounding of f may do;
+        infinite if f is finite too rarely. ``slopes`` are given where f has a kink.
 
     Source: Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Adv. Eng. Software 4 (1982).
 
@@ -51,32 +53,41 @@ def derivative(f: Callable[[float], float], scale: float = 1.0) -> Estimate:
     usable = [(h, up, down) for h, up, down in samples if np.isfinite(up) and np.isfinite(down)]
     if len(usable) < 2 or not np.isfinite(middle):
         return Estimate(np.nan, np.inf, None)
-    value, error = extrapolated(usable)
-    return Estimate(value, error, one_sided(middle, usable))
+    magnitude = max(magnitude, abs(middle), *(max(abs(up), abs(down)) for _, up, down in usable))
+    value, error = extrapolated(usable, magnitude)
+    return Estimate(value, error, one_sided(middle, usable, magnitude))
 
 
-def rounding(h: float, *values: float) -> float:
-    """How far rounding of the values of f may move a difference quotient of step h."""
-    return 4 * EPS * max(map(abs, values)) / h
+def extrapolated(samples: list[tuple[float, float, float]], magnitude: float) -> tuple[float, float]:
+    """Richardson's table: entry j of a row is free of the powers h^2 to h^2j. The best entry, and its error.
 
-
-def extrapolated(samples: list[tuple[float, float, float]]) -> tuple[float, float]:
-    """Richardson's table: entry j of a row is free of the powers h^2 to h^2j."""
-    best, error = np.nan, np.inf
+    Entries of long steps that reach across a kink may agree by chance; so the best must also agree with the shortest
+    steps, within what these differ by.
+    """
+    candidates: list[tuple[float, float]] = []
     above: list[float] = []
     for h, up, down in samples:
         row = [(up - down) / (2 * h)]
-        noise = rounding(h, up, down)
         for j, neighbour in enumerate(above[:ORDERS], 1):
             row.append(row[-1] + (row[-1] - neighbour) / (4**j - 1))
-            apart = max(abs(row[j] - row[j - 1]), abs(row[j] - neighbour), noise)
-            if apart < error:
-                best, error = row[j], apart
-        above = row
-    return float(best), float(error)
+            apart = max(abs(row[j] - row[j - 1]), abs(row[j] - neighbour), rounding(h, magnitude))
+            candidates.append((apart, row[j]))
+        last, above = above, row
+    shortest = above[0]
+    spread = abs(shortest - last[0]) + rounding(samples[-1][0], magnitude)
+    candidates = [(apart, value) for apart, value in candidates if abs(value - shortest) <= 4 * spread]
+    error, value = min(candidates, default=(spread, shortest))
+    return float(value), float(error)
 
 
-def one_sided(middle: float, samples: list[tuple[float, float, float]]) -> tuple[float, float] | None:
+def rounding(h: float, magnitude: float) -> float:
+    """How far rounding may move a difference quotient of step h."""
+    return 8 * EPS * magnitude / h
+
+
+def one_sided(
+    middle: float, samples: list[tuple[float, float, float]], magnitude: float
+) -> tuple[float, float] | None:
     """The slopes to the left and to the right, or None if they are the same.
 
     They differ by ``h f''`` where f is smooth; what is left of that when it is extrapolated to h = 0 is a kink.
@@ -85,5 +96,5 @@ def one_sided(middle: float, samples: list[tuple[float, float, float]]) -> tuple
     left, right = (middle - down) / h, (up - middle) / h
     left0, right0 = (middle - down0) / h0, (up0 - middle) / h0
     left, right = 2 * left - left0, 2 * right - right0
-    smooth = 1e-6 * (abs(left) + abs(right)) + 100 * rounding(h, up, down, middle)
+    smooth = 1e-6 * (abs(left) + abs(right)) + 100 * rounding(h, magnitude)
     return None if abs(right - left) <= smooth else (float(left), float(right))
