@@ -1,6 +1,7 @@
 """The checker: numerical derivatives keep their promise, right gradients pass, wrong ones are caught and named."""
 
 import copy
+import importlib
 import itertools
 import math
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
-from tinygrad_dnn.check import GradcheckError, by_hand, chapter_check, derivative, gradcheck
+from tinygrad_dnn.check import GradcheckError, adapter_for, by_hand, chapter_check, derivative, gradcheck
 from tinygrad_dnn.engine import REGISTRY, Op
 from tinygrad_dnn.interpreters import arrays, tensors
 
@@ -238,7 +239,41 @@ def test_bad_arguments() -> None:
         gradcheck(tg.exp, tg.tensor([1, 2]))
     with pytest.raises(ValueError, match="only the adapter of our own tensors"):
         gradcheck(np.exp, A, order=2, adapter=by_hand(lambda g, x: g * np.exp(x)))
+    with pytest.raises(ValueError, match="order should be an integer of at least 1"):
+        gradcheck(tg.exp, A, order=0)
     with pytest.raises(ValueError, match="epsilon must be positive"):
         chapter_check(lambda x: x.sum(), A, epsilon=0.0)
     with pytest.raises(GradcheckError, match="should return one number"):
         chapter_check(tg.exp, A)
+
+
+# --- other libraries, where they are installed ------------------------------------------------------------------------
+
+PRODUCT = [A, np.array([0.3, -0.4])]
+FUNCTIONS: dict[str, Callable[..., Any]] = {  # tanh(x @ w), weighted, in each library's words
+    "torch": lambda torch: lambda x, w: (torch.tanh(x @ w), (x * w).sum()),
+    "jax": lambda jax: lambda x, w: (jax.numpy.tanh(x @ w), (x * w).sum()),
+    "autograd": lambda autograd: lambda x, w: (autograd.numpy.tanh(autograd.numpy.dot(x, w)), (x * w).sum()),
+    "mygrad": lambda mygrad: lambda x, w: (mygrad.tanh(mygrad.matmul(x, w)), (x * w).sum()),
+    "micrograd": lambda micrograd: lambda x, w: (x @ w, (x * w).sum()),
+}
+
+
+@pytest.mark.parametrize("library", sorted(FUNCTIONS))
+def test_right_gradients_of_other_libraries_pass(library: str) -> None:
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
+    if library == "autograd":
+        importlib.import_module("autograd.numpy")
+    report = gradcheck(FUNCTIONS[library](module), PRODUCT, adapter=adapter_for(library))
+    assert report
+    assert report.right == 6
+
+
+def test_a_published_defect_of_hips_autograd_is_found() -> None:
+    """The gradient of a product with a factor 0 is NaN there; ours is the product of the others."""
+    anp = pytest.importorskip("autograd.numpy", reason="HIPS autograd is not installed")
+    x = np.array([0.0, 2.0, 3.0])
+    with np.errstate(invalid="ignore"), pytest.raises(GradcheckError, match="analytical nan, numerical") as caught:
+        gradcheck(anp.prod, x, adapter=adapter_for("autograd"))
+    assert "a division by 0" in str(caught.value)
+    assert gradcheck(tg.prod, x)

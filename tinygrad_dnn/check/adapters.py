@@ -1,17 +1,22 @@
 """What the checker needs of a library: make a tensor, run a function forward, pull cotangents back.
 
 The checks themselves know arrays only, so that the same ones run on our `Tensor`, on functions with a gradient derived
-by hand, and on any library that can be put in three functions.
+by hand, and on any library that can be put in three functions; `adapter_for` has done it for some.
 """
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine import Array, Tensor, grad, leaf
 
-__all__ = ["OURS", "Adapter", "by_hand"]
+__all__ = ["OURS", "Adapter", "GradcheckError", "adapter_for", "by_hand"]
+
+
+class GradcheckError(RuntimeError):
+    """A gradient is wrong, or a function cannot be checked."""
 
 
 class Adapter(NamedTuple):
@@ -20,31 +25,48 @@ class Adapter(NamedTuple):
     Attributes
     ----------
     make : array -> tensor
-        A leaf whose gradient is wanted; of an array that is not floating, a constant.
-    forward : (fn, tensors) -> outputs
-        What ``fn(*tensors)`` returns, as a sequence of whatever the library computes with.
-    pull : (outputs, cotangents, tensors) -> gradients
+        A leaf whose gradient is wanted; of an array that is not floating, a constant. It may share memory.
+    forward : (fn, tensors) -> (values, tape)
+        The outputs of ``fn(*tensors)`` as arrays, and whatever ``pull`` needs.
+    pull : (tape, cotangents) -> gradients
         Of each tensor the array sum_k g_k dy_k/dx, or None if the outputs do not depend on it.
     name : str
         What the library is called in messages.
     """
 
     make: Callable[[Array], Any]
-    forward: Callable[[Callable[..., Any], Sequence[Any]], Sequence[Any]]
-    pull: Callable[[Sequence[Any], Sequence[Array], Sequence[Any]], Sequence[Any]]
-    name: str = ""
+    forward: Callable[[Callable[..., Any], Sequence[Any]], tuple[Sequence[Array], Any]]
+    pull: Callable[[Any, Sequence[Array]], Sequence[Any]]
+    name: str
 
 
-def outputs_of(y: Any) -> Sequence[Any]:
-    """What a function returned, as a sequence."""
-    return tuple(y) if isinstance(y, tuple | list) else (y,)
+def outputs_of(y: Any, kind: type | None = None) -> list[Any]:
+    """What a function returned, as a list. Raises GradcheckError for None, and for what is not of this kind."""
+    outputs = list(y) if isinstance(y, tuple | list) else [y]
+    for output in outputs:
+        if output is None:
+            raise GradcheckError("the function returned None; let it return the tensor that is to be differentiated")
+        if kind is not None and not isinstance(output, kind):
+            raise GradcheckError(
+                f"the function returned {type(output).__name__}, which is not a {kind.__name__}; let it return tensors"
+            )
+    return outputs
+
+
+# --- ours, and by hand ------------------------------------------------------------------------------------------------
 
 
 def make(array: Array) -> Tensor:
     return leaf(array, requires_grad=array.dtype.kind == "f")
 
 
-def pull(outputs: Sequence[Tensor], cotangents: Sequence[Array], tensors: Sequence[Tensor]) -> list[Array | None]:
+def forward(fn: Callable[..., Any], tensors: Sequence[Tensor]) -> tuple[list[Array], Any]:
+    outputs = outputs_of(fn(*tensors), Tensor)
+    return [y.array for y in outputs], (outputs, tensors)
+
+
+def pull(tape: tuple[Sequence[Tensor], Sequence[Tensor]], cotangents: Sequence[Array]) -> list[Array | None]:
+    outputs, tensors = tape
     wanted = [x for x in tensors if x.requires_grad]
     reached = [(y, leaf(g)) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not reached:
@@ -55,7 +77,7 @@ def pull(outputs: Sequence[Tensor], cotangents: Sequence[Array], tensors: Sequen
     return [None if g is None else g.array for g in gradients]
 
 
-OURS = Adapter(make, lambda fn, tensors: outputs_of(fn(*tensors)), pull, "tinygrad_dnn")
+OURS = Adapter(make, forward, pull, "tinygrad_dnn")
 
 
 def by_hand(vjp: Callable[..., Any]) -> Adapter:
@@ -71,7 +93,142 @@ def by_hand(vjp: Callable[..., Any]) -> Adapter:
     gradcheck passed: 4 elements right
     """
 
-    def pull_back(outputs: Sequence[Any], cotangents: Sequence[Array], tensors: Sequence[Any]) -> Sequence[Any]:
-        return outputs_of(vjp(*cotangents, *tensors))
+    def run(fn: Callable[..., Any], inputs: Sequence[Array]) -> tuple[list[Array], Any]:
+        return [np.asarray(y) for y in outputs_of(fn(*inputs))], inputs
 
-    return Adapter(np.array, lambda fn, tensors: outputs_of(fn(*tensors)), pull_back, "the gradient derived by hand")
+    def pull_back(inputs: Sequence[Array], cotangents: Sequence[Array]) -> list[Any]:
+        return outputs_of(vjp(*cotangents, *inputs))
+
+    return Adapter(lambda array: array, run, pull_back, "the gradient derived by hand")
+
+
+# --- other libraries, imported when asked for -------------------------------------------------------------------------
+
+
+def torch_adapter() -> Adapter:
+    torch: Any = import_module("torch")
+
+    def run(fn: Callable[..., Any], tensors: Sequence[Any]) -> tuple[list[Array], Any]:
+        outputs = outputs_of(fn(*tensors), torch.Tensor)
+        return [y.detach().numpy() for y in outputs], (outputs, tensors)
+
+    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
+        outputs, tensors = tape
+        wanted = [x for x in tensors if x.requires_grad]
+        reached = [(y, torch.from_numpy(g)) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+        if not reached:
+            return [None] * len(tensors)
+        ys, gs = zip(*reached, strict=True)
+        found = iter(torch.autograd.grad(ys, wanted, gs, allow_unused=True))
+        gradients = [next(found) if x.requires_grad else None for x in tensors]
+        return [None if g is None else g.numpy() for g in gradients]
+
+    return Adapter(lambda a: torch.from_numpy(a).requires_grad_(a.dtype.kind == "f"), run, pull_back, "PyTorch")
+
+
+def jax_adapter() -> Adapter:
+    jax: Any = import_module("jax")
+
+    def run(fn: Callable[..., Any], arrays: Sequence[Array]) -> tuple[list[Array], Any]:
+        floating = [k for k, x in enumerate(arrays) if x.dtype.kind == "f"]
+
+        def of_floating(*xs: Any) -> list[Any]:
+            given: list[Any] = list(arrays)
+            for k, x in zip(floating, xs, strict=True):
+                given[k] = x
+            return outputs_of(fn(*given))
+
+        with jax.enable_x64(True):  # within this block only
+            outputs, pull_floating = jax.vjp(of_floating, *(jax.numpy.asarray(arrays[k]) for k in floating))
+        return [np.asarray(y) for y in outputs], (pull_floating, floating, len(arrays))
+
+    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
+        pull_floating, floating, n = tape
+        with jax.enable_x64(True):
+            found = pull_floating([jax.numpy.asarray(g) for g in cotangents])
+        gradients: list[Any] = [None] * n
+        for k, g in zip(floating, found, strict=True):
+            gradients[k] = np.asarray(g)
+        return gradients
+
+    return Adapter(lambda array: array, run, pull_back, "JAX")
+
+
+def autograd_adapter() -> Adapter:
+    make_vjp: Any = import_module("autograd").make_vjp
+    pack: Any = import_module("autograd.builtins").tuple
+
+    def run(fn: Callable[..., Any], arrays: Sequence[Array]) -> tuple[list[Array], Any]:
+        floating = tuple(k for k, x in enumerate(arrays) if x.dtype.kind == "f")
+        pull_tuple, outputs = make_vjp(lambda *xs: pack(outputs_of(fn(*xs))), floating)(*arrays)
+        return [np.asarray(y) for y in outputs], (pull_tuple, floating, len(arrays))
+
+    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
+        pull_tuple, floating, n = tape
+        gradients: list[Any] = [None] * n
+        for k, g in zip(floating, pull_tuple(tuple(cotangents)), strict=True):
+            gradients[k] = np.asarray(g)
+        return gradients
+
+    return Adapter(lambda array: array, run, pull_back, "HIPS autograd")
+
+
+def mygrad_adapter() -> Adapter:
+    mygrad: Any = import_module("mygrad")
+
+    def run(fn: Callable[..., Any], tensors: Sequence[Any]) -> tuple[list[Array], Any]:
+        outputs = outputs_of(fn(*tensors), mygrad.Tensor)
+        return [y.data for y in outputs], (outputs, tensors)
+
+    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
+        outputs, tensors = tape
+        total = sum((y * g).sum() for y, g in zip(outputs, cotangents, strict=True))
+        total.backward()
+        return [x.grad for x in tensors]
+
+    return Adapter(lambda a: mygrad.tensor(a, constant=a.dtype.kind != "f"), run, pull_back, "MyGrad")
+
+
+def micrograd_adapter() -> Adapter:
+    value: Any = import_module("micrograd.engine").Value
+
+    def run(fn: Callable[..., Any], tensors: Sequence[Array]) -> tuple[list[Array], Any]:
+        outputs = [np.asarray(y, dtype=object) for y in outputs_of(fn(*tensors))]
+        return [read(y, "data") for y in outputs], (outputs, tensors)
+
+    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
+        outputs, tensors = tape
+        ys = [y for output in outputs for y in output.flat]
+        vs = [float(v) for g in cotangents for v in g.flat]
+        sum(y * v for y, v in zip(ys, vs, strict=True)).backward()
+        return [read(x, "grad") for x in tensors]
+
+    def read(values: Array, attribute: str) -> Array:
+        numbers = [float(getattr(v, attribute)) for v in values.flat]
+        return np.array(numbers).reshape(values.shape)
+
+    return Adapter(np.vectorize(lambda a: value(float(a)), otypes=[object]), run, pull_back, "micrograd")
+
+
+LIBRARIES = {
+    "autograd": autograd_adapter,
+    "jax": jax_adapter,
+    "micrograd": micrograd_adapter,
+    "mygrad": mygrad_adapter,
+    "torch": torch_adapter,
+}
+
+
+def adapter_for(library: str) -> Adapter:
+    """The adapter of another library, by the name it is imported by.
+
+    ``"torch"``, ``"jax"``, ``"autograd"`` (HIPS), ``"mygrad"`` or ``"micrograd"``, whose functions get arrays of
+    ``Value``. Raises ValueError for another name, ImportError if the library is not installed.
+
+    >>> adapter_for("tensorflow")
+    Traceback (most recent call last):
+    ValueError: no adapter for 'tensorflow'; there are autograd, jax, micrograd, mygrad, torch; Adapter makes another
+    """
+    if library not in LIBRARIES:
+        raise ValueError(f"no adapter for {library!r}; there are {', '.join(LIBRARIES)}; Adapter makes another")
+    return LIBRARIES[library]()

@@ -13,18 +13,14 @@ import numpy as np
 
 from ..engine import Array, Tensor, as_array, grad
 from ..manual import GradientCheck
-from .adapters import OURS, Adapter, outputs_of
+from .adapters import OURS, Adapter, GradcheckError, outputs_of
 from .numeric import EPS, Estimate, derivative
 
-__all__ = ["Finding", "GradcheckError", "Report", "chapter_check", "gradcheck"]
+__all__ = ["Finding", "Report", "chapter_check", "gradcheck"]
 
 SAFETY = 10.0  # an estimate of an error is itself one
 ANALYTIC = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
 ILL = 1e-3  # a numerical derivative with a larger relative error judges nothing
-
-
-class GradcheckError(RuntimeError):
-    """A gradient is wrong, or a function cannot be checked."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +117,8 @@ def gradcheck(
     arrays = [as_float64(x) for x in (inputs if isinstance(inputs, tuple | list) else [inputs])]
     if not any(x.dtype.kind == "f" for x in arrays):
         raise GradcheckError("gradcheck expects at least one input that is floating point; convert it, with .double()")
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"order should be an integer of at least 1, got {order!r}")
     if order > 1 and adapter is not OURS:
         raise ValueError(f"order={order} differentiates a gradient, which only the adapter of our own tensors can")
     problem = Problem(fn, arrays, adapter, np.random.default_rng(seed))
@@ -157,7 +155,7 @@ def gradient_of(fn: Callable[..., Any], arrays: Sequence[Array]) -> Callable[...
         given: list[Any] = [OURS.make(x) for x in arrays]
         for k, x in zip(floating, xs, strict=True):
             given[k] = x
-        found = grad(outputs_of(fn(*given)), xs, gs, create_graph=True, allow_unused=True)
+        found = grad(outputs_of(fn(*given), Tensor), xs, gs, create_graph=True, allow_unused=True)
         return tuple(x * 0.0 if g is None else g for x, g in zip(xs, found, strict=True))
 
     return gradient
@@ -173,7 +171,8 @@ class Problem:
         if not all(map(np.array_equal, self.values, again)):
             raise GradcheckError(f"{self.name} is random between calls; seed its generator inside the function")
         # none is near 0, where an error of its element would not show
-        self.cotangents = [rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) for y in self.values]
+        signs = [rng.choice([-1.0, 1.0], y.shape) for y in self.values]
+        self.cotangents = [np.asarray(sign * rng.uniform(0.5, 1.5, np.shape(sign))) for sign in signs]
         self.magnitude = float(sum(np.abs(g * y).sum() for g, y in zip(self.cotangents, self.values, strict=True)))
 
     @property
@@ -182,40 +181,31 @@ class Problem:
 
     def forward(self, arrays: Sequence[Array]) -> list[Array]:
         """The outputs at ``arrays``, checked."""
-        return [self.checked(y) for y in self.run(arrays)[0]]
+        values = [np.array(y) for y in self.run(arrays)[0]]
+        for y in values:
+            if y.dtype.kind != "f":
+                raise GradcheckError(f"{self.name} returned {y.dtype}, which has no gradient; return floating tensors")
+            if np.isnan(y).any():
+                raise GradcheckError(f"{self.name} returned NaN; check it where it is defined")
+        return values
 
-    def run(self, arrays: Sequence[Array]) -> tuple[Sequence[Any], list[Any]]:
-        """Outputs and inputs as the library has them."""
-        tensors = [self.adapter.make(x.copy()) for x in arrays]
-        outputs = self.adapter.forward(self.fn, tensors)
-        for k, (x, before) in enumerate(zip(tensors, arrays, strict=True)):
-            if not np.array_equal(plain(x), before, equal_nan=True):
+    def run(self, arrays: Sequence[Array]) -> tuple[Sequence[Array], Any]:
+        """Outputs, and what the library needs to pull back."""
+        copies = [x.copy() for x in arrays]
+        ran = self.adapter.forward(self.fn, [self.adapter.make(x) for x in copies])
+        for k, (x, before) in enumerate(zip(copies, arrays, strict=True)):
+            if not np.array_equal(x, before):
                 raise GradcheckError(f"{self.name} changes argument {k}; let it work on a copy, with .clone()")
-        return outputs, tensors
-
-    def checked(self, y: Any) -> Array:
-        """An output as an array."""
-        if y is None:
-            raise GradcheckError(f"{self.name} returned None; return the tensor that is to be differentiated")
-        if self.adapter is OURS and not isinstance(y, Tensor):
-            raise GradcheckError(f"{self.name} returned {type(y).__name__}, which is not a Tensor; return tensors only")
-        array = plain(y)
-        if array.dtype.kind != "f":
-            raise GradcheckError(f"{self.name} returned {array.dtype}, which has no gradient; return floating tensors")
-        if np.isnan(array).any():
-            raise GradcheckError(f"{self.name} returned NaN; check it where it is defined")
-        return array
+        return ran
 
     def weighted(self, arrays: Sequence[Array]) -> float:
         """``sum_k <v_k, y_k>``: the number that is differentiated."""
-        outputs = (plain(y) for y in self.run(arrays)[0])
-        return float(sum((g * y).sum() for g, y in zip(self.cotangents, outputs, strict=True)))
+        return float(sum((g * y).sum() for g, y in zip(self.cotangents, self.run(arrays)[0], strict=True)))
 
     def gradients(self) -> list[Any]:
         """What the library says."""
-        outputs, tensors = self.run(self.inputs)
-        found = self.adapter.pull(outputs, self.cotangents, tensors)
-        return [None if g is None else plain(g) for g in found]
+        tape = self.run(self.inputs)[1]
+        return [None if g is None else np.asarray(g) for g in self.adapter.pull(tape, self.cotangents)]
 
     def numerical(self, k: int, index: tuple[int, ...]) -> Estimate:
         """The derivative by one element of argument ``k``."""
@@ -260,10 +250,9 @@ class Problem:
         shown = "\n".join(f"  {f}" for f in wrong[:5])
         more = f"\n  and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         sizes = sorted({n for a in (*self.inputs, *self.values) for n in (*a.shape, a.size)})
-        by = f" of {self.adapter.name}" if self.adapter.name else ""
         return (
-            f"Jacobian mismatch for argument {k} of {self.name}: {len(wrong)} of {analytical.size} elements{by} differ "
-            f"from the numerical derivative\n{shown}{more}\n"
+            f"Jacobian mismatch for argument {k} of {self.name}: {len(wrong)} of {analytical.size} elements of "
+            f"{self.adapter.name} differ from the numerical derivative\n{shown}{more}\n"
             f"Likely cause: {likely_cause(analytical, numerical, sizes)}\nTo reproduce:\n{self.snippet(k, wrong[0])}"
         )
 
@@ -279,13 +268,6 @@ class Problem:
             f"# {self.name}({names}): the outputs times v, summed; the difference over 2h is {finding.numerical:.12g}",
         ]
         return "\n".join(f"  {line}" for line in lines)
-
-
-def plain(x: Any) -> Array:
-    """The numbers of any library's tensor."""
-    if isinstance(x, Tensor):
-        return x.array
-    return np.asarray(x.detach() if hasattr(x, "detach") else x)
 
 
 def judge(
