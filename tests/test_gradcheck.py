@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
-from tinygrad_dnn.check import GradcheckError, adapter_for, by_hand, chapter_check, derivative, gradcheck
+from tinygrad_dnn.check import (
+    GradcheckError,
+    adapter_for,
+    by_hand,
+    chapter_check,
+    derivative,
+    example_of,
+    gradcheck,
+)
 from tinygrad_dnn.engine import REGISTRY, Op
 from tinygrad_dnn.interpreters import arrays, tensors
 
@@ -156,12 +164,8 @@ def test_the_snippet_reproduces_the_numerical_derivative() -> None:
 
 
 def sample(o: Op) -> tuple[list[Any], dict[str, Any]]:
-    rng = np.random.default_rng(0)
-    if o.sample is not None:
-        args, params = o.sample(rng)
-        return list(args), params
-    shapes = [(3, 4), (4,)] if o.signature == "(),()->()" else [(3, 4)]
-    return [rng.uniform(*o.domain.get(name, (-2.0, 2.0)), s) for name, s in zip(o.arguments, shapes, strict=True)], {}
+    example = example_of(o, np.random.default_rng(0))
+    return example.args, example.params
 
 
 MUTANTS: dict[str, Callable[[Array], Array]] = {
