@@ -53,6 +53,7 @@ def test_a_kink_is_told_from_curvature(jump: float, slope: float) -> None:
     estimate = derivative(lambda t: slope * t + (jump * t if t > 0 else 0.0) + t * t)
     assert estimate.slopes == pytest.approx((slope, slope + jump), abs=1e-6)
     assert derivative(lambda t: slope * t + 50 * t * t).slopes is None
+    assert derivative(lambda t: slope * t + 1e5 * t**4 + 50 * abs(t) ** 3).slopes is None
 
 
 def test_points_outside_the_domain_are_left_out() -> None:
