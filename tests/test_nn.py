@@ -1513,3 +1513,9 @@ def test_clipping_refuses_negative_bounds(bad: float) -> None:
         with pytest.raises(ValueError, match=re.escape(f"must be at least 0, got {bad}")):
             call(p, bad)
     np.testing.assert_array_equal(p.grad.array, [3, 4])
+
+
+@pytest.mark.parametrize("size", [3e-26, 3e25])
+def test_the_norm_of_gradients_whose_squares_float32_cannot_hold(size: float) -> None:
+    (p,) = with_gradients([size, size])
+    assert utils.clip_grad_norm_(p, math.inf).item() == pytest.approx(size * math.sqrt(2), rel=1e-6)

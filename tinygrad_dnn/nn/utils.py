@@ -53,7 +53,8 @@ def clip_grad_norm_(
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     grads = gradients(parameters)
-    norms = [np.linalg.norm(g.array.ravel(), norm_type) for g in grads if g.array.size]
+    # in float64, because the square of a float32 underflows below 1e-23 and overflows above 1e19
+    norms = [np.linalg.norm(g.array.ravel().astype(np.float64), norm_type) for g in grads if g.array.size]
     total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
