@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, plot
-from tinygrad_dnn.manual import DeepNeuralNetwork
+from tinygrad_dnn.manual import DeepNeuralNetwork, relative_difference
 
 LAYERS = [64, 128, 64, 32, 10]
 RATE = 0.05
@@ -145,13 +145,7 @@ def finite_difference(
     scale = 1.0 if name[0] in "Wb" else 1.0 / len(y)  # the chapter's dZ and dA carry no 1/m
     directions = [rng.standard_normal(gradient.shape) for _ in range(5)]
     analytic = [scale * float((gradient * v).sum()) for v in directions]
-    return relative(np.array(analytic), np.array([slope(network, name, v, y) for v in directions]))
-
-
-def relative(a: Array, b: Array) -> float:
-    """``||a - b|| / (||a|| + ||b||)``, the chapter's measure."""
-    total = float(np.linalg.norm(a) + np.linalg.norm(b))
-    return float(np.linalg.norm(a - b)) / total if total else 0.0
+    return relative_difference(np.array(analytic), np.array([slope(network, name, v, y) for v in directions]))
 
 
 def gradient_table(model: nn.Sequential, network: DeepNeuralNetwork, x: Array, y: Array) -> float:
@@ -166,7 +160,7 @@ def gradient_table(model: nn.Sequential, network: DeepNeuralNetwork, x: Array, y
         for name in (f"dA{k}", f"dZ{k}", f"dW{k}", f"db{k}"):
             if name not in found:
                 continue
-            difference = relative(found[name], hand[name])
+            difference = relative_difference(found[name], hand[name])
             numeric = finite_difference(network, name[1:], hand[name], y, rng)
             shape = "x".join(map(str, hand[name].shape))
             print(f"{name:6}{shape:>12}{np.linalg.norm(hand[name]):12.3e}{difference:22.1e}{numeric:20.1e}")

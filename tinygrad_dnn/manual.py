@@ -626,10 +626,10 @@ class DeepNeuralNetwork:
         grads = net.backward(Y)
         net._check_gradient_shapes(grads)
         derived = {name: grads[f"d{name}"] for name in net._parameters}
-        numerical = {name: _central_difference(J, P, epsilon) for name, P in net._parameters.items()}
+        numerical = {name: central_difference(J, P, epsilon) for name, P in net._parameters.items()}
         return GradientCheck(
-            {name: _relative_difference(g, numerical[name]) for name, g in derived.items()},
-            _relative_difference(_joined(derived), _joined(numerical)),
+            {name: relative_difference(g, numerical[name]) for name, g in derived.items()},
+            relative_difference(_joined(derived), _joined(numerical)),
         )
 
     # Parameters and shapes --------------------------------------------------------------------------------------------
@@ -861,7 +861,7 @@ def _exact_cross_entropy(Z: Array, Y: Array) -> float:
     return float(np.sum(np.log(np.exp(S).sum(axis=0)) - np.sum(Y * S, axis=0)))
 
 
-def _central_difference(J: Callable[[], float], P: Array, epsilon: float) -> Array:
+def central_difference(J: Callable[[], float], P: Array, epsilon: float) -> Array:
     """(J(p + eps) - J(p - eps)) / (2 eps) for every entry p of P, which J reads; P is left as it was."""
     g = np.empty_like(P)
     for index in np.ndindex(P.shape):
@@ -875,7 +875,8 @@ def _central_difference(J: Callable[[], float], P: Array, epsilon: float) -> Arr
     return g
 
 
-def _relative_difference(g: Array, ga: Array) -> float:
+def relative_difference(g: Array, ga: Array) -> float:
+    """``||g - ga|| / (||g|| + ||ga||)``, the chapter's measure; 0 if both are 0."""
     scale = float(np.linalg.norm(g) + np.linalg.norm(ga))
     return float(np.linalg.norm(g - ga)) / scale if scale else 0.0
 

@@ -65,19 +65,31 @@ def forward(fn: Callable[..., Any], tensors: Sequence[Tensor]) -> tuple[list[Arr
     return [y.array for y in outputs], (outputs, tensors)
 
 
-def pull(tape: tuple[Sequence[Tensor], Sequence[Tensor]], cotangents: Sequence[Array]) -> list[Array | None]:
-    outputs, tensors = tape
-    wanted = [x for x in tensors if x.requires_grad]
-    reached = [(y, leaf(g)) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
-    if not reached:
-        return [None] * len(tensors)
-    ys, gs = zip(*reached, strict=True)
-    found = iter(grad(ys, wanted, gs, allow_unused=True))
-    gradients = [next(found) if x.requires_grad else None for x in tensors]
-    return [None if g is None else g.array for g in gradients]
+def pulling(grad: Callable[..., Any], tensor: Callable[[Array], Any], array: Callable[[Any], Array]) -> Any:
+    """``pull`` for a library whose ``grad`` has PyTorch's signature; ``tensor`` and ``array`` convert."""
+
+    def pull(tape: tuple[Sequence[Any], Sequence[Any]], cotangents: Sequence[Array]) -> list[Array | None]:
+        outputs, tensors = tape
+        wanted = [x for x in tensors if x.requires_grad]
+        reached = [(y, tensor(g)) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+        if not reached:
+            return [None] * len(tensors)
+        ys, gs = zip(*reached, strict=True)
+        found = [None if g is None else array(g) for g in grad(ys, wanted, gs, allow_unused=True)]
+        return in_places(found, [k for k, x in enumerate(tensors) if x.requires_grad], len(tensors))
+
+    return pull
 
 
-OURS = Adapter(make, forward, pull, "tinygrad_dnn")
+def in_places(found: Sequence[Any], places: Sequence[int], n: int) -> list[Any]:
+    """A list of n with what was found at its places, None at the others."""
+    gradients: list[Any] = [None] * n
+    for k, g in zip(places, found, strict=True):
+        gradients[k] = g
+    return gradients
+
+
+OURS = Adapter(make, forward, pulling(grad, leaf, lambda g: g.array), "tinygrad_dnn")
 
 
 def by_hand(vjp: Callable[..., Any]) -> Adapter:
@@ -112,18 +124,8 @@ def torch_adapter() -> Adapter:
         outputs = outputs_of(fn(*tensors), torch.Tensor)
         return [y.detach().numpy() for y in outputs], (outputs, tensors)
 
-    def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
-        outputs, tensors = tape
-        wanted = [x for x in tensors if x.requires_grad]
-        reached = [(y, torch.from_numpy(g)) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
-        if not reached:
-            return [None] * len(tensors)
-        ys, gs = zip(*reached, strict=True)
-        found = iter(torch.autograd.grad(ys, wanted, gs, allow_unused=True))
-        gradients = [next(found) if x.requires_grad else None for x in tensors]
-        return [None if g is None else g.numpy() for g in gradients]
-
-    return Adapter(lambda a: torch.from_numpy(a).requires_grad_(a.dtype.kind == "f"), run, pull_back, "PyTorch")
+    pull = pulling(torch.autograd.grad, torch.from_numpy, lambda g: g.numpy())
+    return Adapter(lambda a: torch.from_numpy(a).requires_grad_(a.dtype.kind == "f"), run, pull, "PyTorch")
 
 
 def jax_adapter() -> Adapter:
@@ -146,10 +148,7 @@ def jax_adapter() -> Adapter:
         pull_floating, floating, n = tape
         with jax.enable_x64(True):
             found = pull_floating([jax.numpy.asarray(g) for g in cotangents])
-        gradients: list[Any] = [None] * n
-        for k, g in zip(floating, found, strict=True):
-            gradients[k] = np.asarray(g)
-        return gradients
+        return in_places(list(map(np.asarray, found)), floating, n)
 
     return Adapter(lambda array: array, run, pull_back, "JAX")
 
@@ -165,10 +164,7 @@ def autograd_adapter() -> Adapter:
 
     def pull_back(tape: Any, cotangents: Sequence[Array]) -> list[Any]:
         pull_tuple, floating, n = tape
-        gradients: list[Any] = [None] * n
-        for k, g in zip(floating, pull_tuple(tuple(cotangents)), strict=True):
-            gradients[k] = np.asarray(g)
-        return gradients
+        return in_places(list(map(np.asarray, pull_tuple(tuple(cotangents)))), floating, n)
 
     return Adapter(lambda array: array, run, pull_back, "HIPS autograd")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array, Tensor, as_array, grad
-from ..manual import GradientCheck
+from ..manual import GradientCheck, central_difference, relative_difference
 from .adapters import OURS, Adapter, GradcheckError, outputs_of
 from .numeric import EPS, Estimate, derivative
 
@@ -61,15 +61,11 @@ class Report:
         return not self.message
 
     def __repr__(self) -> str:
-        counts = {"right": self.right, **Counter(f.verdict for f in self.findings)}
-        told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-        return f"gradcheck failed: {self.message}" if self.message else f"gradcheck passed: {counted(told)}"
-
-
-def counted(told: str) -> str:
-    """``4 elements right, 1 kink`` of ``4 right, 1 kink``."""
-    number, rest = told.split(" ", 1)
-    return f"{number} element{'' if number == '1' else 's'} {rest}"
+        if self.message:
+            return f"gradcheck failed: {self.message}"
+        others = Counter(f.verdict for f in self.findings)
+        told = [f"{self.right} element{'' if self.right == 1 else 's'} right", *(f"{n} {v}" for v, n in others.items())]
+        return f"gradcheck passed: {', '.join(told)}"
 
 
 def gradcheck(
@@ -371,27 +367,8 @@ def chapter_check(fn: Callable[..., Any], inputs: Any, epsilon: float = 1e-7, ad
         raise GradcheckError(f"{problem.name} should return one number, the cost, and returned shapes {shapes}")
     problem.cotangents = [np.ones_like(problem.values[0])]
     derived = [np.zeros_like(x) if g is None else g for x, g in zip(arrays, problem.gradients(), strict=True)]
-    numerical = [central_differences(problem, k, epsilon) for k in range(len(arrays))]
-    by_parameter = {f"x{k}": distance(g, n) for k, (g, n) in enumerate(zip(derived, numerical, strict=True))}
+    moved = [x.copy() for x in arrays]
+    numerical = [central_difference(lambda: problem.weighted(moved), x, epsilon) for x in moved]
+    by_parameter = {f"x{k}": relative_difference(g, n) for k, (g, n) in enumerate(zip(derived, numerical, strict=True))}
     joined = [np.concatenate([a.ravel() for a in arrays_]) for arrays_ in (derived, numerical)]
-    return GradientCheck(by_parameter, distance(*joined))
-
-
-def central_differences(problem: Problem, k: int, epsilon: float) -> Array:
-    """``(J(x + eps) - J(x - eps)) / 2 eps`` for every element of argument ``k``."""
-    slopes = np.zeros_like(problem.inputs[k])
-    for index in np.ndindex(slopes.shape):
-        costs = []
-        for step in (epsilon, -epsilon):
-            arrays = list(problem.inputs)
-            arrays[k] = arrays[k].copy()
-            arrays[k][index] += step
-            costs.append(problem.weighted(arrays))
-        slopes[index] = (costs[0] - costs[1]) / (2 * epsilon)
-    return slopes
-
-
-def distance(g: Array, ga: Array) -> float:
-    """``||g - ga|| / (||g|| + ||ga||)``, 0 if both are."""
-    total = float(np.linalg.norm(g) + np.linalg.norm(ga))
-    return float(np.linalg.norm(g - ga)) / total if total else 0.0
+    return GradientCheck(by_parameter, relative_difference(*joined))

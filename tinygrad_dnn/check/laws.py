@@ -67,8 +67,6 @@ def example_of(op: Op, rng: np.random.Generator) -> Example:
     """
     args, params = op.sample(rng) if op.sample is not None else (arguments_of(op, rng), {})
     args = [np.asarray(a) for a in args]
-    if "bitwise" in op.name:
-        args = [a > 0 for a in args]
     shape = np.shape(op.evaluate(args, {**op.defaults, **params})[0])
     return Example(op, args, params, np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..engine import Tensor, as_array, leaf, touch
+from ..ops.shape import dtype_among
 
 __all__ = ["Buffer", "Module", "Parameter"]
 
@@ -275,14 +276,7 @@ class Module:
         >>> nn.Linear(2, 3).to(tg.float64).weight.dtype
         dtype('float64')
         """
-        unknown = set(ignored) - {"device", "non_blocking", "memory_format"}
-        if unknown:
-            raise TypeError(f"to() received an invalid keyword argument {unknown.pop()!r}; it takes dtype and device")
-        for a in args:
-            if isinstance(a, Tensor):
-                dtype = a.array.dtype
-            elif isinstance(a, np.dtype | type):
-                dtype = a
+        dtype = dtype_among(args, dtype, ignored)
         return self if dtype is None else self._convert(np.dtype(dtype))
 
     def _convert(self, dtype: np.dtype[Any]) -> Self:

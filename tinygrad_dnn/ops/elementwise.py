@@ -698,23 +698,27 @@ def greater_equal(a: Array, b: Array) -> Any:
 
 
 
-@op(np.bitwise_and, signature="(),()->()", differentiable=False)
+def two_masks(rng: np.random.Generator) -> Any:
+    return (rng.random((3, 4)) > 0.5, rng.random(4) > 0.5), {}
+
+
+@op(np.bitwise_and, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_and(a: Array, b: Array) -> Any:
     """Elementwise ``a & b``; broadcasts like NumPy."""
 
 
-@op(np.bitwise_or, signature="(),()->()", differentiable=False)
+@op(np.bitwise_or, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_or(a: Array, b: Array) -> Any:
     """Elementwise ``a | b``; broadcasts like NumPy."""
 
 
-@op(np.bitwise_xor, signature="(),()->()", differentiable=False)
+@op(np.bitwise_xor, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_xor(a: Array, b: Array) -> Any:
     """Elementwise ``a ^ b``; broadcasts like NumPy."""
 
 
 
-@op(np.bitwise_not, signature="()->()", differentiable=False)
+@op(np.bitwise_not, signature="()->()", sample=lambda rng: ((rng.random(4) > 0.5,), {}), differentiable=False)
 def bitwise_not(a: Array) -> Any:
     """Elementwise ``~a``."""
 

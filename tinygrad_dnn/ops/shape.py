@@ -275,20 +275,26 @@ def unbind(a: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(a[along(a.ndim, dim, i)] for i in range(a.shape[checked(dim, a.ndim)]))
 
 
+def dtype_among(args: Sequence[Any], dtype: Any, ignored: dict[str, Any]) -> Any:
+    """The dtype that ``.to(*args, dtype=dtype, **ignored)`` asks for, or None; devices are accepted."""
+    unknown = set(ignored) - {"device", "non_blocking", "memory_format"}
+    if unknown:
+        raise TypeError(f"to() received an invalid keyword argument {unknown.pop()!r}; it takes dtype and device")
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.array.dtype
+        elif isinstance(a, np.dtype | type):
+            dtype = np.dtype(a)
+    return dtype
+
+
 def to(a: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
     """``a`` in another dtype, or of the dtype of another tensor; devices are accepted, and all are the CPU.
 
     >>> tg.to(tg.tensor([1, 2]), tg.float32)
     tensor([1., 2.])
     """
-    unknown = set(ignored) - {"device", "non_blocking", "memory_format"}
-    if unknown:
-        raise TypeError(f"to() received an invalid keyword argument {unknown.pop()!r}; it takes dtype, device and copy")
-    for a_or_dtype in args:
-        if isinstance(a_or_dtype, Tensor):
-            dtype = a_or_dtype.array.dtype
-        elif isinstance(a_or_dtype, np.dtype | type) and not isinstance(a_or_dtype, bool):
-            dtype = np.dtype(a_or_dtype)
+    dtype = dtype_among(args, dtype, ignored)
     if dtype is not None and a.array.dtype != dtype:
         return astype(a, dtype=np.dtype(dtype))
     return clone(a) if copy else a

@@ -24,10 +24,10 @@ class Plan:
     """The buckets of a group, and what they were made for."""
 
     def __init__(self, group: Group, state: Any) -> None:
-        self.params: list[Tensor] = list(group["params"])
-        self.arrays = list(map(array_of, self.params))
-        self.trained = [p for p in self.params if p.grad is not None]
-        self.others = [p for p in self.params if p.grad is None]
+        params: list[Tensor] = group["params"]
+        self.arrays = list(map(array_of, params))
+        self.trained = [p for p in params if p.grad is not None]
+        self.others = [p for p in params if p.grad is None]
         self.shapes = [p.array.shape for p in self.trained]
         self.buckets = buckets_of(self.trained, state)
         self.hyperparameters: Any = None  # the values that were checked last
