@@ -1,37 +1,20 @@
 """Every example runs, in a short form, and says and saves what it promises."""
 
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-SHORT = {"digits.py": ["--steps", "20"]}  # arguments of the short form
+from running import EXAMPLES, run
 
 
-def run(name: str, folder: Path) -> str:
-    """What the example prints."""
-    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name, *SHORT[name], "--pictures", folder],
-        env=os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_every_example_has_a_short_form() -> None:
-    assert {p.name for p in EXAMPLES.glob("*.py")} == set(SHORT)
+def test_every_example_is_run_by_a_test() -> None:
+    tests = "".join(p.read_text() for p in Path(__file__).parent.glob("test_*.py"))
+    assert {p.name for p in EXAMPLES.glob("*.py")} == set(re.findall(r'run\("(\w+\.py)"', tests))
 
 
 def test_digits(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="the example needs scikit-learn")
-    printed = run("digits.py", tmp_path)
+    printed = run("digits.py", tmp_path, "--steps", "20")
     rows = [line.split() for line in printed.splitlines() if line[:2] in ("dZ", "dA", "dW", "db")]
     assert len(rows) == 2 * (4 + 4 + 4 + 3), "dZ, dW, db of four layers and dA of three, before and after"
     for name, _, _, by_hand, finite_difference in rows:
