@@ -22,6 +22,9 @@ from tinygrad_dnn.check import (
     example_of,
     gradcheck,
 )
+from tinygrad_dnn.check.adapters import OURS
+from tinygrad_dnn.check.gradcheck import Problem
+from tinygrad_dnn.check.numeric import Analytic
 from tinygrad_dnn.engine import REGISTRY, Op
 from tinygrad_dnn.interpreters import arrays, tensors
 
@@ -61,6 +64,45 @@ def test_points_outside_the_domain_are_left_out() -> None:
     assert value == pytest.approx(100, rel=1e-6)
     assert error < 1e-3
     assert derivative(lambda t: math.nan).error == math.inf
+
+
+def smooth_function(o: Op, args: list[Array], params: dict[str, Any]) -> tuple[list[int], Callable[..., Any]]:
+    places = [k for k, a in enumerate(args) if a.dtype.kind == "f" and o.rules[tensors][1][0 if o.variadic else k]]
+    return places, lambda *xs: o(*(xs[places.index(k)] if k in places else a for k, a in enumerate(args)), **params)
+
+
+# Ops whose kernels take absolute values, round, or convert: their complex step would be wrong, and must be refused.
+NOT_ANALYTIC = {
+    *("abs", "astype", "ceil", "floor", "gelu", "logistic_cross_entropy", "ndtr", "norm", "remainder", "sigmoid"),
+    *("sign", "silu", "softplus"),
+}
+
+
+def test_gradients_agree_with_the_complex_step_to_1e_13() -> None:
+    refused = set()
+    for o in (o for o in REGISTRY.values() if o.differentiable):
+        args, params = sample(o)
+        places, fn = smooth_function(o, args, params)
+        problem = Problem(fn, [args[k] for k in places], OURS, np.random.default_rng(0))
+        for k, g in enumerate(problem.gradients()):
+            steps = [problem.exact(k, index) for index in np.ndindex(g.shape)]
+            if None in steps:
+                refused.add(o.name)
+                continue
+            exact = np.array([e.value for e in steps]).reshape(g.shape)
+            assert np.abs(g - exact).max() <= 1e-13 * np.abs(exact).max(), o.name
+    assert refused == NOT_ANALYTIC
+
+
+def test_a_function_with_an_absolute_value_takes_no_complex_step() -> None:
+    """Where e^-|x| is nearly 0 the wrong slope would be told from the right one by nothing else."""
+    silu = by_hand(lambda g, x: g * (1 + np.exp(-x) * (1 + x)) / (1 + np.exp(-x)) ** 2)
+    assert gradcheck(lambda x: x / (1 + np.exp(-np.abs(x))), np.array([25.0, 30.0, 33.0]), adapter=silu)
+    with pytest.raises(TypeError, match="absolute is not analytic"):
+        np.abs(np.ones(2, complex).view(Analytic))
+    for refused in (lambda z: z.real, lambda z: z.conj(), np.linalg.norm, np.var):
+        with pytest.raises(TypeError, match=r"not analytic|may not be analytic"):
+            refused(np.ones(2, complex).view(Analytic))
 
 
 # --- right gradients pass ---------------------------------------------------------------------------------------------
@@ -139,6 +181,37 @@ def test_the_cause_of_a_wrong_gradient_is_named(rule: Callable[..., Any], cause:
     )
     assert not report
     assert report.message == str(caught.value)
+
+
+SQUARE = np.array([[0.5, -1.5, 0.3], [2.0, 0.7, -0.2], [1.1, 0.4, -0.9]])
+ROW = np.array([1.2, -0.6, 0.8])
+BROADCAST_CAUSES: list[tuple[Callable[[Array], Any], str]] = [
+    (lambda gb: gb.sum(1), "a wrong axis: it is summed over axis 1"),
+    (lambda gb: gb[0], "the sum over broadcast dimensions is missing: it is the first part along axis 0"),
+    (lambda gb: gb.mean(0), "divided once too often by 3"),
+]
+
+
+@pytest.mark.parametrize(("reduced", "cause"), BROADCAST_CAUSES, ids=[cause for _, cause in BROADCAST_CAUSES])
+def test_the_cause_of_a_wrong_sum_over_copies_is_named(reduced: Callable[..., Any], cause: str) -> None:
+    rule = by_hand(lambda g, a, b: (g * np.cos(a * b) * b, reduced(g * np.cos(a * b) * a)))
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(lambda a, b: np.sin(a * b), [SQUARE, ROW], adapter=rule)
+    assert cause in str(caught.value)
+
+
+def test_a_value_kept_from_an_earlier_call_is_named() -> None:
+    kept: list[Array] = []
+
+    def rule(g: Array, a: Array) -> Array:
+        return 2 * g * kept[0]
+
+    def square(a: Array) -> Array:
+        kept.append(a.copy())
+        return a * a
+
+    with pytest.raises(GradcheckError, match="a stale value: it is the gradient at the point of an earlier call"):
+        gradcheck(square, A, adapter=by_hand(rule))
 
 
 def test_a_slope_outside_those_at_a_kink_is_wrong() -> None:

@@ -479,6 +479,7 @@ class Op:
         domain: dict[str, tuple[float, float]],
         sample: Callable[..., Any] | None,
         residual: Callable[..., Any] | None,
+        composed: Callable[..., Any] | None,
         view: bool,
         differentiable: bool,
     ) -> None:
@@ -507,6 +508,7 @@ class Op:
             raise TypeError(f"{self.name}: {reserved.pop()!r} means something else to a rule; rename the argument")
         self.rules: dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]] = {}
         self.residual = Rule(residual, self) if residual else None
+        self.composed = Rule(composed, self) if composed else None
         self.label = "".join(word.title() for word in self.name.split("_")) + "Backward0"
 
     def vjp(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any] | None) -> None:
@@ -766,6 +768,7 @@ def op(
     domain: dict[str, tuple[float, float]] | None = None,
     sample: Callable[..., Any] | None = None,
     residual: Callable[..., Any] | None = None,
+    composed: Callable[..., Any] | None = None,
     view: bool = False,
     differentiable: bool = True,
 ) -> Callable[[Callable[..., Any]], Op]:
@@ -784,6 +787,9 @@ def op(
     residual : callable, optional
         A function of ``xp``, the inputs and the parameters whose value the kernel and the rules receive as ``r``.
         It is computed once in a forward pass, and derived again from tensors when it is itself differentiated.
+    composed : callable, optional
+        The same function of ``xp``, the inputs and the parameters in terms of simpler ops; tests hold the op equal to
+        it, values and gradients.
     view : bool, default False
         Whether the output may share the memory of the first input.
     differentiable : bool, default True
@@ -792,7 +798,8 @@ def op(
 
     def make(function: Callable[..., Any]) -> Op:
         kind = Elementwise if signature in ("()->()", "(),()->()") else Op
-        made = kind(function, kernel or function, signature, domain or {}, sample, residual, view, differentiable)
+        examples = domain or {}, sample
+        made = kind(function, kernel or function, signature, *examples, residual, composed, view, differentiable)
         call = made.written_out()
         if call is not None:  # Python looks ``__call__`` up on the type, so this op gets one of its own
             made.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(call)})

@@ -4,22 +4,26 @@ Outputs are weighted by random cotangents, never by ones: with ones an error who
 exchanged, cannot be seen. A tolerance is what the numerical derivative says of itself, not a guess.
 """
 
+import copy
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 
 from ..engine import Array, Tensor, as_array, grad
 from ..manual import GradientCheck, central_difference, relative_difference
 from .adapters import OURS, Adapter, GradcheckError, outputs_of
-from .numeric import EPS, Estimate, derivative
+from .numeric import EPS, Analytic, Estimate, complex_step, derivative
 
 __all__ = ["Finding", "Report", "chapter_check", "gradcheck"]
 
 SAFETY = 10.0  # an estimate of an error is itself one
-ANALYTIC = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
+ROUNDING = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
+UNKNOWN = "no simple relation to the right one: a term is missing, or a value was changed before the rule read it"
 ILL = 1e-3  # a numerical derivative with a larger relative error judges nothing
 
 
@@ -157,11 +161,20 @@ def gradient_of(fn: Callable[..., Any], arrays: Sequence[Array]) -> Callable[...
     return gradient
 
 
+def nearer_to_0(x: Array) -> Array:
+    """Another point of the same signs, each element moved by a share of its own."""
+    return x * (1 - (1 + np.arange(x.size) % 5).reshape(x.shape) / 64)
+
+
 class Problem:
     """A function, a point and cotangents: everything one check needs."""
 
     def __init__(self, fn: Callable[..., Any], inputs: list[Array], adapter: Adapter, rng: np.random.Generator) -> None:
         self.fn, self.inputs, self.adapter = fn, inputs, adapter
+        self.analytic = adapter.evaluate is not None
+        self.elsewhere = [nearer_to_0(x) if x.dtype.kind == "f" else x for x in inputs]
+        with np.errstate(all="ignore"):
+            self.run(self.elsewhere)  # what a function keeps of its first call is then of another point
         self.values = self.forward(inputs)
         again = self.forward(inputs)
         if not all(map(np.array_equal, self.values, again)):
@@ -212,7 +225,31 @@ class Problem:
             arrays[k][index] += t
             return self.weighted(arrays)
 
-        return derivative(moved, max(1.0, abs(float(self.inputs[k][index]))), self.magnitude)
+        estimate = derivative(moved, max(1.0, abs(float(self.inputs[k][index]))), self.magnitude)
+        exact = self.exact(k, index)
+        if exact is None or estimate.slopes is not None or not np.isfinite(exact.value):
+            return estimate
+        return exact if abs(exact.value - estimate.value) <= SAFETY * estimate.error else estimate
+
+    def exact(self, k: int, index: tuple[int, ...]) -> Estimate | None:
+        """The derivative by a complex step, or None if the function does not take one."""
+        if not self.analytic:
+            return None
+
+        def moved(t: complex) -> Array:
+            arrays = [x.astype(complex).view(Analytic) if x.dtype.kind == "f" else x for x in self.inputs]
+            arrays[k][index] += t
+            values = cast(Any, self.adapter.evaluate)(self.fn, arrays)
+            pairs = zip(self.cotangents, values, strict=True)
+            return np.concatenate([(g * np.asanyarray(y)).ravel() for g, y in pairs])
+
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                return complex_step(moved)
+        except Exception:  # whatever a function that was not written for complex numbers does with them
+            self.analytic = False
+            return None
 
     def check(self, atol: float, rtol: float) -> Report:
         """Judge every element."""
@@ -246,11 +283,49 @@ class Problem:
         shown = "\n".join(f"  {f}" for f in wrong[:5])
         more = f"\n  and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         sizes = sorted({n for a in (*self.inputs, *self.values) for n in (*a.shape, a.size)})
+        cause = likely_cause(analytical, numerical, sizes)
+        cause = cause or self.stale(k, analytical) or self.wrong_axis(k, analytical) or UNKNOWN
         return (
             f"Jacobian mismatch for argument {k} of {self.name}: {len(wrong)} of {analytical.size} elements of "
             f"{self.adapter.name} differ from the numerical derivative\n{shown}{more}\n"
-            f"Likely cause: {likely_cause(analytical, numerical, sizes)}\nTo reproduce:\n{self.snippet(k, wrong[0])}"
+            f"Likely cause: {cause}\n"
+            f"To reproduce:\n{self.snippet(k, wrong[0])}"
         )
+
+    def numerical_with(self, k: int, inputs: list[Array]) -> Array:
+        """The derivative by argument ``k`` at other inputs; NaN if the function does not take them."""
+        moved = copy.copy(self)
+        moved.inputs = inputs
+        try:
+            estimates = [moved.numerical(k, index).value for index in np.ndindex(inputs[k].shape)]
+        except Exception:  # shapes and values the function was not written for
+            return np.full(inputs[k].shape, np.nan)
+        return np.array(estimates).reshape(inputs[k].shape)
+
+    def stale(self, k: int, analytical: Array) -> str:
+        """The cause, if this is the gradient at the point of an earlier call."""
+        if not same(analytical, self.numerical_with(k, self.elsewhere)):
+            return ""
+        return "a stale value: it is the gradient at the point of an earlier call, so something was kept from there"
+
+    def wrong_axis(self, k: int, analytical: Array) -> str:
+        """The cause, if the gradient of what is broadcast was summed over other axes than the ones stretched."""
+        shape = self.inputs[k].shape
+        for larger in {y.shape for y in self.values}:
+            own = (1,) * (len(larger) - len(shape)) + shape
+            if len(own) > len(larger) or any(n not in (1, m) for n, m in zip(own, larger, strict=True)):
+                continue
+            copies = [*self.inputs]
+            copies[k] = np.broadcast_to(copies[k], larger).copy()
+            of_copies = self.numerical_with(k, copies)
+            for axes in combinations(range(len(larger)), sum(n != m for n, m in zip(own, larger, strict=True))):
+                summed = of_copies.sum(axis=axes)
+                first = of_copies[tuple(0 if i in axes else slice(None) for i in range(len(larger)))]
+                if summed.size == analytical.size and same(analytical, summed.reshape(shape)):
+                    return f"a wrong axis: it is summed over {named(axes)}"
+                if first.size == analytical.size and same(analytical, first.reshape(shape)):
+                    return f"the sum over broadcast dimensions is missing: it is the first part along {named(axes)}"
+        return ""
 
     def snippet(self, k: int, finding: Finding) -> str:
         """Code that computes the first wrong element by a plain central difference."""
@@ -270,7 +345,7 @@ def judge(
     k: int, index: tuple[int, ...], a: float, e: Estimate, largest: float, atol: float, rtol: float
 ) -> Finding | None:
     """None if an element is right."""
-    tolerance = SAFETY * e.error + ANALYTIC * largest + atol + rtol * abs(e.value)
+    tolerance = SAFETY * e.error + ROUNDING * largest + atol + rtol * abs(e.value)
     if e.slopes is not None:
         low, high = min(e.slopes) - tolerance, max(e.slopes) + tolerance
         verdict = "kink" if low <= a <= high else "wrong"
@@ -286,12 +361,20 @@ def judge(
 # --- what may have gone wrong -----------------------------------------------------------------------------------------
 
 
+def same(a: Array, n: Array) -> bool:
+    """Whether two gradients are equal but for rounding."""
+    return a.shape == n.shape and bool(np.allclose(a, n, rtol=1e-6, atol=1e-9 * max(1.0, float(np.abs(n).max()))))
+
+
+def named(axes: Sequence[int]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+
+
 def likely_cause(a: Array, n: Array, sizes: Sequence[int]) -> str:
-    """In words how the gradient ``a`` follows from the right one ``n``; ``sizes`` are the lengths that play a part."""
+    """In words how the gradient ``a`` follows from the right one ``n``, or "".
 
-    def same(x: Array, y: Array) -> bool:
-        return x.shape == y.shape and bool(np.allclose(x, y, rtol=1e-6, atol=1e-9 * max(1.0, float(np.abs(n).max()))))
-
+    ``sizes`` are the lengths that play a part.
+    """
     if not np.isfinite(a).all():
         return "the gradient is not finite: a division by 0, or a logarithm of 0"
     if not a.any():
@@ -313,7 +396,7 @@ def likely_cause(a: Array, n: Array, sizes: Sequence[int]) -> str:
     differ = np.argwhere(~np.isclose(a, n, rtol=1e-6))
     if len(differ) == 1 and a.size > 1:
         return f"one element only, {tuple(map(int, differ[0]))}: an index, or the treatment of a boundary"
-    return "no simple relation to the right one: a term is missing, or a value was changed before the rule read it"
+    return ""
 
 
 def factor_in_words(factor: float, sizes: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from ..engine import Array, Op, Tensor, grad, leaf, no_grad
 from ..interpreters import tensors
 from .adapters import GradcheckError
 from .gradcheck import gradcheck
+from .numeric import derivative
 
 __all__ = ["LAWS", "Example", "LawError", "check_op", "example_of"]
 
@@ -148,6 +149,40 @@ def interpreters(example: Example) -> None:
         on_arrays = example.gradients(example.cotangent)
         on_tensors = example.gradients(example.cotangent, create_graph=True)
         equal(on_arrays, on_tensors, rtol=1e-12)
+
+
+@law
+def composition(example: Example) -> None:
+    """An op that does the work of several gives what they give, value and gradient."""
+    if example.op.composed is None:
+        return
+    leaves = example.leaves(None)
+    params = {**example.op.defaults, **example.params}
+    y = example.op.composed.function(*example.op.composed.pick([tensors, *[None] * 6, *params.values(), *leaves]))
+    equal([y.array], [example.called().array], rtol=1e-12)
+    found = grad(y, [leaves[k] for k in example.tracked], leaf(example.cotangent))
+    equal([gx.array for gx in found if gx is not None], example.gradients(example.cotangent), rtol=1e-11)
+
+
+@law
+def adjoint(example: Example) -> None:
+    """Pushed forward or pulled back it is the same: ``<v, J u> = <J^T v, u>`` for every direction u."""
+    if not example.tracked:
+        return
+    pulled = example.gradients(example.cotangent)
+    along = [np.asarray(np.sin(1.0 + np.arange(gx.size)).reshape(gx.shape)) for gx in pulled]
+    steps = dict(zip(example.tracked, along, strict=True))
+
+    def weighted(t: float) -> float:
+        moved = [np.asarray(a + t * steps[k]) if k in steps else a for k, a in enumerate(example.args)]
+        with no_grad():
+            return float((example.cotangent * example.called(moved).array).sum())
+
+    forward, error, slopes = derivative(weighted)
+    backward = float(sum((gx * u).sum() for gx, u in zip(pulled, along, strict=True)))
+    size = float(sum(np.abs(gx * u).sum() for gx, u in zip(pulled, along, strict=True)))
+    if slopes is None and np.isfinite(error):  # else the direction leads over a kink, or out of the domain
+        assert abs(forward - backward) <= 10 * error + 1e-12 * size, f"<v, J u> is {forward}, <J^T v, u> {backward}"
 
 
 @law

@@ -1,11 +1,11 @@
 """Numerical derivatives that say how far they may be off: the yardstick of the gradient checker."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-__all__ = ["Estimate", "derivative"]
+__all__ = ["Analytic", "Estimate", "complex_step", "derivative"]
 
 EPS = float(np.finfo(np.float64).eps)
 START = 2.0**-3  # the first step
@@ -105,3 +105,82 @@ def slopes_of(middle: float, samples: list[tuple[float, float, float]]) -> tuple
     left, right = (middle - down) / h, (up - middle) / h
     left0, right0 = (middle - down0) / h0, (up0 - middle) / h0
     return float(2 * left - left0), float(2 * right - right0)
+
+
+# --- the complex step -------------------------------------------------------------------------------------------------
+
+IMAGINARY = 1e-100  # its square is nothing beside any number
+ANALYTIC = {
+    *(np.add, np.subtract, np.multiply, np.divide, np.negative, np.positive, np.reciprocal, np.matmul),
+    *(np.power, np.square, np.sqrt, np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p),
+    *(np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan),
+    *(np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh),
+}
+CHOICES = {  # between analytic functions, by the real part
+    *(np.maximum, np.minimum, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
+    *(np.isfinite, np.isnan, np.isinf),
+}
+
+
+class NotAnalyticError(TypeError):
+    """A function does something to complex numbers that is not analytic."""
+
+
+class Analytic(np.ndarray[Any, Any]):
+    """A complex array that refuses what is not analytic, such as the absolute value, instead of giving a wrong slope.
+
+    >>> z = np.array([1 + 1e-100j]).view(Analytic)
+    >>> np.exp(z).view(np.ndarray).imag / 1e-100
+    array([2.71828183])
+    >>> abs(z)
+    Traceback (most recent call last):
+    tinygrad_dnn.check.numeric.NotAnalyticError: absolute is not analytic
+    """
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if ufunc not in ANALYTIC and ufunc not in CHOICES:
+            raise NotAnalyticError(f"{ufunc.__name__} is not analytic")
+        if "out" in options:
+            options["out"] = tuple(map(plain, options["out"]))
+        return analytic(getattr(ufunc, method)(*map(plain, inputs), **options))
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func.__module__.startswith("numpy.linalg"):  # which takes absolute values out of sight
+            raise NotAnalyticError(f"{func.__name__} may not be analytic")
+        return analytic(super().__array_function__(func, types, args, kwargs))
+
+    def refused(self) -> NoReturn:
+        raise NotAnalyticError("real and imaginary parts are not analytic")
+
+    real = property(refused)
+    imag = property(refused)
+
+
+def plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Analytic) else x
+
+
+def analytic(y: Any) -> Any:
+    """What came of complex numbers, still watched."""
+    return np.asarray(y).view(Analytic) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind == "c" else y
+
+
+def complex_step(f: Callable[[complex], Any]) -> Estimate:
+    """The derivative of ``f`` at 0 as ``Im f(ih) / h``: of an analytic function, exact to rounding.
+
+    Parameters
+    ----------
+    f : callable
+        A function of one complex number, real where that is real; it may give an array, whose sum is meant.
+
+    No two numbers are subtracted, so h can be so small that its square is nothing. Where f is not analytic, as |t|,
+    the value is wrong; make what f works on an `Analytic` array to be told so.
+
+    Source: Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40
+    (1998).
+
+    >>> complex_step(lambda t: np.exp(2 * t)).value
+    2.0
+    """
+    slopes = np.asarray(f(1j * IMAGINARY)).view(np.ndarray).imag / IMAGINARY
+    return Estimate(float(slopes.sum()), 64 * EPS * float(np.abs(slopes).sum()), None)

@@ -388,7 +388,7 @@ def elu(a: Array, *, alpha: float = 1.0, out: Out = None) -> Any:
 elu.vjp(a=lambda xp, g, y, a, alpha: xp.where(a > 0, g, g * (y + alpha)))
 
 
-@op(signature="()->()")
+@op(signature="()->()", composed=lambda xp, a: a * xp.sigmoid(a))
 def silu(a: Array, *, out: Out = None) -> Any:
     """Elementwise ``y = a sigmoid(a)``, also called swish.
 
@@ -403,7 +403,7 @@ def silu(a: Array, *, out: Out = None) -> Any:
 silu.vjp(shared=lambda xp, a: xp.sigmoid(a), a=lambda g, y, s: g * (s + y * (1 - s)))
 
 
-@op(signature="()->()")
+@op(signature="()->()", composed=lambda xp, a, beta: xp.log1p(xp.exp(beta * a)) / beta)
 def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0, out: Out = None) -> Any:
     """Elementwise ``y = log(1 + e^(beta a)) / beta``; ``y = a`` where beta a > threshold.
 
@@ -454,10 +454,9 @@ def ndtr(a: Array, *, out: Out = None) -> Any:
     >>> tg.ndtr(tg.tensor([0.0, 1.96]))
     tensor([0.5000, 0.9750])
     """
-    a = np.asarray(a)
     tail = 0.5 * erfc_positive(np.abs(a).astype(np.float64) / SQRT_2)
-    y = np.where(a < 0, tail, 1 - tail)
-    return into(out, y.astype(a.dtype, copy=False))
+    y = np.where(np.less(a, 0), tail, 1 - tail)
+    return into(out, y.astype(np.asarray(a).dtype, copy=False))
 
 
 ndtr.vjp(a=lambda xp, g, a: g * xp.exp(-0.5 * a * a) * (1 / SQRT_2PI))
@@ -465,7 +464,7 @@ ndtr.vjp(a=lambda xp, g, a: g * xp.exp(-0.5 * a * a) * (1 / SQRT_2PI))
 
 
 
-@op(signature="()->()")
+@op(signature="()->()", composed=lambda xp, a, approximate: a * phi(xp, a, approximate))
 def gelu(a: Array, *, approximate: str = "none", out: Out = None) -> Any:
     """Elementwise ``y = a Phi(a)``, Phi the normal distribution function; or its tanh approximation.
 

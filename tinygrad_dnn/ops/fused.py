@@ -17,12 +17,20 @@ from .linalg import product_error
 __all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
 
 
+def layer(xp: Any, x: Any, w: Any, b: Any, activation: str | None) -> Any:
+    """`linear` from simpler ops."""
+    z = xp.matmul(x, w.swapaxes(0, 1))
+    z = z if b is None else z + b
+    return z if activation is None else getattr(xp, activation)(z)
+
+
 @op(
     signature="(m,i),(o,i),(o)->(m,o)",
     sample=lambda rng: (
         (rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)),
         {"activation": "tanh"},
     ),
+    composed=layer,
 )
 def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None = None, out: Out = None) -> Any:
     """A layer ``y = f(x w^T + b)``: x is (..., i), w (o, i), b (o), y (..., o). Chapter, section 2.
@@ -113,6 +121,7 @@ linear.fast(
     signature="(n,c),(n),(n)->()",
     sample=lambda rng: ((rng.normal(size=(3, 4)), np.array([0, 3, 3]), rng.uniform(0.1, 1, 3)), {}),
     residual=lambda xp, x: xp.log_softmax(x, dim=-1),
+    composed=lambda xp, x, target, weight: -xp.sum(picked(xp, xp.log_softmax(x, dim=-1), target) * weight),
 )
 def softmax_cross_entropy(x: Array, target: Array, weight: Array, *, r: Array, out: Out = None) -> Any:
     """Weighted cross-entropy ``y = -sum_n weight_n log softmax(x_n)[target_n]`` of logits x (n, c), labels (n).
@@ -122,8 +131,12 @@ def softmax_cross_entropy(x: Array, target: Array, weight: Array, *, r: Array, o
     >>> tg.softmax_cross_entropy(tg.zeros(2, 4), tg.tensor([1, 3]), 0.5)
     tensor(1.3863)
     """
-    picked = r[np.arange(len(target)), target]
-    return into(out, -np.add.reduce(picked * weight))
+    return into(out, -np.add.reduce(r[np.arange(len(target)), target] * weight))
+
+
+def picked(xp: Any, r: Any, target: Any) -> Any:
+    """Of each row the element of its label."""
+    return xp.getitem(r, index=(np.arange(r.shape[0]), target))
 
 
 def column(xp: Any, weight: Any) -> Any:
@@ -136,7 +149,7 @@ softmax_cross_entropy.vjp(
         g * column(xp, weight) * (xp.exp(r) - np.eye(r.shape[-1], dtype=r.dtype)[np.asarray(target)])
     ),
     target=None,
-    weight=lambda xp, g, r, target: -g * xp.getitem(r, index=(np.arange(r.shape[0]), target)),
+    weight=lambda xp, g, r, target: -g * picked(xp, r, target),
 )
 
 
@@ -153,6 +166,7 @@ softmax_cross_entropy.fast(x=cross_entropy_slope)
 @op(
     signature="(),()->()",
     sample=lambda rng: ((rng.normal(size=(3, 4)), rng.random((3, 4))), {}),
+    composed=lambda xp, a, b: xp.bernoulli_cross_entropy(xp.sigmoid(a), b),
 )
 def logistic_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     """Cross-entropy of logits a and probabilities b: ``y = max(a, 0) - a b + log(1 + e^-|a|)``, elementwise.
@@ -169,7 +183,11 @@ def logistic_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
 logistic_cross_entropy.vjp(a=lambda xp, g, a, b: g * (xp.sigmoid(a) - b), b=lambda g, a: -g * a)
 
 
-@op(signature="(),()->()", domain={"a": (0.1, 0.9), "b": (0.1, 0.9)})
+@op(
+    signature="(),()->()",
+    domain={"a": (0.1, 0.9), "b": (0.1, 0.9)},
+    composed=lambda xp, a, b: -(b * xp.log(a) + (1 - b) * xp.log(1 - a)),
+)
 def bernoulli_cross_entropy(a: Array, b: Array, *, out: Out = None) -> Any:
     """Elementwise cross-entropy of probabilities a and b: ``y = -(b log a + (1 - b) log(1 - a))``, logarithms >= -100.
 
@@ -200,6 +218,9 @@ def inverse_deviation(xp: Any, x: Any, dim: Any, eps: float) -> Any:
     signature="(...)->(...)",
     sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0, "eps": 1e-5}),
     residual=inverse_deviation,
+    composed=lambda xp, x, dim, eps: (
+        (x - xp.mean(x, dim=dim, keepdim=True)) / xp.sqrt(xp.var(x, dim=dim, correction=0, keepdim=True) + eps)
+    ),
 )
 def standardize(x: Array, *, dim: Any, eps: float = 1e-5, r: Array, out: Out = None) -> Any:
     """Mean 0 and variance 1 over ``dim``: ``y = (x - mean x) / sqrt(var x + eps)``, the variance biased.

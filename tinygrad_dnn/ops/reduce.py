@@ -82,7 +82,7 @@ def mean(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     tensor([1.5000, 3.5000])
     """
-    if a.dtype.kind != "f":
+    if a.dtype.kind not in "fc":
         raise RuntimeError(
             f"mean(): could not infer output dtype. Input dtype must be a floating point dtype. Got: {a.dtype}; "
             "convert it first, with .float()"
@@ -95,7 +95,17 @@ mean.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g / count(shape, dim), s
 mean.fast(a=lambda g, shape, dim: copies(g / count(shape, dim), shape, dim))
 
 
-@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (1, 2), "correction": 0}))
+def mean_square(xp: Any, a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
+    """The variance from simpler ops."""
+    squares = xp.square(a - xp.mean(a, dim=dim, keepdim=True))
+    return xp.sum(squares, dim=dim, keepdim=keepdim) / (count(a.shape, dim) - correction)
+
+
+@op(
+    signature="(...)->()",
+    sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (1, 2), "correction": 0}),
+    composed=mean_square,
+)
 def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = False, out: Out = None) -> Any:
     """Variance ``y = sum (a - mean a)^2 / (n - correction)`` over ``dim``; ``correction=1`` is unbiased.
 
@@ -117,7 +127,11 @@ var.vjp(
 )
 
 
-@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": 1}))
+@op(
+    signature="(...)->()",
+    sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": 1}),
+    composed=lambda xp, a, dim, correction, keepdim: xp.sqrt(mean_square(xp, a, dim, correction, keepdim)),
+)
 def std(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = False, out: Out = None) -> Any:
     """Standard deviation ``y = sqrt(var a)`` over ``dim``.
 
@@ -345,7 +359,11 @@ def any(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) ->
 # --- softmax ----------------------------------------------------------------------------------------------------------
 
 
-@op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2)}))
+@op(
+    signature="(...)->()",
+    sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2)}),
+    composed=lambda xp, a, dim, keepdim: xp.log(xp.sum(xp.exp(a), dim=dim, keepdim=keepdim)),
+)
 def logsumexp(a: Array, *, dim: Any, keepdim: bool = False, out: Out = None) -> Any:
     """Logarithm of the sum of exponentials ``y = log sum e^a`` over ``dim``, overflowing nowhere.
 
@@ -366,7 +384,11 @@ logsumexp.vjp(
 )
 
 
-@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0}))
+@op(
+    signature="(n)->(n)",
+    sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0}),
+    composed=lambda xp, a, dim: xp.exp(a) / xp.sum(xp.exp(a), dim=dim, keepdim=True),
+)
 def softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     """Softmax ``y = e^a / sum e^a`` along ``dim``; each slice has its own maximum taken off. Chapter, section 2.
 
@@ -382,7 +404,11 @@ def softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
 softmax.vjp(a=lambda xp, g, y, dim: y * (g - xp.sum(g * y, dim=dim, keepdim=True)))
 
 
-@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": -1}))
+@op(
+    signature="(n)->(n)",
+    sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": -1}),
+    composed=lambda xp, a, dim: a - xp.log(xp.sum(xp.exp(a), dim=dim, keepdim=True)),
+)
 def log_softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     """Logarithm of softmax ``y = a - log sum e^a`` along ``dim``.
 
