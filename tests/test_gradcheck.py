@@ -1,6 +1,5 @@
 """The checker: numerical derivatives keep their promise, right gradients pass, wrong ones are caught and named."""
 
-import copy
 import importlib
 import itertools
 import math
@@ -26,7 +25,7 @@ from tinygrad_dnn.check.adapters import OURS
 from tinygrad_dnn.check.gradcheck import Problem
 from tinygrad_dnn.check.numeric import Analytic
 from tinygrad_dnn.engine import REGISTRY, Op
-from tinygrad_dnn.interpreters import arrays, tensors
+from tinygrad_dnn.interpreters import tensors
 
 Array = np.ndarray
 
@@ -64,6 +63,11 @@ def test_points_outside_the_domain_are_left_out() -> None:
     assert value == pytest.approx(100, rel=1e-6)
     assert error < 1e-3
     assert derivative(lambda t: math.nan).error == math.inf
+
+
+def sample(o: Op) -> tuple[list[Any], dict[str, Any]]:
+    example = example_of(o, np.random.default_rng(0))
+    return example.args, example.params
 
 
 def smooth_function(o: Op, args: list[Array], params: dict[str, Any]) -> tuple[list[int], Callable[..., Any]]:
@@ -235,48 +239,6 @@ def test_the_snippet_reproduces_the_numerical_derivative() -> None:
         totals.append((np.multiply(here["x0"], here["x1"]) * here["v0"]).sum())
     shown = float(snippet[-1].rsplit(" is ", 1)[1])
     assert (totals[0] - totals[1]) / (2 * names["h"]) == pytest.approx(shown, rel=1e-8)
-
-
-def sample(o: Op) -> tuple[list[Any], dict[str, Any]]:
-    example = example_of(o, np.random.default_rng(0))
-    return example.args, example.params
-
-
-MUTANTS: dict[str, Callable[[Array], Array]] = {
-    "scaled by 1.0001": lambda g: g * 1.0001,
-    "of the wrong sign": lambda g: -g,
-    "wrong in one element": lambda g: g + np.eye(1, g.size).reshape(g.shape) * 1e-3 * (1 + np.abs(g).max()),
-    "shifted": lambda g: g + 1e-3 * (1 + np.abs(g).max()),
-}
-SCALING = {"scaled by 1.0001", "of the wrong sign"}
-RULES = [
-    (o, k)
-    for o in REGISTRY.values()
-    if o.differentiable
-    for k, rule in enumerate(o.rules[tensors][1])
-    if rule is not None and sample(o)[0][k].dtype.kind == "f"
-]
-
-
-@pytest.mark.parametrize(("o", "k"), RULES, ids=[f"{o.name}-{k}" for o, k in RULES])
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_every_mutant_of_every_rule_is_caught(o: Op, k: int, mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    args, params = sample(o)
-    checked = [args[k]]
-
-    def called(*xs: tg.Tensor) -> tg.Tensor:
-        return o(*(xs[0] if j == k else a for j, a in enumerate(args)), **params)
-
-    assert gradcheck(called, checked)
-    x = tg.tensor(args[k], requires_grad=True)
-    (g,) = tg.grad(called(x).sum(), x)
-    harmless = mutant in SCALING and not g.array.any()  # 0, as of sign and round, whatever it is multiplied by
-    shared, rules = o.rules[arrays]
-    mutated = copy.copy(rules[k])
-    mutated.function = lambda *names: MUTANTS[mutant](rules[k].function(*names))
-    changed = [mutated if j == k else rule for j, rule in enumerate(rules)]
-    monkeypatch.setitem(o.rules, arrays, (shared, changed))
-    assert bool(gradcheck(called, checked, raise_exception=False)) == harmless, f"{o.name}: {mutant}"
 
 
 # --- functions that cannot be checked ---------------------------------------------------------------------------------

@@ -462,7 +462,8 @@ class Rule:
             raise TypeError(f"rule of {owner.name} names {unknown[0]!r}; it may name {', '.join(known)}")
         wanted = [known[name] for name in self.names]
         # itemgetter gives a bare item for a single key, and rules are called with a sequence: a slice keeps it one.
-        self.pick = itemgetter(*wanted) if len(wanted) > 1 else itemgetter(slice(wanted[0], wanted[0] + 1))
+        several = len(wanted) > 1
+        self.pick: Callable[[Any], Any] = itemgetter(*wanted if several else [slice(wanted[0], wanted[0] + 1)])
 
 
 class Op:

@@ -22,7 +22,7 @@ __all__ = ["decision_boundary", "learning_curves", "misclassified", "weight_imag
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
-DPI = 150
+DPI = 100  # keeps a picture for the README below 80 kB
 COLUMNS = 3  # panels of learning curves side by side, at most
 MARKED = 30  # a curve of at most so many points shows each of them
 DECADES = 2  # a panel whose values span so many is drawn on a logarithmic scale

@@ -17,7 +17,7 @@ from .adapters import GradcheckError
 from .gradcheck import gradcheck
 from .numeric import derivative
 
-__all__ = ["LAWS", "Example", "LawError", "check_op", "example_of"]
+__all__ = ["LAWS", "Example", "LawError", "check_example", "check_op", "example_of"]
 
 LAWS: dict[str, Callable[["Example"], None]] = {}
 
@@ -104,15 +104,25 @@ def check_op(op: Op, examples: int = 3, seed: int = 0) -> None:
     """
     rng = np.random.default_rng(seed)
     for _ in range(examples):
-        example = example_of(op, rng)
-        for name, holds in LAWS.items():
-            try:
-                holds(example)
-            except (AssertionError, GradcheckError) as error:
-                shown = "\n".join(f"  {n} = {a!r}" for n, a in zip(op.arguments, example.args, strict=False))
-                raise LawError(
-                    f"{op.name} breaks the law of {name}: {holds.__doc__}\n{error}\nwith\n{shown}\n  {example.params}"
-                ) from error
+        check_example(example_of(op, rng))
+
+
+def check_example(example: Example) -> None:
+    """Hold an op to every law at one example, such as `strategies.examples_of` draws."""
+    op = example.op
+    for name, holds in LAWS.items():
+        try:
+            holds(example)
+        except Exception as error:  # a rule that cannot be run at all breaks the law too
+            shown = "\n".join(f"  {n} = {a!r}" for n, a in zip(op.arguments, example.args, strict=False))
+            broken = f"{op.name} breaks the law of {name}: {holds.__doc__}\n{told(error)}"
+            raise LawError(f"{broken}\nwith\n{shown}\n  {example.params}") from error
+
+
+def told(error: Exception) -> str:
+    """What an error says; the type too, if it is none of a check's own."""
+    own = isinstance(error, AssertionError | GradcheckError)
+    return str(error) if own else f"{type(error).__name__}: {error}"
 
 
 def law(holds: Callable[[Example], None]) -> Callable[[Example], None]:
