@@ -1,6 +1,7 @@
 """The chapter's figures, reproduced by automatic differentiation, and its hand-derived network beside it."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, optim
+from tinygrad_dnn.check import strategies
 from tinygrad_dnn.data import spiral
 from tinygrad_dnn.manual import DeepNeuralNetwork
 
@@ -201,29 +203,69 @@ def test_autograd_and_the_hand_derived_network_take_the_same_path() -> None:
             assert np.linalg.norm(ours - expected) < 1e-10 * np.linalg.norm(expected), theirs
 
 
+# --- random architectures in the four layouts -------------------------------------------------------------------------
+
+
+class Layout(NamedTuple):
+    """How a source writes a network down; section 1 of the chapter."""
+
+    columns: bool  # an example is a column of X, Z and A, else a row
+    inputs_first: bool  # W is (n[l-1], n[l]), else (n[l], n[l-1])
+    flat_bias: bool  # b is (n[l],), else a column or a row of a matrix
+    mean_in_dz: bool  # 1/m stands in dZ[L], as in dJ/dZ, else in dW and db
+
+
+LAYOUTS = {
+    "chapter": Layout(columns=True, inputs_first=False, flat_bias=False, mean_in_dz=False),
+    "article-a": Layout(columns=True, inputs_first=False, flat_bias=False, mean_in_dz=True),
+    "rows": Layout(columns=False, inputs_first=True, flat_bias=False, mean_in_dz=False),
+    "torch": Layout(columns=False, inputs_first=False, flat_bias=True, mean_in_dz=True),
+}
+
+
+def tape_of(n: strategies.Network, layout: Layout) -> tuple[tg.Tensor, dict[str, tg.Tensor]]:
+    """The cost, and every quantity by name, computed as this layout writes it."""
+    kept: dict[str, tg.Tensor] = {}
+    cost = tg.tensor(0.0, dtype=tg.float64)
+    a = tg.tensor(n.x.T if layout.columns else n.x)
+    for k, layer in enumerate(n.layers, 1):
+        bias = layer.bias if layout.flat_bias else layer.bias[:, None] if layout.columns else layer.bias[None]
+        w = kept[f"W{k}"] = tg.tensor(layer.weight.T if layout.inputs_first else layer.weight, requires_grad=True)
+        b = kept[f"b{k}"] = tg.tensor(bias, requires_grad=True)
+        z = kept[f"Z{k}"] = (w @ a if layout.columns else a @ (w if layout.inputs_first else w.T)) + b
+        if layer.activation is not None:
+            a = kept[f"A{k}"] = getattr(tg, layer.activation)(z)
+        cost = cost + n.l2 / (2 * len(n.x)) * (w * w).sum()
+    for t in kept.values():
+        t.retain_grad()
+    logits, labels = z.T if layout.columns else z, tg.tensor(n.y)
+    head = "binary_cross_entropy_with_logits" if n.head == "sigmoid" else "cross_entropy"
+    return cost + getattr(nn.functional, head)(logits, labels), kept
+
+
+def from_chapter(name: str, g: Array, layout: Layout, m: int) -> Array:
+    """A gradient of the chapter's as this layout has it."""
+    if name[1] in "ZA":
+        g = g / m if layout.mean_in_dz else g
+        return g if layout.columns else g.T
+    if name[1] == "W":
+        return g.T if layout.inputs_first else g
+    return g.ravel() if layout.flat_bias else g if layout.columns else g.T
+
+
 @settings(deadline=None)
-@given(
-    st.lists(st.integers(1, 5), min_size=2, max_size=5),
-    st.sampled_from(["relu", "tanh", "sigmoid"]),
-    st.integers(1, 6),
-    st.integers(0, 2**32 - 1),
-)
-def test_autograd_equals_the_hand_derived_gradients(layers: list[int], activation: str, m: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    weights = [rng.normal(size=(o, i)) for i, o in pairwise(layers)]
-    model, hand = network(layers, activation, weights), DeepNeuralNetwork(layers, activation=activation)
-    hand.load_parameters(as_parameters(weights))
-    x = rng.normal(size=(m, layers[0]))
-    hand.forward(x.T)
-    if layers[-1] == 1:
-        y = rng.integers(0, 2, (m, 1)).astype(float)
-        grads = hand.backward(y.T)
-        loss = nn.functional.binary_cross_entropy_with_logits(model(tg.tensor(x)), tg.tensor(y))
-    else:
-        labels = rng.integers(0, layers[-1], m)
-        grads = hand.backward(np.eye(layers[-1])[labels].T)
-        loss = nn.functional.cross_entropy(model(tg.tensor(x)), tg.tensor(labels))
-    loss.backward()
-    for k, layer in enumerate(model, 1):
-        np.testing.assert_allclose(layer.weight.grad.array, grads[f"dW{k}"], rtol=1e-11, atol=1e-14)
-        np.testing.assert_allclose(layer.bias.grad.array[:, None], grads[f"db{k}"], rtol=1e-11, atol=1e-14)
+@given(strategies.networks(max_depth=5, max_width=6, max_examples=6), st.sampled_from(sorted(LAYOUTS)))
+def test_autograd_equals_the_hand_derived_gradients_in_every_layout(n: strategies.Network, name: str) -> None:
+    layout, m = LAYOUTS[name], len(n.x)
+    x, y = n.columns
+    hand = n.manual()
+    hand.forward(x)
+    grads = hand.backward(y)
+    cost, kept = tape_of(n, layout)
+    cost.backward()
+    assert cost.item() == pytest.approx(hand.cost(y), rel=1e-11)
+    assert {f"d{quantity}" for quantity in kept} == set(grads)
+    for quantity, t in kept.items():
+        expected = from_chapter(f"d{quantity}", grads[f"d{quantity}"], layout, m)
+        found = t.grad.array * (m if quantity[0] in "ZA" and not layout.mean_in_dz else 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14, err_msg=quantity)

@@ -79,7 +79,12 @@ def passes(strategy: Any, test: Callable[[Any], None], number: int) -> bool:
     long = settings(
         max_examples=number, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck)
     )
-    run: Callable[[], None] = long(given(strategy)(test))
+
+    @long
+    @given(strategy)
+    def run(value: Any) -> None:
+        test(value)
+
     try:
         run()
     except Exception as error:  # whatever broke it is what is to be shown

@@ -61,23 +61,24 @@ def derivative(f: Callable[[float], float], scale: float = 1.0, magnitude: float
 def extrapolated(samples: list[tuple[float, float, float]], magnitude: float) -> tuple[float, float]:
     """Richardson's table: entry j of a row is free of the powers h^2 to h^2j. The best entry, and its error.
 
-    Entries of long steps that reach across a kink may agree by chance; so the best must also agree with the shortest
-    steps, within what these differ by.
+    Entries may agree by chance, of long steps that reach across a kink above all. So the best must agree with the
+    shortest steps, within what these differ by, and its error is not below its distance from the best of shorter steps.
     """
-    candidates: list[tuple[float, float]] = []
+    candidates: list[tuple[float, int, float]] = []
     above: list[float] = []
-    for h, up, down in samples:
+    for k, (h, up, down) in enumerate(samples):
         row = [(up - down) / (2 * h)]
         for j, neighbour in enumerate(above[:ORDERS], 1):
             row.append(row[-1] + (row[-1] - neighbour) / (4**j - 1))
             apart = max(abs(row[j] - row[j - 1]), abs(row[j] - neighbour), rounding(h, magnitude))
-            candidates.append((apart, row[j]))
+            candidates.append((apart, k, row[j]))
         last, above = above, row
     shortest = above[0]
     spread = abs(shortest - last[0]) + rounding(samples[-1][0], magnitude)
-    candidates = [(apart, value) for apart, value in candidates if abs(value - shortest) <= 4 * spread]
-    error, value = min(candidates, default=(spread, shortest))
-    return float(value), float(error)
+    candidates = [c for c in candidates if abs(c[2] - shortest) <= 4 * spread]
+    error, best, value = min(candidates, default=(spread, len(samples), shortest))
+    _, _, other = min((c for c in candidates if c[1] > best), default=(error, best, value))
+    return float(value), float(max(error, abs(value - other)))
 
 
 def rounding(h: float, magnitude: float) -> float:
