@@ -93,7 +93,7 @@ def main() -> None:
     data = load()
     results: list[list[Result]] = [[] for _ in ARCHITECTURES]
     order = [(k, seed) for seed in range(options.seeds) for k in range(len(ARCHITECTURES))]
-    for k, seed in tqdm(order, desc="architectures", unit="run"):
+    for k, seed in tqdm(order, desc="architectures", unit="run", disable=None):
         results[k].append(train(ARCHITECTURES[k], seed, data, options.steps))
 
     seconds = [float(np.median([run.seconds for run in runs])) for runs in results]

@@ -132,7 +132,7 @@ def main() -> None:
     losses: dict[str, dict[str, Any]] = {name: {remedy: [] for remedy in remedies} for name in todo}
     accuracies: dict[str, dict[str, list[float]]] = {name: {remedy: [] for remedy in remedies} for name in todo}
     runs = [(name, remedy, seed) for seed in range(options.seeds) for name in todo for remedy in remedies]
-    for name, remedy, seed in tqdm(runs, desc="remedies", unit="run"):
+    for name, remedy, seed in tqdm(runs, desc="remedies", unit="run", disable=None):
         values, accuracy = train(todo[name], remedies[remedy], seed, options.lr)
         losses[name][remedy].append(values)
         accuracies[name][remedy].append(accuracy)
