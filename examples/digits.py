@@ -209,7 +209,7 @@ def save_pictures(model: nn.Sequential, costs: list[float], data: Digits, folder
     """Learning curve, first-layer weights and misclassified digits, as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"digits_{name}.png" for name in ("learning_curve", "weights", "misclassified")]
-    plot.learning_curves({"cost": costs}, path=paths[0], title="Digits: full-batch gradient descent", unit="step", disable=None)
+    plot.learning_curves({"cost": costs}, path=paths[0], title="Digits: full-batch gradient descent", unit="step")
     plot.weight_images(model[0].weight.array, shape=(8, 8), path=paths[1])
     plot.misclassified(data.x_test.reshape(-1, 8, 8), data.y_test, predict(model, data.x_test), path=paths[2])
     return paths

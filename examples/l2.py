@@ -94,8 +94,8 @@ def main() -> None:
 
     data = load()
     results: dict[float, list[Result]] = {l2: [] for l2 in CHAPTER + LARGER}
-    runs = [(l2, seed) for seed in range(options.seeds) for l2 in results]
-    for l2, seed in tqdm(runs, desc="L2", unit="run", disable=None):
+    order = [(l2, seed) for seed in range(options.seeds) for l2 in results]
+    for l2, seed in tqdm(order, desc="L2", unit="run", disable=None):
         results[l2].append(train(l2, seed, data, options.steps))
 
     print(f"{LAYERS}, {options.steps} steps, means over {options.seeds} seeds; test accuracy also lowest to highest")

@@ -90,8 +90,8 @@ def sweep(name: str, data: Digits, epochs: int, seeds: int) -> dict[float, list[
     """Train with every value from the same seeds, interleaved; None stands for a run that diverged."""
     values = SWEEPS[name]
     results: dict[float, list[Result | None]] = {value: [] for value in values}
-    runs = [(value, seed) for seed in range(seeds) for value in values]
-    for value, seed in tqdm(runs, desc=name, unit="run", disable=None):
+    order = [(value, seed) for seed in range(seeds) for value in values]
+    for value, seed in tqdm(order, desc=name, unit="run", disable=None):
         try:
             results[value].append(train(data, epochs, seed, **values[value]))
         except FloatingPointError:

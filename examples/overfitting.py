@@ -112,8 +112,8 @@ def main() -> None:
 
     data = load()
     results: dict[str, list[Result]] = {name: [] for name in RUNS}
-    runs = [(name, seed) for seed in range(options.seeds) for name in RUNS]
-    for name, seed in tqdm(runs, desc="overfitting", unit="run", disable=None):
+    order = [(name, seed) for seed in range(options.seeds) for name in RUNS]
+    for name, seed in tqdm(order, desc="overfitting", unit="run", disable=None):
         results[name].append(train(data, options.epochs, seed, **RUNS[name]))
 
     print(f"500 training, {len(data.x_test)} test images; medians over {options.seeds} seeds; at the end the range")
