@@ -110,7 +110,7 @@ def slopes_of(middle: float, samples: list[tuple[float, float, float]]) -> tuple
 
 # --- the complex step -------------------------------------------------------------------------------------------------
 
-IMAGINARY = 1e-100  # its square is nothing beside any number
+IMAGINARY = 1e-200  # its square is 0
 ANALYTIC = {
     *(np.add, np.subtract, np.multiply, np.divide, np.negative, np.positive, np.reciprocal, np.matmul),
     *(np.power, np.square, np.sqrt, np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p),
@@ -130,8 +130,8 @@ class NotAnalyticError(TypeError):
 class Analytic(np.ndarray[Any, Any]):
     """A complex array that refuses what is not analytic, such as the absolute value, instead of giving a wrong slope.
 
-    >>> z = np.array([1 + 1e-100j]).view(Analytic)
-    >>> np.exp(z).view(np.ndarray).imag / 1e-100
+    >>> z = np.array([1 + 1e-200j]).view(Analytic)
+    >>> np.exp(z).view(np.ndarray).imag / 1e-200
     array([2.71828183])
     >>> abs(z)
     Traceback (most recent call last):
