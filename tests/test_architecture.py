@@ -12,7 +12,10 @@ import tinygrad_dnn
 ROOT = Path(tinygrad_dnn.__file__).parent
 
 # Imports go one way: a room may import the rooms before it.
-ORDER = ["interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "plot", "train", "check"]
+ORDER = [
+    *("interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "plot", "train"),
+    *("check", "derive", "compare"),
+]
 OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "scipy"}
 
 

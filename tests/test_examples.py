@@ -27,3 +27,15 @@ def test_digits(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.glob("*.png")} == {
         "digits_learning_curve.png", "digits_misclassified.png", "digits_weights.png"
     }  # fmt: skip
+
+
+def test_derivation(tmp_path: Path) -> None:
+    printed = run("derivation.py", tmp_path)
+    lines = {line.split()[0]: " ".join(line.split()[2:]) for line in printed.splitlines() if " = " in line}
+    assert "dZ3 = A3 - Y " in printed
+    assert "dW2 = dZ2 A1^T / m " in printed
+    assert "dZ2 = dA2 * (Z2 > 0) " in printed
+    assert lines["dA1"].startswith("W2.T @ dZ2")
+    for told in (line for line in printed.splitlines() if "apart" in line):
+        assert float(told.split("at most ")[1].split()[0]) < 1e-14, told
+    assert printed.count("apart") == 2

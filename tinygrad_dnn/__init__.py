@@ -12,6 +12,7 @@ Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 import numpy as _np
 
 from . import autograd, check, data, manual, nn, optim, plot
+from .derive import derive
 from .engine import *
 from .nn import summary
 from .ops.creation import *
