@@ -227,7 +227,7 @@ class Problem:
 
         estimate = derivative(moved, max(1.0, abs(float(self.inputs[k][index]))), self.magnitude)
         exact = self.exact(k, index)
-        if exact is None or estimate.slopes is not None or not np.isfinite(exact.value):
+        if exact is None or estimate.slopes is not None or not exact.error < estimate.error:
             return estimate
         return exact if abs(exact.value - estimate.value) <= SAFETY * estimate.error else estimate
 
@@ -246,7 +246,7 @@ class Problem:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                return complex_step(moved)
+                return complex_step(moved, max(1.0, self.magnitude))
         except Exception:  # whatever a function that was not written for complex numbers does with them
             self.analytic = False
             return None

@@ -166,13 +166,15 @@ def analytic(y: Any) -> Any:
     return np.asarray(y).view(Analytic) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind == "c" else y
 
 
-def complex_step(f: Callable[[complex], Any]) -> Estimate:
+def complex_step(f: Callable[[complex], Any], magnitude: float = 0.0) -> Estimate:
     """The derivative of ``f`` at 0 as ``Im f(ih) / h``: of an analytic function, exact to rounding.
 
     Parameters
     ----------
     f : callable
         A function of one complex number, real where that is real; it may give an array, whose sum is meant.
+    magnitude : float >= 0, default 0
+        What rounding is relative to, if it is larger than the derivative: terms inside f may cancel.
 
     No two numbers are subtracted, so h can be so small that its square is nothing. Where f is not analytic, as |t|,
     the value is wrong; make what f works on an `Analytic` array to be told so.
@@ -184,4 +186,4 @@ def complex_step(f: Callable[[complex], Any]) -> Estimate:
     2.0
     """
     slopes = np.asarray(f(1j * IMAGINARY)).view(np.ndarray).imag / IMAGINARY
-    return Estimate(float(slopes.sum()), 64 * EPS * float(np.abs(slopes).sum()), None)
+    return Estimate(float(slopes.sum()), 64 * EPS * max(magnitude, float(np.abs(slopes).sum())), None)
