@@ -16,6 +16,7 @@ ORDER = [
     *("interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "data", "plot", "train"),
     *("check", "derive", "compare"),
 ]
+DERIVE = ["symbols", "reading", "walk", "layouts", "text", "latex", "derivation", "program", "deriving"]
 OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "scipy"}
 
 
@@ -52,6 +53,13 @@ def test_imports_go_one_way(path: Path) -> None:
         assert room != "manual", "manual.py stands alone"
         if room in ORDER and len(parts) > 1 and parts[1] in ORDER:
             assert ORDER.index(parts[1]) <= ORDER.index(room), f"{room} may not import {name}"
+
+
+@pytest.mark.parametrize("room", DERIVE)
+def test_imports_within_derive_go_one_way(room: str) -> None:
+    names = [name.split(".") for name, _ in imports(ROOT / "derive" / f"{room}.py")]
+    used = [parts[2] for parts in names if parts[:2] == ["tinygrad_dnn", "derive"]]
+    assert all(DERIVE.index(other) < DERIVE.index(room) for other in used), f"{room} imports {', '.join(used)}"
 
 
 def test_importing_needs_numpy_alone() -> None:

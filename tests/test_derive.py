@@ -1,5 +1,6 @@
 """The backward pass written out: exact equations, and numbers that equal autograd's and the hand-derived network's."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
-from tinygrad_dnn.derive import LAYOUTS, Derivation, derive
+from tinygrad_dnn.derive import LAYOUTS, Derivation, derive, vjp
 from tinygrad_dnn.engine import REGISTRY, op
 from tinygrad_dnn.manual import DeepNeuralNetwork
 from tinygrad_dnn.nn import functional as F
@@ -317,7 +318,16 @@ def penalised(model: Any, strength: float) -> Callable[..., Any]:
     return loss
 
 
+class Temperature(nn.Module):
+    """A number that logits are multiplied by, as its logarithm."""
+
+    def __init__(self) -> None:
+        self.log_t = nn.Parameter(tg.tensor(0.3, dtype=tg.float64))
+
+
 L2 = nn.Sequential(linear(2, 4), nn.ReLU(), linear(4, 3))
+VECTOR = tg.tensor(RNG.normal(size=2), requires_grad=True)
+SCALAR = tg.tensor(0.5, dtype=tg.float64, requires_grad=True)
 W = tg.tensor(RNG.normal(size=(2, 3)), requires_grad=True)
 V = tg.tensor(RNG.normal(size=(3, 2)), requires_grad=True)
 B = tg.tensor(RNG.normal(size=3), requires_grad=True)
@@ -418,6 +428,39 @@ WIRED: dict[str, tuple[Any, Any, Any, list[str]]] = {
     "joined": (
         Wired(lambda x, a, b: b(tg.cat((tg.tanh(a(x)), x), dim=1)), linear(2, 4), linear(6, 3)),
         CLASSES, None, ["dA1 = dN1[0:4, :]"],
+    ),
+    "a vector of logits": (
+        Wired(lambda x, a: a(x).squeeze(1), linear(2, 1)), BINARY[:, 0], None, ["dZ1 = A1 - Y", "dW1 = dZ1 A0^T / m"],
+    ),
+    "a layer of a sum": (
+        Wired(lambda x, a, b: b(x + 0.5 * tg.relu(a(x))), linear(2, 2), linear(2, 3)), CLASSES, None,
+        ["dW2 = dZ2 (A0 + N1)^T / m", "dA1 = 0.5 * dN1"],
+    ),
+    "temperature": (
+        Wired(lambda x, a, t: a(x) * tg.exp(t.log_t), linear(2, 3), Temperature()), CLASSES, None,
+        ["dN1 = A1 - Y", "dlayers_1_log_t = sum(dN1 * Z1) * exp(layers_1_log_t) / m"],
+    ),
+    "a weight that is a vector": (
+        lambda x: x @ VECTOR + SCALAR, REAL[:, 0], nn.MSELoss(), ["dW1 = A0 dZ1^T / m", "db1 = sum(dZ1) / m"],
+    ),
+    "cross-entropy by hand": (
+        linear(2, 3), tg.tensor(CLASSES), lambda z, y: (z.logsumexp(1) - z[tg.arange(len(z)), y]).mean(),
+        ["dZ1 = -Y + exp(Z1 - collogsumexp(Z1))"],
+    ),
+    "label smoothing": (
+        linear(2, 3), CLASSES, nn.CrossEntropyLoss(label_smoothing=0.1), ["dN1 = -0.9 * Y - 1/30"],
+    ),
+    "the largest output": (linear(2, 3), CLASSES, lambda z, y: z.amax(), ["dZ1 = where(Z1 == J, 1 / sum(Z1 == J), 0)"]),
+    "a loss that is cut off": (
+        linear(2, 3), CLASSES, lambda z, y: tg.relu(100 - z.sum()),
+        ["dN1 = -where(100 - N1 > 0, 1, 0)", "dZ1 = copies(dN1)"],
+    ),
+    "some of the examples": (
+        linear(2, 3), tg.tensor(REAL), lambda z, y: ((z[:2] - y[:2]) ** 2).mean(),
+        ["dN1 = (N1 - C1) / 3", "dZ1 = put(dN1, [:, :2])", "dW1 = dZ1 A0^T"],
+    ),
+    "Huber loss": (
+        linear(2, 3), REAL, nn.HuberLoss(), ["dQ1 = where(C1, 1/3, 0)", "dZ1 = dN1 * sign(Z1 - Y)"],
     ),
 }  # fmt: skip
 
@@ -541,6 +584,108 @@ def test_more_than_two_dimensions_are_rows() -> None:
     check_numbers(derivation)
 
 
+TOKENS = np.array([[0, 3, 6, 6], [1, 1, 2, 5], [6, 0, 0, 4], [2, 3, 4, 5], [5, 5, 5, 5]])
+SEQUENCES = RNG.normal(size=(M, 3, 2))
+
+
+def attention(x: Any, q: Any, k: Any, v: Any, last: Any) -> Any:
+    return last((tg.softmax(q(x) @ k(x).mT / 2**0.5, dim=-1) @ v(x)).mean(1))
+
+
+def two_heads(x: Any, q: Any, last: Any) -> Any:
+    h = q(x).reshape(len(x), 3, 2, 2).permute(0, 2, 1, 3)
+    return last((tg.softmax(h @ h.mT, dim=-1) @ h).permute(0, 2, 1, 3).reshape(len(x), 3, 4).mean(1))
+
+
+def recurrent(x: Any, inner: Any, hidden: Any, last: Any) -> Any:
+    h = tg.tanh(inner(x[:, 0]))
+    for k in (1, 2):
+        h = tg.tanh(inner(x[:, k]) + hidden(h))
+    return last(h)
+
+
+SHAPED: dict[str, tuple[Any, Any, Any, list[str]]] = {  # the lines in the layout "torch"
+    "mean of embeddings": (
+        Wired(lambda x, e, a: a(e(x).mean(1)), nn.Embedding(7, 4).double(), linear(4, 3)), TOKENS, None,
+        ["dN0 = copies(reshape(0.25 * dP0, 5x1x4))", "dE0 = put(dN0, [A0])"],
+    ),
+    "product of embeddings": (
+        Wired(lambda x, e, f: e(x[:, 0]) * f(x[:, 1]), nn.Embedding(7, 3).double(), nn.Embedding(7, 3).double()),
+        tg.tensor(TOKENS), None, ["dF0 = put(dP0, [I2])", "dE0 = put(dN0, [I1])"],
+    ),
+    "attention": (
+        Wired(attention, linear(2, 4), linear(2, 4), linear(2, 4), linear(4, 3)), SEQUENCES, None,
+        ["dZ3 = A2^T dN3", "dN2 = 0.707107 * dP2", "dP2 = A2 * (dA2 - sum(dA2 * A2, axis=2))"],
+    ),
+    "two heads": (
+        Wired(two_heads, linear(2, 4), linear(4, 3)), SEQUENCES, None,
+        ["dN1 = A1^T dQ1 + dP1 N1 + dP1^T N1", "dZ1 = reshape(permute(dN1, dims=(0, 2, 1, 3)), 5x3x4)"],
+    ),
+    "recurrent": (
+        Wired(recurrent, linear(2, 3), linear(3, 3), linear(3, 3)), SEQUENCES, None,
+        ["dW3 = dZ5^T B3 + dZ3^T A1", "dW1 = dZ4^T C3 + dZ2^T C2 + dZ1^T C1"],
+    ),
+    "stacked": (
+        Wired(lambda x, a, b: tg.stack((a(x), b(x))).mean(0), linear(2, 3), linear(2, 3)), X, None,
+        ["dN2 = copies(reshape(0.5 * dP2, 1x5x3))", "dZ1 = reshape(dN2[0:1], 5x3)"],
+    ),
+    "a dimension more and less": (
+        Wired(lambda x, a: a(x)[:, None].squeeze(1), linear(2, 3)), X, None,
+        ["dN1 = reshape((softmax(reshape(N1, 5x3)) - Y) / m, 5x1x3)", "dZ1 = reshape(dN1, 5x3)"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("m", range(1, M + 1))
+@pytest.mark.parametrize("case", SHAPED)
+def test_other_shapes_and_numbers_of_examples(case: str, m: int) -> None:
+    model, x, loss, wanted = SHAPED[case]
+    for layout in LAYOUTS:
+        derivation = derive(model, x[:m], CLASSES[:m], loss, layout=layout)
+        check_numbers(derivation)
+        assert "vjp" not in derivation.source
+        if layout == "torch" and m == M:
+            assert [line for line in wanted if line not in equations(derivation)] == [], str(derivation)
+
+
+def test_a_program_of_more_dimensions_takes_another_number_of_examples() -> None:
+    derivation = derive(SHAPED["attention"][0], SEQUENCES, CLASSES)
+    names: dict[str, Any] = {}
+    exec(derivation.source, names)
+    twice = {n: np.concatenate((a, a)) if n in "XY" else a for n, a in derivation.arguments.items()}
+    close(names["backward"](**twice)["dW1"], derivation["dW1"].value)
+
+
+def test_constants_are_listed() -> None:
+    tg.manual_seed(0)
+    model, y, loss, _ = WIRED["dropout"]
+    assert str(derive(model, X, y, loss)).splitlines()[1] == "Constants: D1 4x5"
+
+
+def test_numbers_have_six_digits_in_text_and_all_in_the_program() -> None:
+    derivation = derive(nn.Dense(2, 3, activation="gelu").double(), X, REAL, nn.MSELoss())
+    assert derivation["dZ1"].rhs == "dA1 * (ndtr(Z1) + 0.398942 * Z1 * exp(-0.5 * Z1^2))"
+    assert "0.3989422804014327 * Z1" in derivation["dZ1"].source
+
+
+def test_halves_over_m() -> None:
+    derivation = derive(nn.Sequential(linear(2, 1), linear(1, 2)), X, X, nn.MSELoss())
+    assert derivation["J"].rhs == "sum((Z2 - A0)^2) / (2 * m)"
+    assert derivation["J"].latex == r"J = \frac{1}{2 m}\, \sum \left(Z^{[2]} - A^{[0]}\right)^{2}"
+
+
+def test_calls_in_latex() -> None:
+    derivation = derive(SHAPED["mean of embeddings"][0], TOKENS, CLASSES)
+    assert derivation["dN0"].latex == (
+        r"dN^{[0]} = \mathrm{copies}(\mathrm{reshape}(0.25\, dP^{[0]}, 5 \times 1 \times 4))"
+    )
+
+
+def test_the_function_and_the_package_of_this_name() -> None:
+    assert tg.derive is derive
+    assert importlib.import_module("tinygrad_dnn.derive").vjp is vjp
+
+
 def test_the_gradient_of_the_input() -> None:
     x = tg.tensor(X, requires_grad=True)
     assert derive(chapter_network(), x, BINARY)["dA0"].rhs == "W1^T dZ1"
@@ -566,6 +711,13 @@ def test_lambda_over_m_is_seen_in_a_number() -> None:
 def test_a_weight_of_the_mean_is_no_second_mean(m: int) -> None:
     derivation = derive(linear(2, 3), X[:m], REAL[:m], lambda z, y: 0.25 * F.mse_loss(z, y))
     assert equations(derivation) == ["dZ1 = (Z1 - Y) / 6", "dW1 = dZ1 A0^T / m", "db1 = rowsum(dZ1) / m"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_output_of_one_example(layout: str) -> None:
+    derivation = derive(linear(2, 1), X[:1], BINARY[:1], lambda z, y: z.squeeze() ** 2, layout=layout)
+    assert derivation["dZ1"].rhs == "2 * sum(Z1)"
+    check_numbers(derivation)
 
 
 # --- what it leaves alone, and what it refuses ------------------------------------------------------------------------
@@ -618,6 +770,7 @@ REFUSED: list[tuple[Any, Any, Any, dict[str, Any], type[Exception], str]] = [
     (lambda x: x, X, BINARY, {"loss": lambda a, y: a.sum()}, RuntimeError, "does not require grad"),
     (linear(2, 3), X, CLASSES, {"loss": lambda a, y: a}, RuntimeError, "only for scalar outputs"),
     (linear(2, 3), X, CLASSES, {"loss": lambda a, y: a.sum() * np.nan}, RuntimeError, "the loss is nan"),
+    (linear(2, 3), X, CLASSES, {"loss": lambda a, y: SCALAR}, RuntimeError, "the loss is a leaf"),
     (linear(3, 3), X, CLASSES, {}, RuntimeError, "shapes cannot be multiplied"),
     (linear(2, 3), X, CLASSES[:3], {}, ValueError, r"input batch_size \(5\) to match target batch_size \(3\)"),
     (linear(2, 1), X, REAL, {}, ValueError, "a single unit takes zeros and ones"),

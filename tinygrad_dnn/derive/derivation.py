@@ -9,9 +9,6 @@ from ..engine import Array
 from ..printing import format_array
 from .text import dimensions
 
-__all__ = ["Derivation", "Line", "grouped"]
-
-
 
 @dataclass(frozen=True)
 class Line:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array, leaf, recorded, seed_for
+from ..engine import Tensor, as_array, leaf, seed_for
 from ..nn import functional as F
 from ..nn.module import Module
 from ..nn.utils import float_dtype
@@ -16,12 +16,9 @@ from .latex import LaTeX
 from .layouts import LAYOUTS, Arranged
 from .program import NumPy, source, verify
 from .reading import Equation, Reading, has_mean
-from .symbols import Symbol, parts_of
+from .symbols import parts_of
 from .text import Writer, gradient_line
 from .walk import Walk
-
-__all__ = ["derive"]
-
 
 
 def derive(model: Any, x: Any, y: Any, loss: Any = None, *, layout: str = "chapter") -> Derivation:
@@ -166,8 +163,8 @@ def default_loss(output: Any, y: Any) -> tuple[Tensor, Callable[[Tensor, Tensor]
 def check_cost(cost: Any) -> None:
     """Refuse what has no backward pass."""
     seed_for(cost, None)
-    if not recorded([cost])[1]:
-        raise RuntimeError("the loss does not depend on a parameter; set requires_grad=True on the parameters")
+    if cost.op is None:
+        raise RuntimeError("the loss is a leaf: nothing was computed, so there is nothing to derive")
     if not np.isfinite(cost.array).all():
         raise RuntimeError(
             f"the loss is {cost.item()}; every line is checked with numbers, so derive at parameters and data "
@@ -192,7 +189,7 @@ def written(cost: Tensor, x: Tensor, y: Any, paths: dict[int, str], wanted: str)
     forward = [line(e, arranged, writers) for e in reading.forward]
     lines = [line(e, arranged, writers) for e in back.backward]
     computed = {e.target.params["name"] for e in (*reading.forward, *back.backward)}
-    given = {n: v for n, v in sorted(reading.variables.items(), key=rank) if n not in computed}
+    given = {n: v for n, v in sorted(reading.variables.items(), key=lambda item: rank(item[0])) if n not in computed}
     arguments = {"X" if n == "A0" else n: arranged.shown(v).array for n, v in given.items()}
     if "A0" in reading.variables:
         a = arranged.shown(reading.variables["A0"])
@@ -205,9 +202,8 @@ def written(cost: Tensor, x: Tensor, y: Any, paths: dict[int, str], wanted: str)
     return Derivation(lines, forward, arguments, wanted, len(x.array), note, program)
 
 
-def rank(item: tuple[str, Symbol]) -> tuple[int, int]:
+def rank(name: str) -> tuple[int, int]:
     """Where an argument of ``backward`` stands: X, Y, parameters by layer, constants."""
-    name = item[0]
     if name == "A0":
         return 0, 0
     if name.startswith("Y"):

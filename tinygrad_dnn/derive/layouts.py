@@ -8,9 +8,6 @@ from ..engine import Array
 from .reading import Equation
 from .symbols import ALONG_A_DIM, Symbol, elementwise, parts_of, transposed
 
-__all__ = ["LAYOUTS", "Arranged", "Layout"]
-
-
 
 class Layout(NamedTuple):
     """Where the examples are, how W is stored, and where 1/m stands."""
@@ -80,7 +77,7 @@ class Arranged:
         if s.head == "reshape":
             return self.reshaped(s, form)
         inner = form if s.ndim == 1 else "row"
-        if s.head in ("product", "sum", "divide", "power", "where", "expand") or elementwise(s.head):
+        if elementwise(s.head) or s.head == "expand":
             return s.with_args([self.lowered(a, inner) for a in s.args], lifted(s.array, form))
         if s.head in ALONG_A_DIM and np.ndim(s.params["dim"]) == 0 and s.ndim <= 2:
             dim = s.params["dim"] if s.ndim == 2 else int(form == "row")
@@ -116,22 +113,16 @@ class Arranged:
                 return inner
             if inner.shape[::-1] == wanted and 1 in wanted:
                 return transposed(inner)
-        if a.array.size == 1 and s.ndim == 0:
-            return Symbol("reduce", (inner,), s.array, name="sum", axis=(0, 1), keepdims=False)
         return s.with_args((inner,), lifted(s.array, form), size=wanted)
 
     def opaque(self, s: Symbol, form: str) -> Symbol:
         """An op that is done in the shapes of the framework."""
-        args = [self.lowered(a, "row") for a in s.args]
-        args = [
-            b if a.ndim != 1 else Symbol("reshape", (b,), a.array, size=a.shape)
-            for a, b in zip(s.args, args, strict=True)
-        ]
-        made = s.with_args(args)
-        if s.ndim == 1:
-            wanted = lifted(s.array, form)
-            return Symbol("reshape", (made,), wanted, size=wanted.shape)
-        return made
+        args = ((a, self.lowered(a, "row")) for a in s.args)
+        made = s.with_args(Symbol("reshape", (b,), a.array, size=a.shape) if a.ndim == 1 else b for a, b in args)
+        if s.ndim != 1:
+            return made
+        wanted = lifted(s.array, form)
+        return Symbol("reshape", (made,), wanted, size=wanted.shape)
 
 
 def transpositions(s: Symbol) -> int:

@@ -2,18 +2,16 @@
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..engine import Array
-from ..interpreters import arrays
 from .derivation import Line, grouped
 from .layouts import Layout
 from .symbols import Symbol, bare
 from .text import ATOM, PRODUCT, SHORT, SUM, Writer, python, subscript
-
-__all__ = ["NumPy", "source", "verify"]
 
 # Rounding in one line, relative to the sum of the magnitudes of what it adds.
 TOLERANCE = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 1e-5, np.dtype(np.float16): 1e-2}
@@ -64,11 +62,8 @@ class NumPy(Writer):
         value = s.params["value"]
         return super().write_number(s) if math.isfinite(value) else (python(float(value)), SUM)
 
-    def transposition(self, s: Symbol) -> str:
-        return ".T" if s.ndim == 2 else ".swapaxes(-1, -2)"
-
     def write_transpose(self, s: Symbol) -> tuple[str, int]:
-        return super().write_transpose(s)[0], ATOM
+        return f"{self.within(s.args[0], ATOM)}{'.T' if s.ndim == 2 else '.swapaxes(-1, -2)'}", ATOM
 
     def write_reduce(self, s: Symbol) -> tuple[str, int]:
         name, axis, (a,) = s.params["name"], s.params["axis"], s.args
@@ -83,8 +78,7 @@ class NumPy(Writer):
     def sizes(self, shape: tuple[int, ...]) -> str:
         """A shape, the number of examples as m."""
         at = 1 if self.layout.columns and len(shape) > 1 else 0
-        written = ", ".join("m" if k == at and n == self.m else str(n) for k, n in enumerate(shape))
-        return f"({written}{',' * (len(shape) == 1)})"
+        return sized(shape, at if shape[at : at + 1] == (self.m,) else -1)
 
     def write_expand(self, s: Symbol) -> tuple[str, int]:
         return f"np.broadcast_to({self(s.args[0])}, {self.sizes(s.shape)})", ATOM
@@ -148,8 +142,7 @@ def source(
         counted = part.name in examples and part.shape[axis : axis + 1] == (m,)
         return f"    {part.source:<{width}}  # {sized(part.shape, axis if counted else -1)}"
 
-    names = [part.name for part in lines]
-    back = [f'"{n}": {n}' for n in names]
+    back = [f'"{part.name}": {part.name}' for part in lines]
     returned = [", ".join(back[k : k + 6]) for k in range(0, len(back), 6)]
     return "\n".join([
         *imports, "", "", *(f"{text}\n" for text in needed),
@@ -163,8 +156,8 @@ def source(
     ])  # fmt: skip
 
 
-def sized(shape: tuple[int, ...], axis: int | None) -> str:
-    """A shape with m at the axis of the examples."""
+def sized(shape: tuple[int, ...], axis: int) -> str:
+    """A shape with m at the axis of the examples, none for -1."""
     sizes = ["m" if k == axis else str(n) for k, n in enumerate(shape)]
     return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
 
@@ -174,23 +167,16 @@ def magnitude(s: Symbol) -> Array:
     if s.head == "matmul":
         return magnitude(s.args[0]) @ magnitude(s.args[1])
     if s.head == "sum":
-        total = magnitude(s.args[0])
-        for a in s.args[1:]:
-            total = total + magnitude(a)
-        return total
+        return sum(map(magnitude, s.args), start=np.zeros(()))
     if s.head == "transpose":
         return magnitude(s.args[0]).swapaxes(-1, -2)
     if s.head == "reduce" and s.params["name"] in ("sum", "mean"):
-        made: Array = getattr(arrays, s.params["name"])(
-            magnitude(s.args[0]), dim=s.params["axis"], keepdim=s.params["keepdims"]
-        )
-        return made
+        reduce: Callable[..., Array] = getattr(np, s.params["name"])
+        return reduce(magnitude(s.args[0]), axis=s.params["axis"], keepdims=s.params["keepdims"])
     if s.head == "product" and s.args:
-        found = magnitude(s.args[0])
-        for f in s.args[1:]:
-            found = found * magnitude(f)
         bare_size = np.abs(bare(s.args).array).max(initial=0)
-        return found * (np.abs(s.array).max(initial=0) / bare_size if bare_size else 1)
+        scale = np.abs(s.array).max(initial=0) / bare_size if bare_size else 1
+        return math.prod(map(magnitude, s.args), start=np.asarray(scale))
     return np.abs(s.array)
 
 

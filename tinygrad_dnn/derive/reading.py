@@ -3,32 +3,13 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine import Array, Tensor, recorded
-from .symbols import (
-    Examples,
-    Symbol,
-    add,
-    coefficient,
-    divide,
-    filled,
-    fingerprint,
-    matmul,
-    multiply,
-    negative,
-    number,
-    parts_of,
-    reshape,
-    symbol,
-    symbols,
-    transposed,
-)
-
-__all__ = ["MOVING", "Equation", "Reading", "has_mean", "name_of", "operands", "raw", "tagged"]
+from .symbols import Examples, Symbol, coefficient, filled, fingerprint, number, parts_of, symbol, symbols, transposed
 
 ACTIVATIONS = {"relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "silu", "softplus", "gelu"}
 MOVING = {"reshape", "permute", "expand", "clone", "astype"}  # ops that compute nothing
@@ -287,8 +268,7 @@ class Reading:
         if is_layer and activation is None:
             chosen = f"Z{layer}"
         else:
-            letters = "ABEFGH" if name in ACTIVATIONS or two else "NPQRSTUV"
-            chosen = self.new_name(letters, layer)
+            chosen = self.new_name("ABEFGH" if name in ACTIVATIONS or two else "NPQRSTUV", layer)
         self.named[t.serial] = self.define(chosen, formula, t.array, name, t)
 
     def loss_ops(self) -> str:
@@ -301,8 +281,7 @@ class Reading:
         """A variable with its forward line."""
         formula = self.with_names(formula)
         of_examples = array.ndim > 1 or (t.serial in self.data and array.shape == (self.m,))
-        kind = "examples" if of_examples else "vector"
-        made = self.variable(name, array, kind, formula)
+        made = self.variable(name, array, "examples" if of_examples else "vector", formula)
         self.known.setdefault(formula.key, made)
         self.forward.append(Equation(made, formula, comment))
         return made
@@ -312,30 +291,32 @@ class Reading:
         name, params = name_of(t), t.params
         if name == "linear":
             x, w, b = given
-            z = matmul(x, transposed(w))
-            return z if b is None else add(z, b)
+            z = symbols.matmul(x, transposed(w))
+            return z if b is None else z + b
         if name == "mean":
             (x,) = operands(t)
             counted = count_of(tagged(x.shape, self.m) if x.serial in self.data else x.shape, params["dim"])
-            return divide(symbols.sum(given[0], dim=params["dim"], keepdim=params["keepdim"]), symbol(counted))
+            total = symbols.sum(given[0], dim=params["dim"], keepdim=params["keepdim"])
+            return total / counted
         if name == "softmax_cross_entropy":
             x, target, weight = given
             hot = symbol(np.eye(x.shape[1])[np.asarray(target)])
-            return multiply(symbol(weight), negative(symbols.sum(hot * symbols.log(symbols.softmax(x, dim=1)))))
+            return symbol(weight) * -symbols.sum(hot * symbols.log(symbols.softmax(x, dim=1)))
         if name in ("logistic_cross_entropy", "bernoulli_cross_entropy"):
             a, b = symbol(given[0]), symbol(given[1])
             p = symbols.sigmoid(a) if name.startswith("logistic") else a
-            return negative(b * symbols.log(p) + (1 - b) * symbols.log(1 - p))
+            return -(b * symbols.log(p) + (1 - b) * symbols.log(1 - p))
         if name == "standardize":
-            r = inverse_deviation(given[0], **params)
+            x, dim = given[0], params["dim"]
+            r = symbols.rsqrt(symbols.var(x, dim=dim, correction=0, keepdim=True) + params["eps"])
             self.before[t.serial] = self.define(self.new_name("R", layer), r, t.residual, "1 / standard deviation", t)
-            centred: Symbol = given[0] - symbols.mean(given[0], dim=params["dim"], keepdim=True)
+            centred: Symbol = x - symbols.mean(x, dim=dim, keepdim=True)
             return centred * self.before[t.serial]
         try:
-            made: Symbol = getattr(symbols, name)(*given, **params)
+            written: Callable[..., Symbol] = getattr(symbols, name)
+            return written(*given, **params)
         except (AttributeError, TypeError, ValueError, IndexError):
-            made = Symbol(name, [symbol(v) for v in given if v is not None], t.array, **params)
-        return made
+            return Symbol(name, [symbol(v) for v in given if v is not None], t.array, **params)
 
     def recognised(self, s: Symbol) -> Symbol:
         """``s`` with arrays named, and with variables where their formula stands; a head A[L] gets its line."""
@@ -352,9 +333,8 @@ class Reading:
         """A[L] where ``s`` is the activation of Z[L], reshaped or not, that a loss of logits has in it."""
         z = s.args[0]
         if z.head == "reshape" and s.head == "sigmoid":
-            a = self.recognised(symbols.sigmoid(z.args[0]))
-            return reshape(a, s.shape)
-        layer = re.fullmatch(r"[B-Z](\d+)", z.params["name"]) if z.head == "variable" else None
+            return symbols.reshape(self.recognised(symbols.sigmoid(z.args[0])), size=s.shape)
+        layer = re.fullmatch(r"[B-Z]([1-9]\d*)", z.params["name"]) if z.head == "variable" else None
         if layer is None or f"A{layer[1]}" in self.variables:
             return None
         made = self.known[s.key] = self.variable(f"A{layer[1]}", s.array, "examples", s)
@@ -364,9 +344,8 @@ class Reading:
 
     def with_names(self, s: Symbol) -> Symbol:
         """`recognised` of what ``s`` is made of."""
-        args = [self.recognised(a) for a in s.args]
         params = {k: self.named_arrays(v) for k, v in s.params.items()}
-        return Symbol(s.head, args, s.array, **params)
+        return Symbol(s.head, [self.recognised(a) for a in s.args], s.array, **params)
 
     def named_arrays(self, value: Any) -> Any:
         """A parameter of an op with its arrays as variables."""
@@ -439,12 +418,6 @@ def over_m(value: Any, m: int, divisor: bool) -> Symbol:
 def digits(value: float) -> int:
     """How many significant digits a number has, of twelve."""
     return len(f"{value:.11e}".split("e")[0].rstrip("0"))
-
-
-def inverse_deviation(x: Symbol, dim: Any, eps: float) -> Symbol:
-    """What `standardize` multiplies by."""
-    r: Symbol = symbols.rsqrt(symbols.var(x, dim=dim, correction=0, keepdim=True) + eps)
-    return r
 
 
 def raw(v: Any) -> Any:

@@ -10,12 +10,6 @@ import numpy as np
 from ..engine import REGISTRY, Array, Tensor
 from ..interpreters import Interpreter, arrays
 
-__all__ = [
-    "ALONG_A_DIM", "Examples", "Symbol", "add", "bare", "coefficient", "divide", "elementwise", "filled", "fingerprint",
-    "matmul", "multiply", "negative", "number", "parts_of", "product", "reshape", "symbol",
-    "symbols", "transposed",
-]
-
 REDUCTIONS = {"sum", "mean", "var", "std", "amax", "amin", "logsumexp"}
 ALONG_A_DIM = {"softmax", "log_softmax", "cumsum", "flip", "cat"}
 
@@ -159,7 +153,8 @@ def bare(factors: Sequence[Symbol]) -> Symbol:
 
 
 def filled(n: Symbol, shape: tuple[int, ...]) -> Symbol:
-    """The number ``n`` in every element of ``shape``."""
+    """The number ``n``, or what another shape is filled with, in every element of ``shape``."""
+    n = n.args[0] if n.head == "expand" else n
     return n if shape == () else Symbol("expand", (n,), np.broadcast_to(n.array, shape))
 
 
@@ -177,9 +172,12 @@ def unfilled(a: Symbol, b: Symbol) -> tuple[Symbol, Symbol, tuple[int, ...]]:
 
 
 def multiply(a: Symbol, b: Symbol) -> Symbol:
-    """``a * b``, elementwise: one product of the factors of both."""
+    """``a * b``, elementwise: one product of the factors of both; a number times a mask is a choice."""
     array = a.array * b.array
     a, b, shape = unfilled(a, b)
+    for n, mask in ((a, b), (b, a)):
+        if n.head == "number" and mask.head != "number" and mask.dtype.kind == "b":
+            return where(mask, n, 0)
     (u, p, left), (v, q, right) = coefficient(a), coefficient(b)
     value, power_of_m, factors = u * v, p + q, []
     for f in left + right:
@@ -263,9 +261,9 @@ def reshape(a: Symbol, size: Any) -> Symbol:
     if array.shape == a.shape:
         return a
     if is_filled(a):
-        return filled(a if a.head == "number" else a.args[0], array.shape)
-    if array.ndim == 0 and a.head == "reduce":
-        return a.with_args(a.args, array, keepdims=False)
+        return filled(a, array.shape)
+    if array.ndim == 0:
+        return symbols.sum(a)
     return Symbol("reshape", (a,), array, size=array.shape)
 
 
@@ -275,7 +273,7 @@ def expand(a: Symbol, size: Sequence[int]) -> Symbol:
     if array.shape == a.shape:
         return a
     if is_filled(a):
-        return filled(a if a.head == "number" else a.args[0], array.shape)
+        return filled(a, array.shape)
     value, p, factors = coefficient(a)
     inner = a.args[0] if a.head == "expand" else bare(factors)
     return product(value, p, (Symbol("expand", (inner,), np.broadcast_to(inner.array, array.shape)),), array)
@@ -286,8 +284,8 @@ def reduce(name: str) -> Callable[..., Symbol]:
 
     def reduction(a: Symbol, dim: Any = None, keepdim: bool = False, **params: Any) -> Symbol:
         array = getattr(arrays, name)(a.array, dim=dim, keepdim=keepdim, **params)
-        if a.head == "expand" and a.args[0].head == "number" and name in ("sum", "mean"):
-            return filled(number(float(np.ravel(array)[0])) if name == "sum" else a.args[0], np.shape(array))
+        if is_filled(a) and name in ("sum", "mean"):
+            return filled(number(float(np.ravel(array)[0])) if name == "sum" else a, np.shape(array))
         axis = tuple(range(a.ndim)) if dim is None else tuple(d % a.ndim for d in np.atleast_1d(dim).tolist())
         value, p, factors = coefficient(a) if name in ("sum", "mean") else (1, 0, (a,))
         inner = bare(factors)
@@ -353,23 +351,19 @@ def as_block(index: Any, shape: tuple[int, ...]) -> Any:
 
 def getitem(a: Symbol, index: Any) -> Symbol:
     """The part ``a[index]``; one element of every row is a sum with a one-hot matrix."""
-    chosen = one_hot_of(index, a.shape)
-    if chosen is not None:
-        picked: Symbol = symbols.sum(multiply(chosen, a), dim=1)
-        return picked
     if takes_all(index):
         return reshape(a, arrays.getitem(a.array, index=index).shape)
-    return call("getitem", a, index=as_block(index, a.shape))
+    chosen = one_hot_of(index, a.shape)
+    return symbols.sum(chosen * a, dim=1) if chosen else call("getitem", a, index=as_block(index, a.shape))
 
 
 def put(a: Symbol, index: Any, size: Any) -> Symbol:
     """Zeros with ``a`` added at ``index``; one element of every row is a product with a one-hot matrix."""
-    chosen = one_hot_of(index, tuple(size))
+    size = tuple(map(int, size))
     if takes_all(index):
-        return reshape(a, tuple(map(int, size)))
-    if chosen is None:
-        return call("put", a, index=as_block(index, size), size=tuple(map(int, size)))
-    return multiply(reshape(a, (*a.shape, 1)), chosen)
+        return reshape(a, size)
+    chosen = one_hot_of(index, size)
+    return reshape(a, (*a.shape, 1)) * chosen if chosen else call("put", a, index=as_block(index, size), size=size)
 
 
 def call(name: str, *args: Any, **params: Any) -> Symbol:
@@ -394,7 +388,7 @@ WRITTEN: dict[str, Callable[..., Symbol]] = {
 class Symbols(Interpreter[Symbol]):
     """The third meaning of ``xp``: every name is an op on symbols, and is written down."""
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Callable[..., Symbol]:
         if name not in REGISTRY:
             return super().__getattr__(name)
 
@@ -427,9 +421,7 @@ def transposed(a: Symbol) -> Symbol:
     if a.head == "matmul" and all(x.ndim >= 2 for x in a.args):
         return a.with_args((transposed(a.args[1]), transposed(a.args[0])), array)
     if a.ndim == 2:
-        if a.head in ("product", "sum", "divide", "power", "where") or elementwise(a.head):
-            return a.with_args(map(transposed, a.args), array)
-        if a.head == "expand" and all(x.ndim != 1 for x in a.args):
+        if elementwise(a.head) or (a.head == "expand" and a.args[0].ndim != 1):
             return a.with_args(map(transposed, a.args), array)
         if a.head == "reduce" and a.params["keepdims"] and len(a.params["axis"]) == 1:
             return a.with_args(map(transposed, a.args), array, axis=(1 - a.params["axis"][0],))
@@ -442,7 +434,9 @@ def transposed(a: Symbol) -> Symbol:
 
 
 def elementwise(name: str) -> bool:
-    """Whether the op of this name works element by element."""
+    """Whether what a formula of this head does is done element by element."""
+    if name in ("product", "sum", "divide", "power", "where"):
+        return True
     return name in REGISTRY and REGISTRY[name].signature in ("()->()", "(),()->()")
 
 

@@ -9,12 +9,7 @@ import numpy as np
 
 from ..engine import REGISTRY
 from .layouts import Layout
-from .symbols import Symbol, coefficient, product
-
-__all__ = [
-    "ATOM", "COMPARISONS", "POWER", "PRODUCT", "SHORT", "SUM", "Writer", "dimensions", "fraction", "gradient_line",
-    "python", "subscript",
-]
+from .symbols import Symbol, coefficient
 
 COMPARISONS = {
     "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
@@ -27,8 +22,10 @@ SHORT = {"amax": "max", "amin": "min"}
 class Writer:
     """Formulas as plain text; the other dialects change what they write otherwise."""
 
-    times, point, over, to_the = " ", " * ", "/", "^"
+    times, point, over, to_the, brackets = " ", " * ", "/", "^", "({})"
+    signs = COMPARISONS
     matmul_binds = MATMUL
+    by = " * "  # between a number and m
     exact = False  # numbers are for reading
 
     def __init__(self, layout: Layout, m: int) -> None:
@@ -40,7 +37,7 @@ class Writer:
     def within(self, s: Symbol, least: int) -> str:
         """``s`` in parentheses unless it holds together as tightly as ``least``."""
         text, binds = self.write(s)
-        return text if binds >= least else self.parenthesised(text)
+        return text if binds >= least else self.brackets.format(text)
 
     def write(self, s: Symbol) -> tuple[str, int]:
         method = getattr(self, f"write_{s.head}", None)
@@ -49,14 +46,14 @@ class Writer:
             return made
         if s.head in COMPARISONS:
             a, b = (self.within(x, SUM) for x in s.args)
-            return f"{a} {self.compared(s.head)} {b}", -1
+            return f"{a} {self.signs[s.head]} {b}", -1
         return self.function(s), ATOM
 
     def write_variable(self, s: Symbol) -> tuple[str, int]:
-        return self.name(s.params["name"]), ATOM
+        return s.params["name"], ATOM
 
     def write_transpose(self, s: Symbol) -> tuple[str, int]:
-        return f"{self.within(s.args[0], ATOM)}{self.transposition(s)}", POWER
+        return f"{self.within(s.args[0], ATOM)}^T", POWER
 
     def write_number(self, s: Symbol) -> tuple[str, int]:
         value, p = s.params["value"], s.params["power"]
@@ -70,7 +67,7 @@ class Writer:
         text = self.within(first, SUM)
         for term in rest:
             if coefficient(term)[0] < 0:
-                text += f" - {self.within(positive(term), PRODUCT)}"
+                text += f" - {self.within(-term, PRODUCT)}"
             else:
                 text += f" + {self.within(term, SUM)}"
         return text, SUM
@@ -99,10 +96,13 @@ class Writer:
         over, under = fraction(value, self.exact, over_m=p < 0)
         m = "m" if abs(p) == 1 else f"m{self.to_the}{abs(p)}"
         if p > 0:
-            over = f"{over} * {m}" if over != "1" else m
+            over = f"{over}{self.by}{m}" if over != "1" else m
         if p < 0:
-            under = f"({under} * {m})" if under else m
-        return f"{over}{self.over}{under}" if under else over
+            under = f"{under}{self.by}{m}" if under else m
+        return self.quotient(over, under) if under else over
+
+    def quotient(self, over: str, under: str) -> str:
+        return f"{over}{self.over}{f'({under})' if self.by in under else under}"
 
     def write_matmul(self, s: Symbol) -> tuple[str, int]:
         a, b = s.args
@@ -117,9 +117,8 @@ class Writer:
         return f"{self.within(s.args[0], ATOM)}{self.to_the}{self.within(s.args[1], ATOM)}", POWER
 
     def write_reduce(self, s: Symbol) -> tuple[str, int]:
-        name, (a,) = s.params["name"], s.args
+        name, axis, (a,) = s.params["name"], s.params["axis"], s.args
         short = SHORT.get(name, name)
-        axis = s.params["axis"]
         if len(axis) == a.ndim:
             return f"{short}({self(a)})", ATOM
         if a.ndim == 2:
@@ -151,24 +150,6 @@ class Writer:
             return f"put({args[0]}, [{subscript(s.params['index'])}])"
         shown = [f"{k}={python(v)}" for k, v in s.params.items() if repr(v) != repr(hidden.get(k, ""))]
         return f"{s.head}({', '.join(args + shown)})"
-
-    def name(self, name: str) -> str:
-        return name
-
-    def compared(self, head: str) -> str:
-        return COMPARISONS[head]
-
-    def transposition(self, s: Symbol) -> str:
-        return "^T"
-
-    def parenthesised(self, text: str) -> str:
-        return f"({text})"
-
-
-def positive(s: Symbol) -> Symbol:
-    """A negative term without its sign."""
-    value, p, factors = coefficient(s)
-    return product(-value, p, factors, -s.array)
 
 
 def fraction(value: float, exact: bool, over_m: bool) -> tuple[str, str]:

@@ -8,9 +8,7 @@ import numpy as np
 from ..engine import REGISTRY, Array, Op, Rule, Tensor, unbroadcast, walk
 from ..interpreters import arrays, tensors
 from .reading import MOVING, Equation, Reading, name_of, raw, tagged
-from .symbols import Symbol, add, multiply, number, parts_of, symbol, symbols
-
-__all__ = ["Walk", "vjp"]
+from .symbols import Symbol, number, parts_of, symbol, symbols
 
 TRANSPARENT = {"add", "subtract", "negative", *MOVING}  # ops a cotangent comes through as it is
 
@@ -27,9 +25,7 @@ class Walk:
         self.parts: dict[int, list[tuple[Symbol, str]]] = {}
         self.left = {serial: len(users) for serial, users in reading.users.items()}
         self.backward: list[Equation] = []
-        m = reading.m
-        seed = number(1, 1, float(m)) if scaled else number(1)
-        self.parts[reading.root.serial] = [(seed, "")]
+        self.parts[reading.root.serial] = [(number(1, 1, float(reading.m)) if scaled else number(1), "")]
         everything = {t.serial for t in (*reading.nodes, *reading.leaves.values())}
         one = np.ones(reading.root.array.shape, reading.root.array.dtype)
         self.tape = {k: g for k, (_, g) in walk([reading.root], [one], arrays, everything, True).items()}
@@ -49,7 +45,7 @@ class Walk:
         came = self.comment(t) if name_of(t) in TRANSPARENT and not self.reading.has_name(t) else name_of(t)
         for v, part in self.pulled(t, g):
             if self.scaled and t.serial in self.reading.data and v.serial not in self.reading.data:
-                part = multiply(part, number(1, -1, 1 / self.reading.m))
+                part = part * number(1, -1, 1 / self.reading.m)
             self.parts.setdefault(v.serial, []).append((part, came))
             self.left[v.serial] -= 1
             if v.op is None and not self.left[v.serial]:
@@ -60,9 +56,7 @@ class Walk:
         """The sum of all that was pulled back to ``t``, what came through matrix products first."""
         self.parts[t.serial].sort(key=lambda part: part[1] not in ("linear", "matmul"))
         total, *rest = (part for part, _ in self.parts[t.serial])
-        for part in rest:
-            total = add(total, part)
-        return total
+        return sum(rest, start=total)
 
     def comment(self, t: Tensor) -> str:
         """Which ops a cotangent came back through, and where a parameter is in the model."""
@@ -72,11 +66,8 @@ class Walk:
 
     def line(self, of: Symbol, formula: Symbol, comment: str, truth: Array) -> Symbol:
         """A new variable for a cotangent."""
-        if formula.array.dtype.kind == "b":
-            formula = symbols.where(formula, 1, 0)
         formula = self.reading.recognised(formula)
-        name = f"d{of.params['name']}"
-        made = self.reading.variable(name, truth, of.params["kind"])
+        made = self.reading.variable(f"d{of.params['name']}", truth, of.params["kind"])
         self.backward.append(Equation(made, formula, comment))
         return made
 
