@@ -26,12 +26,12 @@ Array: TypeAlias = NDArray[Any]
 
 
 def network(layers: list[int], rng: np.random.Generator) -> nn.Sequential:
-    """Relu layers and one logit, float64, weights of N(0, 2 / n[l-1])."""
+    """Relu layers and one logit, float64, weights of N(0, 2 / n[l-1]) and biases of 0."""
     modules: list[nn.Module] = []
     for n_in, n_out in pairwise(layers):
         linear = nn.Linear(n_in, n_out).double()
-        with tg.no_grad():
-            linear.weight.copy_(tg.tensor(rng.normal(size=(n_out, n_in)) * np.sqrt(2 / n_in)))
+        weight = tg.tensor(rng.normal(size=(n_out, n_in)) * np.sqrt(2 / n_in))
+        linear.load_state_dict({"weight": weight, "bias": tg.zeros(n_out)})
         modules += [linear, nn.ReLU()]
     return nn.Sequential(*modules[:-1])
 
