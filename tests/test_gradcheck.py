@@ -274,6 +274,22 @@ def test_functions_that_cannot_be_checked_are_refused(fn: Callable[..., Any], me
     assert x.tolist() == [1.0, 2.0]
 
 
+def test_a_gradient_that_is_random_between_calls_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(GradcheckError, match="the gradient of argument 0 of square is random between calls"):
+        gradcheck(np.square, A, adapter=by_hand(lambda g, a: 2 * g * a * rng.uniform(0.9, 1.1)))
+
+
+def test_terms_that_cancel_are_no_false_alarm() -> None:
+    def nearly_0(x: tg.Tensor) -> tg.Tensor:
+        b = 0.5 * (x - x.sin())
+        return 0.5 * (b.sin() - b)
+
+    assert gradcheck(nearly_0, np.array(0.5))
+    exact = np.array([[[1.24, 1.083], [0.9, 1.25]], [[1.619, 1.599], [1.1, 0.8]]])
+    assert gradcheck(lambda a: tg.norm(a, p=3.0, dim=(0, 2)), exact, order=2)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(GradcheckError, match="at least one input that is floating point"):
         gradcheck(tg.exp, tg.tensor([1, 2]))

@@ -11,7 +11,7 @@ Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 
 import numpy as _np
 
-from . import autograd, check, data, manual, nn, optim, plot
+from . import autograd, check, compare, data, manual, nn, optim, plot
 from .derive import derive
 from .engine import *
 from .nn import summary

@@ -21,6 +21,7 @@ from .numeric import EPS, Analytic, Estimate, complex_step, derivative
 
 __all__ = ["Finding", "Report", "chapter_check", "gradcheck"]
 
+STEPS = (1e-9, 1.7e-9, 2.9e-9, 4.3e-9)  # relative, to both sides, to see rounding by
 SAFETY = 10.0  # an estimate of an error is itself one
 ROUNDING = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
 UNKNOWN = "no simple relation to the right one: a term is missing, or a value was changed before the rule read it"
@@ -182,7 +183,8 @@ class Problem:
         # none is near 0, where an error of its element would not show
         signs = [rng.choice([-1.0, 1.0], y.shape) for y in self.values]
         self.cotangents = [np.asarray(sign * rng.uniform(0.5, 1.5, np.shape(sign))) for sign in signs]
-        self.magnitude = float(sum(np.abs(g * y).sum() for g, y in zip(self.cotangents, self.values, strict=True)))
+        summands = float(sum(np.abs(g * y).sum() for g, y in zip(self.cotangents, self.values, strict=True)))
+        self.magnitude = max(summands, self.rounding() / EPS)
 
     @property
     def name(self) -> str:
@@ -210,6 +212,19 @@ class Problem:
     def weighted(self, arrays: Sequence[Array]) -> float:
         """``sum_k <v_k, y_k>``: the number that is differentiated."""
         return float(sum((g * y).sum() for g, y in zip(self.cotangents, self.run(arrays)[0], strict=True)))
+
+    def near(self, factor: float) -> list[Array]:
+        """The inputs, multiplied by a number near 1."""
+        return [np.asarray(x * factor) if x.dtype.kind == "f" else x for x in self.inputs]
+
+    def rounding(self) -> float:
+        """The rounding of `weighted`, far more than its last place where terms inside the function cancel.
+
+        Steps of some 1e-9 to both sides change it by opposite amounts but for 1e-18: what is left is rounding.
+        """
+        middle = self.weighted(self.inputs)
+        bends = [self.weighted(self.near(1 + s)) + self.weighted(self.near(1 - s)) - 2 * middle for s in STEPS]
+        return max(abs(b) for b in bends) if np.isfinite(bends).all() else 0.0
 
     def gradients(self) -> list[Any]:
         """What the library says."""
@@ -251,11 +266,31 @@ class Problem:
             self.analytic = False
             return None
 
+    def noise(self, gradients: Sequence[Any]) -> list[float]:
+        """The rounding of each gradient, found as that of `weighted` is."""
+        found = [0.0] * len(gradients)
+        for step in STEPS:
+            sides = self.gradients_near(1 + step), self.gradients_near(1 - step)
+            for k, (g, up, down) in enumerate(zip(gradients, *sides, strict=True)):
+                if g is not None and g.size and np.isfinite(g).all():
+                    found[k] = max(found[k], float(np.abs(up + down - 2 * g).max()) / 2)
+        return found
+
+    def gradients_near(self, factor: float) -> list[Any]:
+        moved = copy.copy(self)
+        moved.inputs = self.near(factor)
+        return moved.gradients()
+
     def check(self, atol: float, rtol: float) -> Report:
         """Judge every element."""
         right = 0
         findings: list[Finding] = []
-        for k, (x, g) in enumerate(zip(self.inputs, self.gradients(), strict=True)):
+        gradients = self.gradients()
+        for k, (g, again) in enumerate(zip(gradients, self.gradients(), strict=True)):
+            if g is not None and not np.allclose(again, g, rtol=1e-9, atol=0, equal_nan=True):
+                raise GradcheckError(f"the gradient of argument {k} of {self.name} is random between calls; seed it")
+        noise = self.noise(gradients)
+        for k, (x, g) in enumerate(zip(self.inputs, gradients, strict=True)):
             if x.dtype.kind != "f":
                 continue
             g = np.zeros_like(x) if g is None else g
@@ -263,7 +298,8 @@ class Problem:
                 return Report(right, findings, self.wrong_shape(k, g.shape, x.shape))
             estimates = {index: self.numerical(k, index) for index in np.ndindex(x.shape)}
             largest = max((abs(e.value) for e in estimates.values() if np.isfinite(e.value)), default=0.0)
-            judged = [judge(k, i, float(g[i]), e, largest, atol, rtol) for i, e in estimates.items()]
+            allowed = atol + SAFETY * noise[k]
+            judged = [judge(k, i, float(g[i]), e, largest, allowed, rtol) for i, e in estimates.items()]
             findings += [finding for finding in judged if finding is not None]
             right += judged.count(None)
             if any(f.verdict == "wrong" for f in findings):

@@ -50,12 +50,10 @@ def derivative(f: Callable[[float], float], scale: float = 1.0, magnitude: float
     with np.errstate(all="ignore"):  # f may leave its domain
         middle = f(0.0)
         samples = [(h, f(h), f(-h)) for h in scale * START * 0.5 ** np.arange(HALVINGS + 1)]
-        noise = np.nanmax([0.0, *(abs(f(step * scale) - middle) for step in (2 * EPS, -2 * EPS))])
     usable = [(h, up, down) for h, up, down in samples if np.isfinite(up) and np.isfinite(down)]
     if len(usable) < 3 or not np.isfinite(middle):
         return Estimate(np.nan, np.inf, None)
-    # What f changes by over two units in the last place is rounding, also where terms inside it cancel.
-    magnitude = max(magnitude, noise / (8 * EPS), abs(middle), *(max(abs(up), abs(down)) for _, up, down in usable))
+    magnitude = max(magnitude, abs(middle), *(max(abs(up), abs(down)) for _, up, down in usable))
     value, error = extrapolated(usable, magnitude)
     return Estimate(value, error, one_sided(middle, usable, magnitude))
 
