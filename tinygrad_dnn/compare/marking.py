@@ -313,15 +313,18 @@ class Marking:
         """The layouts in which everything handed in would be right, if it is not in this one."""
         if all(row.status == "right" for row in self.rows):
             return []
-        others = [replace(self.network, layout=layout) for layout in LAYOUTS if layout != self.network.layout]
-        fitting = [other.layout for other in others if all(self.fits(other, name) for name in self.names)]
+        fitting = []
+        for layout in LAYOUTS:
+            other = replace(self.network, layout=layout)
+            arrays = {name: readings(other, name, self.grads.get(name)) for name in self.names}
+            fits = [
+                not fault and found and not found[0].note
+                and self.is_close(name, found[0].array, other.total(self.right, name))
+                for name, (found, fault) in arrays.items()
+            ]
+            if layout != self.network.layout and all(fits):
+                fitting.append(layout)
         return [f"everything handed in is right in layout {' or '.join(map(repr, fitting))}"] if fitting else []
-
-    def fits(self, other: Network, name: str) -> bool:
-        """Whether a quantity is right in another layout."""
-        found, fault = readings(other, name, self.grads.get(name))
-        plain = [reading.array for reading in found if not reading.note and not fault]
-        return bool(plain) and self.is_close(name, plain[0], other.total(self.right, name))
 
     def kinks(self) -> list[str]:
         """Where relu stands at exactly 0."""
