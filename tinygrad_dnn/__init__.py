@@ -9,9 +9,13 @@ tensor([2., 4.])
 Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 """
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 import numpy as _np
 
-from . import autograd, check, compare, data, manual, nn, optim, plot
+from . import autograd, check, data, manual, nn, optim, plot
 from .derive import derive
 from .engine import *
 from .nn import summary
@@ -47,3 +51,13 @@ uint8, int8, int16 = _np.dtype(_np.uint8), _np.dtype(_np.int8), _np.dtype(_np.in
 int32, int64 = _np.dtype(_np.int32), _np.dtype(_np.int64)
 short, int, long = int16, int32, int64
 bool = _np.dtype(_np.bool_)
+
+if _TYPE_CHECKING:
+    from . import compare
+
+
+def __getattr__(name: str) -> _Any:
+    """``tg.compare`` is imported when it is first used: training scripts need not wait for it."""
+    if name == "compare":
+        return _import_module(".compare", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
