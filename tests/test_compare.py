@@ -792,7 +792,7 @@ def test_arguments_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="'columns' is not a valid value for layout"):
         backprop(model, net.X, net.Y, grads, "columns")
     with pytest.raises(TypeError, match="grads must be a mapping"):
-        backprop(model, net.X, net.Y, [grads["dW1"]])  # type: ignore[arg-type]
+        backprop(model, net.X, net.Y, [grads["dW1"]])
     with pytest.raises(ValueError, match="x contains inf or NaN"):
         backprop(model, net.X * np.nan, net.Y, grads)
     with pytest.raises(ValueError, match="no layer"):
