@@ -290,6 +290,17 @@ def test_terms_that_cancel_are_no_false_alarm() -> None:
     assert gradcheck(lambda a: tg.norm(a, p=3.0, dim=(0, 2)), exact, order=2)
 
 
+def test_an_element_at_a_kink_does_not_hide_errors_in_others() -> None:
+    """Where rounding is measured by small steps, a kink must not be taken for rounding."""
+    x = np.array([1.0, 0.3, 1.7])
+    for error in (1e-3, 1e-7):
+        rule = by_hand(lambda g, x, error=error: g * (x <= 1) * x * 2 * (1 + error * (x < 1)))
+        with pytest.raises(GradcheckError, match=r"1 of 3 elements"):
+            gradcheck(lambda x: np.minimum(x, 1.0) ** 2, x, adapter=rule)
+    right = gradcheck(lambda x: np.minimum(x, 1.0) ** 2, x, adapter=by_hand(lambda g, x: g * (x <= 1) * x * 2))
+    assert (right.right, len(right.findings)) == (2, 1)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(GradcheckError, match="at least one input that is floating point"):
         gradcheck(tg.exp, tg.tensor([1, 2]))

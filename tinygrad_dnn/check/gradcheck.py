@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from .numeric import EPS, Analytic, Estimate, complex_step, derivative
 
 __all__ = ["Finding", "Report", "chapter_check", "gradcheck"]
 
-STEPS = (1e-9, 1.7e-9, 2.9e-9, 4.3e-9)  # relative, to both sides, to see rounding by
+STEPS = (1e-9, 1.3e-9, 1.7e-9)  # relative, to both sides, to see rounding by; the doubles of these too
 SAFETY = 10.0  # an estimate of an error is itself one
 ROUNDING = 1000 * EPS  # what rounding may do to the gradient itself, relative to its largest element
 UNKNOWN = "no simple relation to the right one: a term is missing, or a value was changed before the rule read it"
@@ -220,11 +220,16 @@ class Problem:
     def rounding(self) -> float:
         """The rounding of `weighted`, far more than its last place where terms inside the function cancel.
 
-        Steps of some 1e-9 to both sides change it by opposite amounts but for 1e-18: what is left is rounding.
+        Steps of some 1e-9 to both sides change it by opposite amounts but for 1e-18: what is left is rounding, and,
+        if an input is at a kink, something that doubles with the step.
         """
         middle = self.weighted(self.inputs)
-        bends = [self.weighted(self.near(1 + s)) + self.weighted(self.near(1 - s)) - 2 * middle for s in STEPS]
-        return max(abs(b) for b in bends) if np.isfinite(bends).all() else 0.0
+
+        def bend(s: float) -> float:
+            return self.weighted(self.near(1 + s)) + self.weighted(self.near(1 - s)) - 2 * middle
+
+        left = [bend(2 * s) - 2 * bend(s) for s in STEPS]
+        return max(map(abs, left)) if np.isfinite(left).all() else 0.0
 
     def gradients(self) -> list[Any]:
         """What the library says."""
@@ -267,19 +272,17 @@ class Problem:
             return None
 
     def noise(self, gradients: Sequence[Any]) -> list[float]:
-        """The rounding of each gradient, found as that of `weighted` is."""
-        found = [0.0] * len(gradients)
-        for step in STEPS:
-            sides = self.gradients_near(1 + step), self.gradients_near(1 - step)
-            for k, (g, up, down) in enumerate(zip(gradients, *sides, strict=True)):
-                if g is not None and g.size and np.isfinite(g).all():
-                    found[k] = max(found[k], float(np.abs(up + down - 2 * g).max()) / 2)
-        return found
+        """The rounding of each gradient, found as that of `weighted` is; at a kink both sides have the same sum."""
+        sums = [self.sums_of_sides(gradients, s) for step in STEPS for s in (step, 2 * step)]
+        return [max(float(np.abs(a - b).max(initial=0.0)) for a, b in pairwise(of)) for of in zip(*sums, strict=True)]
 
-    def gradients_near(self, factor: float) -> list[Any]:
-        moved = copy.copy(self)
-        moved.inputs = self.near(factor)
-        return moved.gradients()
+    def sums_of_sides(self, gradients: Sequence[Any], step: float) -> list[Array]:
+        """Of every gradient that is finite its sum at both sides, a step away; of others nothing."""
+        sides = [copy.copy(self), copy.copy(self)]
+        for side, factor in zip(sides, (1 + step, 1 - step), strict=True):
+            side.inputs = self.near(factor)
+        triples = zip(gradients, sides[0].gradients(), sides[1].gradients(), strict=True)
+        return [up + down if g is not None and np.isfinite(g).all() else np.zeros(0) for g, up, down in triples]
 
     def check(self, atol: float, rtol: float) -> Report:
         """Judge every element."""
