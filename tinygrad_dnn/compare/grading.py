@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..derive.layouts import LAYOUTS, layout_named
 from ..engine import Array
 from .marking import array_of, backprop, relative
 from .mistakes import Cause, close
-from .quantities import LAYOUTS, Network, in_double, read
+from .quantities import Network, in_double, read
 from .report import NetworkReport, Report, Row
 
 __all__ = ["network"]
@@ -78,8 +79,7 @@ def network(
     >>> report.ok, report.score
     (True, 1.0)
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"{layout!r} is not a valid value for layout; use one of {', '.join(map(repr, LAYOUTS))}")
+    layout_named(layout)
     grading = Grading(hand, model, layout, loss, float(getattr(hand, "l2", 0.0) if l2 is None else l2), numeric)
     grading.data = (x, y, m, np.random.default_rng(seed))
     with in_double(model):

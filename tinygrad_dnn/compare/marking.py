@@ -10,9 +10,10 @@ import numpy as np
 
 from ..check.gradcheck import likely_cause
 from ..check.numeric import derivative
+from ..derive.layouts import LAYOUTS, layout_named
 from ..engine import Array, Tensor
 from .mistakes import Cause, Explanation, Reading, Situation, close, explain
-from .quantities import LAYOUTS, Layer, Network, Walk, in_double, read, split
+from .quantities import Layer, Network, Walk, in_double, read, split
 from .report import Numeric, Report, Row
 
 __all__ = ["backprop"]
@@ -94,8 +95,7 @@ def backprop(
     >>> report.first_wrong, report.cause.names
     ('dW2', ('missing 1/m',))
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"{layout!r} is not a valid value for layout; use one of {', '.join(map(repr, LAYOUTS))}")
+    layout_named(layout)
     if not isinstance(grads, Mapping):
         raise TypeError(f"grads must be a mapping such as {{'dW1': ...}}, got {type(grads).__name__}")
     if not 0 <= l2 < np.inf:
@@ -377,14 +377,14 @@ def readings(network: Network, name: str, raw: Any) -> tuple[list[Reading], str]
     values = array.astype(np.float64)
     if values.ndim == 2:
         own = values.T if turned else values
-        if kind == "b" and layout.flat_bias and values.size == expected[0] and 1 in values.shape:
+        if kind == "b" and layout.as_stored and values.size == expected[0] and 1 in values.shape:
             found.append(Reading(values.reshape(-1, 1), "keepdims kept"))
         else:
             found.append(Reading(own))
             if kind != "b":
                 found.append(Reading(own.T, "transposed"))
     elif kind == "b":
-        note = "" if layout.flat_bias else "keepdims lost"
+        note = "" if layout.as_stored else "keepdims lost"
         found += [Reading(values.reshape(-1, 1), note), Reading(values.reshape(1, -1), note)]
     elif values.ndim == 1 and values.size == int(np.prod(expected)):
         own = values.reshape(expected)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..derive.layouts import LAYOUTS
 from ..engine import Array, Tensor, pull
 from ..interpreters import arrays
 from ..manual import HIDDEN, sigmoid, softmax
-from .quantities import LAYOUTS, Layer, Network, Walk, split
+from .quantities import Layer, Network, Walk, split
 
 __all__ = ["CATALOGUE", "Cause", "Mistake", "Reading", "Situation", "explain"]
 

@@ -11,30 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..derive.layouts import LAYOUTS
 from ..engine import REGISTRY, Array, Elementwise, Tensor, as_array, enable_grad, leaf, no_grad, pull, recorded
 from ..interpreters import arrays
 from ..manual import sigmoid, softmax
 from ..nn import functional as F
 from ..nn.module import Module
 
-__all__ = ["LAYOUTS", "Layer", "Layout", "Network", "Walk", "in_double", "read"]
-
-
-class Layout(NamedTuple):
-    """Where the examples are, how W and b are stored, and where 1/m stands."""
-
-    columns: bool  # an example is a column
-    inputs_first: bool  # W is (n[l-1], n[l])
-    mean_in_parameters: bool  # 1/m stands in dW and db; else in the first cotangent
-    flat_bias: bool  # b is (n[l],)
-
-
-LAYOUTS = {
-    "chapter": Layout(True, False, True, False),
-    "article-a": Layout(True, False, False, False),
-    "rows": Layout(False, True, True, False),
-    "torch": Layout(False, False, False, True),
-}
+__all__ = ["Layer", "Network", "Walk", "in_double", "read"]
 
 
 @dataclass
@@ -126,7 +110,7 @@ class Network:
     def stored(self, name: str, value: Array) -> Array:
         """A gradient in the chapter's orientation as the layout stores it."""
         layout, kind = LAYOUTS[self.layout], name[1]
-        if kind == "b" and layout.flat_bias:
+        if kind == "b" and layout.as_stored:
             return value.ravel()
         turned = layout.inputs_first if kind == "W" else not layout.columns
         return value.T if turned else value

@@ -13,7 +13,7 @@ from ..nn.module import Module
 from ..nn.utils import float_dtype
 from .derivation import Derivation, Line
 from .latex import LaTeX
-from .layouts import LAYOUTS, Arranged
+from .layouts import LAYOUTS, Arranged, layout_named
 from .program import NumPy, source, verify
 from .reading import Equation, Reading, has_mean
 from .symbols import parts_of
@@ -79,8 +79,7 @@ def derive(model: Any, x: Any, y: Any, loss: Any = None, *, layout: str = "chapt
       dW1 = dZ1 A0^T / m                                   3x2     linear, 0.weight
       db1 = rowsum(dZ1) / m                                3x1     linear, 0.bias
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"{layout!r} is not a valid value for layout; use one of {', '.join(map(repr, LAYOUTS))}")
+    layout_named(layout)
     inputs = as_input(model, x)
     targets = as_target(y)
     with kept_buffers(model):

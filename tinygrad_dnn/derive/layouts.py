@@ -27,6 +27,13 @@ LAYOUTS = {
 }
 
 
+def layout_named(name: str) -> Layout:
+    """The layout of this name. Raises ValueError if there is none."""
+    if name not in LAYOUTS:
+        raise ValueError(f"{name!r} is not a valid value for layout; use one of {', '.join(map(repr, LAYOUTS))}")
+    return LAYOUTS[name]
+
+
 class Arranged:
     """Variables and formulas in a layout."""
 
