@@ -77,8 +77,9 @@ def smooth_function(o: Op, args: list[Array], params: dict[str, Any]) -> tuple[l
 
 # Ops whose kernels take absolute values, round, or convert: their complex step would be wrong, and must be refused.
 NOT_ANALYTIC = {
-    *("abs", "astype", "ceil", "floor", "gelu", "logistic_cross_entropy", "ndtr", "norm", "remainder", "sigmoid"),
-    *("sign", "silu", "softplus"),
+    *("abs", "astype", "atan2", "ceil", "erf", "erfc", "floor", "fmax"),
+    *("fmin", "fmod", "gelu", "hypot", "logaddexp", "logistic_cross_entropy", "ndtr", "norm"),
+    *("remainder", "sigmoid", "silu", "softplus", "trunc", "xlogy"),
 }
 
 

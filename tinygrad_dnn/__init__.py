@@ -17,12 +17,15 @@ import numpy as _np
 
 from . import autograd, check, data, manual, nn, optim, plot
 from .derive import derive
+from .devices import *
 from .engine import *
 from .nn import summary
+from .operators import Size
 from .ops.creation import *
 from .ops.elementwise import *
 from .ops.elementwise import abs as absolute
-from .ops.elementwise import clamp as clip
+from .ops.elementwise import clamped as clamp
+from .ops.elementwise import clamped as clip
 from .ops.elementwise import divide as div
 from .ops.elementwise import divide as true_divide
 from .ops.elementwise import equal as eq
@@ -34,13 +37,29 @@ from .ops.elementwise import multiply as mul
 from .ops.elementwise import negative as neg
 from .ops.elementwise import not_equal as ne
 from .ops.elementwise import power as pow
+from .ops.elementwise import sign as sgn
 from .ops.elementwise import subtract as sub
 from .ops.fused import *
 from .ops.index import *
 from .ops.linalg import *
+from .ops.logic import *
+from .ops.matrix import *
 from .ops.random import *
+from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.shape import *
+from .ops.sort import *
+from .ops.special import *
+from .ops.special import acos as arccos
+from .ops.special import acosh as arccosh
+from .ops.special import asin as arcsin
+from .ops.special import asinh as arcsinh
+from .ops.special import atan as arctan
+from .ops.special import atan2 as arctan2
+from .ops.special import atanh as arctanh
+from .ops.special import trunc as fix
+from .ops.types import *
+from .printing import get_printoptions, printoptions, set_printoptions
 from .train import Callback, EarlyStopping, History, evaluate, fit
 
 __version__ = "0.1.0"
@@ -51,13 +70,31 @@ uint8, int8, int16 = _np.dtype(_np.uint8), _np.dtype(_np.int8), _np.dtype(_np.in
 int32, int64 = _np.dtype(_np.int32), _np.dtype(_np.int64)
 short, int, long = int16, int32, int64
 bool = _np.dtype(_np.bool_)
+inf, nan, pi, e = _np.inf, _np.nan, _np.pi, _np.e
+newaxis = None
+strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 
 if _TYPE_CHECKING:
-    from . import compare
+    from . import compare, compat, datasets, io, transforms
+    from .io import LoadError, load, save
+
+# imported when first used, so that training scripts need not wait for them
+_LATER = {
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "io", "transforms")},
+    **dict.fromkeys(("LoadError", "load", "save"), ".io"),
+}
 
 
 def __getattr__(name: str) -> _Any:
-    """``tg.compare`` is imported when it is first used: training scripts need not wait for it."""
-    if name == "compare":
-        return _import_module(".compare", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """What `_LATER` lists, and AttributeError for all else."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import_module(_LATER[name], __name__)
+    value = module if _LATER[name] == f".{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The names there are, those imported later too."""
+    return sorted({*globals(), *_LATER})

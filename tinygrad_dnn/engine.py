@@ -24,13 +24,13 @@ from .printing import format_tensor
 __all__ = [
     "REGISTRY", "Array", "Op", "Tensor", "backward", "enable_grad", "from_numpy", "get_default_dtype", "grad",
     "inference_mode", "into", "is_grad_enabled", "is_tensor", "no_grad", "op", "set_default_dtype", "set_grad_enabled",
-    "tensor",
+    "tensor", "written",
 ]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Out: TypeAlias = Any  # where a kernel writes, an Array or None; NumPy's stubs know no such ``out=``
 
-FLOAT64 = np.dtype(np.float64)
+FLOAT64, FLOAT16 = np.dtype(np.float64), np.dtype(np.float16)
 
 # Glibc gives freed memory back to the system, and the next step pays for every page anew: 1.5 ms for six arrays of
 # 0.7 MB that are written in 0.08 ms. A process that has once freed a block of almost 32 MB keeps up to 64 MB instead.
@@ -65,6 +65,7 @@ def set_default_dtype(dtype: Any) -> None:
     _Defaults.dtype = chosen
 
 
+anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)  # whether backward() looks for NaN
 _grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
 _grad_enabled = _grad_mode.get
 
@@ -440,6 +441,14 @@ ENVIRONMENT = ("xp", "g", "y", "r", "s", "shape", "i")
 RESIDUAL, SHARED, SHAPE, POSITION = (ENVIRONMENT.index(name) for name in ("r", "s", "shape", "i"))
 
 
+LABELS = {  # what PyTorch prints as grad_fn, where it is not the op's name
+    "multiply": "MulBackward0", "subtract": "SubBackward0", "divide": "DivBackward0", "negative": "NegBackward0",
+    "power": "PowBackward0", "square": "PowBackward0", "matmul": "MmBackward0", "linear": "AddmmBackward0",
+    "reshape": "ViewBackward0", "astype": "ToCopyBackward0", "getitem": "SelectBackward0",
+    "softmax_cross_entropy": "NllLossBackward0", "log_softmax": "LogSoftmaxBackward0",
+}
+
+
 class Rule:
     """A derivative rule: a function of what its parameter names ask for.
 
@@ -510,7 +519,7 @@ class Op:
         self.rules: dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]] = {}
         self.residual = Rule(residual, self) if residual else None
         self.composed = Rule(composed, self) if composed else None
-        self.label = "".join(word.title() for word in self.name.split("_")) + "Backward0"
+        self.label = LABELS.get(self.name) or "".join(word.title() for word in self.name.split("_")) + "Backward0"
 
     def vjp(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any] | None) -> None:
         """Give the rules by argument name; ``None`` for an argument that has no derivative.
@@ -540,7 +549,7 @@ class Op:
         """
         if len(args) == self.arity and not self.required and params.keys() <= self.defaults.keys():
             return args, self.defaults | params
-        given = {SYNONYMS.get(k, k) if k not in self.defaults else k: v for k, v in params.items()}
+        given = {self.spelled(k): v for k, v in params.items()}
         if self.variadic and args and isinstance(args[0], list | tuple):  # f([a, b], dim) as well as f(a, b, dim=dim)
             given = dict(zip(self.defaults, args[1:], strict=False)) | given
             args = tuple(args[0])
@@ -560,12 +569,44 @@ class Op:
             raise TypeError(f"{self.name}() got an {what}" if unknown else f"{self.name}() {what}")
         return args, {name: given.get(name, default) for name, default in self.defaults.items()}
 
+    def spelled(self, name: str) -> str:
+        """What PyTorch or NumPy calls ``name``, as this op calls it."""
+        if name in self.defaults or name in self.arguments:
+            return name
+        places = [a for a in self.arguments if a != "condition"]
+        if name in POSITIONS and POSITIONS[name] < len(places) and not self.variadic:
+            return places[POSITIONS[name]]
+        return SYNONYMS.get(name, name)
+
+    def with_options(self, args: tuple[Any, ...], params: dict[str, Any]) -> "Tensor | None":
+        """The result for options of PyTorch that are none of the op's: ``out``, ``alpha``, ``dtype``; else None."""
+        if params.get("out") is not None:
+            rest = {k: v for k, v in params.items() if k != "out"}
+            return written(params["out"], self(*args, **rest))
+        if "alpha" in params and "alpha" not in self.defaults and self.name in ("add", "subtract"):
+            (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "alpha"})
+            return self(a, b * params["alpha"])
+        if params.get("dtype") is not None and "dtype" not in self.defaults:
+            rest = {k: v for k, v in params.items() if k != "dtype"}
+            (a, *others), rest = self.bind(args, rest)
+            return self(tensors.to(a, dtype=params["dtype"]), *others, **rest)
+        return None
+
+    def called(self, args: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
+        """`__call__` with keywords, of an op without parameters."""
+        found = self.with_options(args, params)
+        return self(*self.bind(args, params)[0]) if found is None else found
+
     def written_out(self) -> Callable[..., Tensor] | None:
         """A quicker form of `__call__`, if there is one."""
         return None
 
     def __call__(self, *args: Any, **params: Any) -> Tensor:
         if params or len(args) != self.arity or self.required:
+            if not OPTIONS.isdisjoint(params):
+                found = self.with_options(args, params)
+                if found is not None:
+                    return found
             args, params = self.bind(args, params)
         else:
             params = self.defaults
@@ -632,7 +673,13 @@ class Op:
         return f"<op {self.name} {self.signature}>"
 
 
+OPTIONS = frozenset({"alpha", "dtype", "out"})
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
+POSITIONS = {  # of what PyTorch calls an op's arguments; a condition, where there is one, is counted apart
+    **dict.fromkeys(("input", "self", "operands", "tensor1"), 0),
+    **dict.fromkeys(("other", "exponent", "mat2", "vec", "vec2", "tensor2", "weight"), 1),
+    "bias": 2,
+}
 SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction", "shape": "size"}
 
 
@@ -658,20 +705,20 @@ class Elementwise(Op):
 
     def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
         y, r = super().evaluate(raw, params)
-        return (self.promoted(y, raw, params) if y.dtype is FLOAT64 else y), r
+        return (self.promoted(y, raw, params) if y.dtype is FLOAT64 or y.dtype is FLOAT16 else y), r
 
     def promoted(self, y: Array, raw: Sequence[Any], params: dict[str, Any]) -> Array:
-        """A float64 result in the type PyTorch gives it, where that is another.
+        """A float64 or float16 result in the type PyTorch gives it, where that is another.
 
         NumPy widens to float64 where PyTorch does not: functions of integers, an integer with a Python float or a
-        float32, and a 0-d float64 with a float32 that has dimensions.
+        float32, and a 0-d float64 with a float32 that has dimensions. Functions of bools it gives as float16.
         """
         held = [v for v in raw if isinstance(v, np.ndarray)]
-        floats = [v.dtype for v in held if v.dtype.kind == "f" and v.ndim == y.ndim]
+        floats = [v.dtype for v in held if v.dtype.kind == "f" and v.ndim]
         floats = floats or [v.dtype for v in held if v.dtype.kind == "f"]
-        if not held or FLOAT64 in floats:
-            return y
         wanted = max(floats, default=_Defaults.dtype)
+        if not held or y.dtype == wanted:
+            return y
         cast = [v.astype(wanted) if isinstance(v, np.ndarray) else v for v in raw]
         return np.asarray(self.kernel(*cast, **params), dtype=wanted)
 
@@ -692,7 +739,8 @@ def _one(o: Elementwise) -> Callable[..., Tensor]:
             raise explained(o, error, (x,), {}) from None
         if type(y) is not ndarray:
             y = np.asarray(y)
-        if y.dtype is FLOAT64:
+        dtype = y.dtype
+        if dtype is FLOAT64 or dtype is FLOAT16:
             y = o.promoted(y, (x,), defaults)
         made = _new(Tensor)
         made.array = y
@@ -803,13 +851,31 @@ def op(
         made = kind(function, kernel or function, signature, *examples, residual, composed, view, differentiable)
         call = made.written_out()
         if call is not None:  # Python looks ``__call__`` up on the type, so this op gets one of its own
-            made.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(call)})
+
+            def public(*args: Any, **params: Any) -> Tensor:
+                return made.called(args, params) if params else call(*args)
+
+            made.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(public)})
         REGISTRY[made.name] = made
         setattr(arrays, made.name, made.kernel)
         setattr(tensors, made.name, call or made)
         return made
 
     return make
+
+
+def written(out: Tensor | None, result: Tensor) -> Tensor:
+    """``result``, or ``out`` with the result in it, resized if need be: PyTorch's ``out=``, which is not recorded."""
+    if out is None:
+        return result
+    if _grad_enabled() and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            "requires grad; use no_grad(), or the result"
+        )
+    if out.array.shape != result.array.shape:
+        out.array = np.empty(result.array.shape, out.array.dtype)
+    return out.copy_(result)
 
 
 def into(out: Array | None, y: Any) -> Any:
@@ -842,7 +908,7 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
         return RuntimeError(f"{error}: {described}")
     if isinstance(error, IndexError):
         return IndexError(f"{error}".replace("for axis", "for dimension") + f": {described}")
-    return type(error)(f"{error}: {described}")
+    return TypeError(f"{error}: {described}")  # not its own type: NumPy's has arguments of another kind
 
 
 # --- in-place changes -------------------------------------------------------------------------------------------------
@@ -1057,6 +1123,10 @@ def pull(
         shape = x.array.shape
         env[SHAPE], env[POSITION] = shape, i
         gx = rule.function(*rule.pick(env))
+        if gx is None:
+            continue
+        if anomaly.get():
+            refuse_nan(t, gx, i)
         if gx.shape != shape:
             gx = unbroadcast(xp, gx, shape)
         if gx.dtype is not x.array.dtype:
@@ -1065,6 +1135,16 @@ def pull(
             accumulate(cotangents, owned, x.serial, gx)
         else:
             cotangents[x.serial] = gx
+
+
+def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
+    """Raise if ``gx``, a gradient that the op of ``t`` gave, is NaN somewhere; see `autograd.detect_anomaly`."""
+    if np.isnan(gx.array if isinstance(gx, Tensor) else gx).any():
+        o, shapes = cast(Op, t.op), [x.array.shape for x in cast(Sequence[Any], t.inputs) if isinstance(x, Tensor)]
+        raise RuntimeError(
+            f"Function '{o.label}' returned nan values in its {i}th output: the backward of {o.name}() of shapes "
+            f"{', '.join(map(str, shapes))}; look at what was given to it in the forward pass"
+        )
 
 
 def accumulate(cotangents: dict[int, Any], owned: set[int], key: int, g: Any) -> None:

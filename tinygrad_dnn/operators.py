@@ -4,16 +4,19 @@ Method names are PyTorch's, with the parameters NumPy and PyTorch share; each op
 """
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .devices import CPU, device
 from .interpreters import tensors
+from .printing import options
 
 if TYPE_CHECKING:
     from .engine import Tensor
 
-__all__ = ["Dim", "Operators", "sizes"]
+__all__ = ["Dim", "Operators", "Size", "sizes"]
 
 Dim: TypeAlias = int | Sequence[int] | None
 Bool: TypeAlias = bool  # Tensor has methods of these names
@@ -24,6 +27,23 @@ Int: TypeAlias = int
 def sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
     """``(2, 3)`` of both ``f(2, 3)`` and ``f((2, 3))``."""
     return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple, which also knows the number of elements.
+
+    >>> tg.zeros(2, 3).shape.numel()
+    6
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The product of the sizes."""
+        return prod(self)
+
+    def __repr__(self) -> str:
+        return f"{options.namespace}Size({list(self)})" if options.namespace else tuple.__repr__(self)
 
 
 def scaled(other: Any, alpha: Float) -> Any:
@@ -86,6 +106,86 @@ class Operators:
     def relu_(self) -> Any: return self._overwrite("relu")
     def sigmoid_(self) -> Any: return self._overwrite("sigmoid")
     def tanh_(self) -> Any: return self._overwrite("tanh")
+    def acos_(self) -> Any: return self._overwrite("acos")
+    def asin_(self) -> Any: return self._overwrite("asin")
+    def atan_(self) -> Any: return self._overwrite("atan")
+    def ceil_(self) -> Any: return self._overwrite("ceil")
+    def cos_(self) -> Any: return self._overwrite("cos")
+    def cosh_(self) -> Any: return self._overwrite("cosh")
+    def erf_(self) -> Any: return self._overwrite("erf")
+    def expm1_(self) -> Any: return self._overwrite("expm1")
+    def floor_(self) -> Any: return self._overwrite("floor")
+    def log_(self) -> Any: return self._overwrite("log")
+    def log10_(self) -> Any: return self._overwrite("log10")
+    def log1p_(self) -> Any: return self._overwrite("log1p")
+    def log2_(self) -> Any: return self._overwrite("log2")
+    def reciprocal_(self) -> Any: return self._overwrite("reciprocal")
+    def round_(self, *, decimals: Int = 0) -> Any: return self._overwrite("round", decimals=decimals)
+    def rsqrt_(self) -> Any: return self._overwrite("rsqrt")
+    def sign_(self) -> Any: return self._overwrite("sign")
+    def sin_(self) -> Any: return self._overwrite("sin")
+    def sinh_(self) -> Any: return self._overwrite("sinh")
+    def square_(self) -> Any: return self._overwrite("square")
+    def tan_(self) -> Any: return self._overwrite("tan")
+    def trunc_(self) -> Any: return self._overwrite("trunc")
+    def fmod_(self, other: Any) -> Any: return self._overwrite("fmod", other)
+    def remainder_(self, other: Any) -> Any: return self._overwrite("remainder", other)
+    def floor_divide_(self, other: Any) -> Any: return self._overwrite("floor_divide", other)
+    def cumsum_(self, dim: Int) -> Any: return self._overwrite("cumsum", dim=dim)
+    def cumprod_(self, dim: Int) -> Any: return self._overwrite("cumprod", dim=dim)
+    def clamp_min_(self, min: Any) -> Any: return self._overwrite("clamp", min=min)
+    def clamp_max_(self, max: Any) -> Any: return self._overwrite("clamp", max=max)
+    def eq_(self, other: Any) -> Any: return self.copy_(self == other)
+    def ne_(self, other: Any) -> Any: return self.copy_(self != other)
+    def lt_(self, other: Any) -> Any: return self.copy_(self < other)
+    def le_(self, other: Any) -> Any: return self.copy_(self <= other)
+    def gt_(self, other: Any) -> Any: return self.copy_(self > other)
+    def ge_(self, other: Any) -> Any: return self.copy_(self >= other)
+    def logical_not_(self) -> Any: return self.copy_(tensors.logical_not(self))
+    def addcmul_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a * b, alpha=value)
+    def addcdiv_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a / b, alpha=value)
+    def lerp_(self, end: Any, weight: Any) -> Any: return self.mul_(1 - weight).add_(weight * end)
+    def addmm_(self, a: Any, b: Any, *, beta: Float = 1, alpha: Float = 1) -> Any:
+        return self.mul_(beta).add_(a @ b, alpha=alpha)
+    def masked_fill_(self, mask: Any, value: Any) -> Any:
+        self[tensors.broadcast_to(mask, self.array.shape)] = value
+        return self
+    def tril_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(~tensors.triangle_mask(self, diagonal), 0)
+    def triu_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(tensors.triangle_mask(self, diagonal - 1), 0)
+    def fill_diagonal_(self, value: Any) -> Any:
+        self[(range(min(self.array.shape)),) * self.array.ndim] = value
+        return self
+    def index_fill_(self, dim: Int, index: Any, value: Any) -> Any:
+        self[tensors.slices(self, dim, index, "index_fill_")] = value
+        return self
+    def index_copy_(self, dim: Int, index: Any, source: Any) -> Any:
+        self[tensors.slices(self, dim, index, "index_copy_")] = source
+        return self
+    def index_add_(self, dim: Int, index: Any, source: Any, *, alpha: Float = 1) -> Any:
+        return self.add_(tensors.index_add(tensors.zeros_like(self), dim, index, source), alpha=alpha)
+    def scatter_add_(self, dim: Int, index: Any, src: Any) -> Any:
+        return self.add_(tensors.scatter_add(tensors.zeros_like(self), dim, index, src))
+    def scatter_(self, dim: Int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+        return self.copy_(tensors.scatter(self.detach(), dim, index, src, value=value))
+
+    # --- random numbers in place
+    def normal_(self, mean: Float = 0, std: Float = 1, *, generator: Any = None) -> Any:
+        return self._drawn("random_normal", generator, mean=mean, std=std)
+    def uniform_(self, a: Float = 0, b: Float = 1, *, generator: Any = None) -> Any:
+        return self._drawn("random_uniform", generator, low=a, high=b)
+    def random_(self, low: Int = 0, high: Any = None, *, generator: Any = None) -> Any:
+        low, high = (0, low) if high is None and low else (low, high)
+        highest = 2**24 if self.array.dtype.kind == "f" else np.iinfo(self.array.dtype).max
+        return self._drawn("random_integers", generator, low=low, high=highest if high is None else high)
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
+        drawn = tensors.random_uniform(size=self.array.shape, generator=generator)
+        return self.copy_(drawn < (p.detach() if hasattr(p, "detach") else p))
+    def exponential_(self, lambd: Float = 1, *, generator: Any = None) -> Any:
+        drawn = tensors.random_uniform(size=self.array.shape, dtype=np.float64, generator=generator)
+        return self.copy_(-np.log1p(-drawn.array) / lambd)
+    def _drawn(self, name: str, generator: Any, **params: Any) -> Any:
+        dtype = self.array.dtype
+        return self.copy_(getattr(tensors, name)(size=self.array.shape, dtype=dtype, generator=generator, **params))
 
     # --- comparisons, elementwise
     def __eq__(self, other: object) -> Any: return tensors.equal(self, other)
@@ -136,22 +236,48 @@ class Operators:
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Any:
         raise NotImplementedError
 
+    def detach(self) -> "Tensor":
+        raise NotImplementedError
+
+    def copy_(self, source: Any) -> Any:
+        raise NotImplementedError
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotImplementedError
+
     # --- what it is
     @property
-    def shape(self) -> tuple[Int, ...]: return self.array.shape
+    def shape(self) -> Size: return Size(self.array.shape)
     @property
     def ndim(self) -> Int: return self.array.ndim
     @property
     def dtype(self) -> np.dtype[Any]: return self.array.dtype
     @property
-    def device(self) -> str: return "cpu"
+    def device(self) -> device: return CPU
     @property
     def T(self) -> "Tensor": return tensors.permute(self, dims=tuple(range(self.array.ndim))[::-1])
     @property
     def mT(self) -> "Tensor": return tensors.transpose(self, -1, -2)
-    def size(self, dim: Int | None = None) -> Any: return self.array.shape if dim is None else self.array.shape[dim]
+    def size(self, dim: Int | None = None) -> Any: return self.shape if dim is None else tensors.size(self, dim)
     def dim(self) -> Int: return self.array.ndim
     def numel(self) -> Int: return self.array.size
+    def nelement(self) -> Int: return self.array.size
+    def ndimension(self) -> Int: return self.array.ndim
+    def data_ptr(self) -> Int: return int(self.array.ctypes.data)
+    def stride(self, dim: Int | None = None) -> Any:
+        steps = tuple(n // self.array.itemsize for n in self.array.strides)
+        return steps if dim is None else steps[dim]
+    def is_complex(self) -> Bool: return self.array.dtype.kind == "c"
+    def is_nonzero(self) -> Bool: return bool(self)
+    def get_device(self) -> Int: return -1
+    @property
+    def is_cuda(self) -> Bool: return False
+    @property
+    def is_cpu(self) -> Bool: return True
+    @property
+    def itemsize(self) -> Int: return self.array.itemsize
+    @property
+    def nbytes(self) -> Int: return self.array.nbytes
     def element_size(self) -> Int: return self.array.itemsize
     def is_contiguous(self) -> Bool: return self.array.flags.c_contiguous
     def is_floating_point(self) -> Bool: return self.array.dtype.kind == "f"
@@ -178,23 +304,107 @@ class Operators:
     def isfinite(self) -> "Tensor": return tensors.isfinite(self)
     def isinf(self) -> "Tensor": return tensors.isinf(self)
     def reciprocal(self) -> "Tensor": return tensors.reciprocal(self)
+    def log2(self) -> "Tensor": return tensors.log2(self)
+    def log10(self) -> "Tensor": return tensors.log10(self)
+    def exp2(self) -> "Tensor": return tensors.exp2(self)
+    def tan(self) -> "Tensor": return tensors.tan(self)
+    def asin(self) -> "Tensor": return tensors.asin(self)
+    def acos(self) -> "Tensor": return tensors.acos(self)
+    def atan(self) -> "Tensor": return tensors.atan(self)
+    def sinh(self) -> "Tensor": return tensors.sinh(self)
+    def cosh(self) -> "Tensor": return tensors.cosh(self)
+    def asinh(self) -> "Tensor": return tensors.asinh(self)
+    def acosh(self) -> "Tensor": return tensors.acosh(self)
+    def atanh(self) -> "Tensor": return tensors.atanh(self)
+    def erf(self) -> "Tensor": return tensors.erf(self)
+    def erfc(self) -> "Tensor": return tensors.erfc(self)
+    def trunc(self) -> "Tensor": return tensors.trunc(self)
+    def frac(self) -> "Tensor": return tensors.frac(self)
+    def logical_not(self) -> "Tensor": return tensors.logical_not(self)
+    def signbit(self) -> "Tensor": return tensors.signbit(self)
+    def bitwise_not(self) -> "Tensor": return tensors.bitwise_not(self)
+    def absolute(self) -> "Tensor": return tensors.abs(self)
+    def negative(self) -> "Tensor": return tensors.negative(self)
+    def arcsin(self) -> "Tensor": return tensors.asin(self)
+    def arccos(self) -> "Tensor": return tensors.acos(self)
+    def arctan(self) -> "Tensor": return tensors.atan(self)
+    def arcsinh(self) -> "Tensor": return tensors.asinh(self)
+    def arccosh(self) -> "Tensor": return tensors.acosh(self)
+    def arctanh(self) -> "Tensor": return tensors.atanh(self)
+    def fix(self) -> "Tensor": return tensors.trunc(self)
+    def sgn(self) -> "Tensor": return tensors.sign(self)
+    def positive(self) -> Any: return self
     def round(self, decimals: Int = 0) -> "Tensor": return tensors.round(self, decimals=decimals)
     def neg(self) -> "Tensor": return tensors.negative(self)
     def add(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.add(self, scaled(other, alpha))
     def sub(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.subtract(self, scaled(other, alpha))
     def mul(self, other: Any) -> "Tensor": return tensors.multiply(self, other)
-    def div(self, other: Any) -> "Tensor": return tensors.divide(self, other)
-    def pow(self, other: Any) -> "Tensor": return tensors.power(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> "Tensor":
+        return tensors.divide(self, other) if rounding_mode is None else tensors.rounded(self, other, rounding_mode)
+    def divide(self, other: Any, *, rounding_mode: str | None = None) -> "Tensor":
+        return self.div(other, rounding_mode=rounding_mode)
+    def true_divide(self, other: Any) -> "Tensor": return tensors.divide(self, other)
+    def pow(self, exponent: Any) -> "Tensor": return tensors.power(self, exponent)
+    def floor_divide(self, other: Any) -> "Tensor": return tensors.floor_divide(self, other)
+    def remainder(self, other: Any) -> "Tensor": return tensors.remainder(self, other)
+    def fmod(self, other: Any) -> "Tensor": return tensors.fmod(self, other)
+    def atan2(self, other: Any) -> "Tensor": return tensors.atan2(self, other)
+    def hypot(self, other: Any) -> "Tensor": return tensors.hypot(self, other)
+    def logaddexp(self, other: Any) -> "Tensor": return tensors.logaddexp(self, other)
+    def xlogy(self, other: Any) -> "Tensor": return tensors.xlogy(self, other)
+    def logical_and(self, other: Any) -> "Tensor": return tensors.logical_and(self, other)
+    def logical_or(self, other: Any) -> "Tensor": return tensors.logical_or(self, other)
+    def logical_xor(self, other: Any) -> "Tensor": return tensors.logical_xor(self, other)
+    def bitwise_and(self, other: Any) -> "Tensor": return tensors.bitwise_and(self, other)
+    def bitwise_or(self, other: Any) -> "Tensor": return tensors.bitwise_or(self, other)
+    def bitwise_xor(self, other: Any) -> "Tensor": return tensors.bitwise_xor(self, other)
+    def arctan2(self, other: Any) -> "Tensor": return tensors.atan2(self, other)
+    def multiply(self, other: Any) -> "Tensor": return tensors.multiply(self, other)
+    def not_equal(self, other: Any) -> "Tensor": return tensors.not_equal(self, other)
+    def greater(self, other: Any) -> "Tensor": return tensors.greater(self, other)
+    def greater_equal(self, other: Any) -> "Tensor": return tensors.greater_equal(self, other)
+    def less(self, other: Any) -> "Tensor": return tensors.less(self, other)
+    def less_equal(self, other: Any) -> "Tensor": return tensors.less_equal(self, other)
+    def fmax(self, other: Any) -> "Tensor": return tensors.fmax(self, other)
+    def fmin(self, other: Any) -> "Tensor": return tensors.fmin(self, other)
+    def subtract(self, other: Any, *, alpha: Float = 1) -> "Tensor": return self.sub(other, alpha=alpha)
+    def addcmul(self, a: Any, b: Any, *, value: Float = 1) -> "Tensor": return tensors.addcmul(self, a, b, value=value)
+    def addcdiv(self, a: Any, b: Any, *, value: Float = 1) -> "Tensor": return tensors.addcdiv(self, a, b, value=value)
+    def lerp(self, end: Any, weight: Any) -> "Tensor": return tensors.lerp(self, end, weight)
+    def nan_to_num(self, *args: Any, **params: Any) -> "Tensor": return tensors.nan_to_num(self, *args, **params)
     def maximum(self, other: Any) -> "Tensor": return tensors.maximum(self, other)
     def minimum(self, other: Any) -> "Tensor": return tensors.minimum(self, other)
     def matmul(self, other: Any) -> "Tensor": return tensors.matmul(self, other)
-    def mm(self, other: Any) -> "Tensor": return tensors.matmul(self, other)
-    def bmm(self, other: Any) -> "Tensor": return tensors.matmul(self, other)
-    def mv(self, other: Any) -> "Tensor": return tensors.matmul(self, other)
-    def dot(self, other: Any) -> "Tensor": return tensors.matmul(self, other)
-    def clamp(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamp(self, min=min, max=max)
+    def mm(self, mat2: Any) -> "Tensor": return tensors.mm(self, mat2)
+    def bmm(self, mat2: Any) -> "Tensor": return tensors.bmm(self, mat2)
+    def mv(self, vec: Any) -> "Tensor": return tensors.mv(self, vec)
+    def dot(self, tensor: Any) -> "Tensor": return tensors.dot(self, tensor)
+    def outer(self, vec2: Any) -> "Tensor": return tensors.outer(self, vec2)
+    def ger(self, vec2: Any) -> "Tensor": return tensors.outer(self, vec2)
+    def addmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmm(self, *args, **params)
+    def addmv(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmv(self, *args, **params)
+    def addbmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addbmm(self, *args, **params)
+    def baddbmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.baddbmm(self, *args, **params)
+    def cross(self, *args: Any, **params: Any) -> "Tensor": return tensors.cross(self, *args, **params)
+    def inner(self, *args: Any, **params: Any) -> "Tensor": return tensors.inner(self, *args, **params)
+    def kron(self, *args: Any, **params: Any) -> "Tensor": return tensors.kron(self, *args, **params)
+    def vdot(self, *args: Any, **params: Any) -> "Tensor": return tensors.vdot(self, *args, **params)
+    def dist(self, *args: Any, **params: Any) -> "Tensor": return tensors.dist(self, *args, **params)
+    def clamp_min(self, min: Any) -> "Tensor": return tensors.clamped(self, min)
+    def clamp_max(self, max: Any) -> "Tensor": return tensors.clamped(self, None, max)
+    def clip(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
+    def clamp(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
     def where(self, condition: Any, other: Any) -> "Tensor": return tensors.where(condition, self, other)
-    def masked_fill(self, mask: Any, value: Any) -> "Tensor": return tensors.where(mask, value, self)
+    def masked_fill(self, *args: Any, **params: Any) -> "Tensor": return tensors.masked_fill(self, *args, **params)
+    def masked_select(self, *args: Any, **params: Any) -> "Tensor": return tensors.masked_select(self, *args, **params)
+    def index_select(self, dim: Int, index: Any) -> "Tensor": return tensors.index_select(self, dim, index)
+    def index_add(self, *args: Any, **params: Any) -> "Tensor": return tensors.index_add(self, *args, **params)
+    def index_copy(self, *args: Any, **params: Any) -> "Tensor": return tensors.index_copy(self, *args, **params)
+    def index_fill(self, *args: Any, **params: Any) -> "Tensor": return tensors.index_fill(self, *args, **params)
+    def scatter(self, *args: Any, **params: Any) -> "Tensor": return tensors.scatter(self, *args, **params)
+    def scatter_add(self, *args: Any, **params: Any) -> "Tensor": return tensors.scatter_add(self, *args, **params)
+    def take(self, *args: Any, **params: Any) -> "Tensor": return tensors.take(self, *args, **params)
+    def take_along_dim(self, indices: Any, dim: Any = None) -> Any: return tensors.take_along_dim(self, indices, dim)
 
     # --- reductions; ``axis`` and ``keepdims`` are accepted for ``dim`` and ``keepdim``
     def sum(self, *args: Any, **params: Any) -> "Tensor": return tensors.sum(self, *args, **params)
@@ -213,17 +423,67 @@ class Operators:
     def cumsum(self, *args: Any, **params: Any) -> "Tensor": return tensors.cumsum(self, *args, **params)
     def softmax(self, *args: Any, **params: Any) -> "Tensor": return tensors.softmax(self, *args, **params)
     def log_softmax(self, *args: Any, **params: Any) -> "Tensor": return tensors.log_softmax(self, *args, **params)
+    def cumprod(self, *args: Any, **params: Any) -> "Tensor": return tensors.cumprod(self, *args, **params)
+    def diff(self, *args: Any, **params: Any) -> "Tensor": return tensors.diff(self, *args, **params)
+    def nansum(self, *args: Any, **params: Any) -> "Tensor": return tensors.nansum(self, *args, **params)
+    def nanmean(self, *args: Any, **params: Any) -> "Tensor": return tensors.nanmean(self, *args, **params)
+    def aminmax(self, *args: Any, **params: Any) -> Any: return tensors.aminmax(self, *args, **params)
+    def median(self, *args: Any, **params: Any) -> Any: return tensors.median(self, *args, **params)
+    def kthvalue(self, *args: Any, **params: Any) -> Any: return tensors.kthvalue(self, *args, **params)
+    def sort(self, *args: Any, **params: Any) -> Any: return tensors.sort(self, *args, **params)
+    def topk(self, *args: Any, **params: Any) -> Any: return tensors.topk(self, *args, **params)
+    def unique(self, *args: Any, **params: Any) -> Any: return tensors.unique(self, *args, **params)
+    def unique_consecutive(self, *args: Any, **params: Any) -> Any:
+        return tensors.unique_consecutive(self, *args, **params)
+    def nonzero(self, *args: Any, **params: Any) -> Any: return tensors.nonzero(self, *args, **params)
+    def argsort(self, *args: Any, **params: Any) -> "Tensor": return tensors.argsort(self, *args, **params)
+    def argwhere(self, *args: Any, **params: Any) -> "Tensor": return tensors.argwhere(self, *args, **params)
+    def bincount(self, *args: Any, **params: Any) -> "Tensor": return tensors.bincount(self, *args, **params)
+    def count_nonzero(self, dim: Any = None) -> "Tensor": return tensors.count_nonzero(self, dim)
+    def histc(self, *args: Any, **params: Any) -> "Tensor": return tensors.histc(self, *args, **params)
+    def msort(self, *args: Any, **params: Any) -> "Tensor": return tensors.msort(self, *args, **params)
+    def multinomial(self, *args: Any, **params: Any) -> "Tensor": return tensors.multinomial(self, *args, **params)
+    def bernoulli(self, *args: Any, **params: Any) -> "Tensor": return tensors.bernoulli(self, *args, **params)
+    def isclose(self, *args: Any, **params: Any) -> "Tensor": return tensors.isclose(self, *args, **params)
+    def equal(self, other: Any) -> Any: return tensors.equal_all(self, other)
+    def allclose(self, *args: Any, **params: Any) -> Any: return tensors.allclose(self, *args, **params)
     def max(self, *args: Any, **params: Any) -> Any: return tensors.max(self, *args, **params)
     def min(self, *args: Any, **params: Any) -> Any: return tensors.min(self, *args, **params)
 
     # --- shape; a view where NumPy can make one
     def reshape(self, *shape: Any) -> "Tensor": return tensors.reshape(self, size=sizes(shape))
-    def view(self, *shape: Any) -> "Tensor": return tensors.reshape(self, size=sizes(shape))
+    def view(self, *shape: Any) -> "Tensor": return tensors.view(self, *shape)
     def view_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.shape)
     def permute(self, *dims: Any) -> "Tensor": return tensors.permute(self, dims=sizes(dims))
     def transpose(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
     def swapaxes(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
+    def swapdims(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
+    def adjoint(self) -> "Tensor": return tensors.transpose(self, -2, -1)
     def t(self) -> "Tensor": return tensors.t(self)
+    def broadcast_to(self, *args: Any, **params: Any) -> "Tensor": return tensors.broadcast_to(self, *args, **params)
+    def diag(self, *args: Any, **params: Any) -> "Tensor": return tensors.diag(self, *args, **params)
+    def diag_embed(self, *args: Any, **params: Any) -> "Tensor": return tensors.diag_embed(self, *args, **params)
+    def diagflat(self, *args: Any, **params: Any) -> "Tensor": return tensors.diagflat(self, *args, **params)
+    def diagonal(self, *args: Any, **params: Any) -> "Tensor": return tensors.diagonal(self, *args, **params)
+    def fliplr(self, *args: Any, **params: Any) -> "Tensor": return tensors.fliplr(self, *args, **params)
+    def flipud(self, *args: Any, **params: Any) -> "Tensor": return tensors.flipud(self, *args, **params)
+    def movedim(self, *args: Any, **params: Any) -> "Tensor": return tensors.movedim(self, *args, **params)
+    def narrow(self, *args: Any, **params: Any) -> "Tensor": return tensors.narrow(self, *args, **params)
+    def repeat(self, *args: Any, **params: Any) -> "Tensor": return tensors.repeat(self, *args, **params)
+    def repeat_interleave(self, *args: Any, **params: Any) -> "Tensor":
+        return tensors.repeat_interleave(self, *args, **params)
+    def roll(self, *args: Any, **params: Any) -> "Tensor": return tensors.roll(self, *args, **params)
+    def rot90(self, *args: Any, **params: Any) -> "Tensor": return tensors.rot90(self, *args, **params)
+    def select(self, *args: Any, **params: Any) -> "Tensor": return tensors.select(self, *args, **params)
+    def trace(self, *args: Any, **params: Any) -> "Tensor": return tensors.trace(self, *args, **params)
+    def tril(self, *args: Any, **params: Any) -> "Tensor": return tensors.tril(self, *args, **params)
+    def triu(self, *args: Any, **params: Any) -> "Tensor": return tensors.triu(self, *args, **params)
+    def unflatten(self, *args: Any, **params: Any) -> "Tensor": return tensors.unflatten(self, *args, **params)
+    def moveaxis(self, source: Any, destination: Any) -> "Tensor": return tensors.movedim(self, source, destination)
+    def tile(self, *dims: Any) -> "Tensor": return tensors.tile(self, sizes(dims))
+    def ravel(self) -> "Tensor": return tensors.ravel(self)
+    def reshape_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.array.shape)
+    def tensor_split(self, *args: Any, **params: Any) -> Any: return tensors.tensor_split(self, *args, **params)
     def expand(self, *size: Any) -> "Tensor": return tensors.expand(self, size=sizes(size))
     def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
     def squeeze(self, dim: Dim = None) -> "Tensor": return tensors.squeeze(self, dim)
@@ -237,7 +497,17 @@ class Operators:
     def contiguous(self) -> Any: return self if self.array.flags.c_contiguous else tensors.clone(self)
 
     # --- copies and conversions
-    def clone(self) -> "Tensor": return tensors.clone(self)
+    def clone(self, *, memory_format: Any = None) -> "Tensor": return tensors.clone(self)
+    def new_tensor(self, data: Any, **params: Any) -> "Tensor": return tensors.new_tensor(self, data, **params)
+    def new_zeros(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        return tensors.zeros(*size, dtype=dtype or self.array.dtype, **params)
+    def new_ones(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        return tensors.ones(*size, dtype=dtype or self.array.dtype, **params)
+    def new_empty(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        return tensors.zeros(*size, dtype=dtype or self.array.dtype, **params)
+    def new_full(self, size: Any, fill_value: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        return tensors.full(size, fill_value, dtype=dtype or self.array.dtype, **params)
+    def type(self, dtype: Any = None, non_blocking: Bool = False) -> Any: return tensors.type(self, dtype)
     def to(self, *args: Any, **params: Any) -> "Tensor": return tensors.to(self, *args, **params)
     def astype(self, dtype: Any) -> "Tensor": return tensors.astype(self, dtype=dtype)
     def type_as(self, other: "Tensor") -> "Tensor": return tensors.astype(self, dtype=other.array.dtype)
@@ -247,4 +517,10 @@ class Operators:
     def long(self) -> "Tensor": return tensors.to(self, np.int64)
     def int(self) -> "Tensor": return tensors.to(self, np.int32)
     def bool(self) -> "Tensor": return tensors.to(self, np.bool_)
+    def short(self) -> "Tensor": return tensors.to(self, np.int16)
+    def char(self) -> "Tensor": return tensors.to(self, np.int8)
+    def byte(self) -> "Tensor": return tensors.to(self, np.uint8)
     def cpu(self) -> Any: return self
+    def cuda(self, device: Any = None, non_blocking: Bool = False) -> Any: return tensors.to(self, "cuda")
+    def pin_memory(self) -> Any: return self
+    def share_memory_(self) -> Any: return self

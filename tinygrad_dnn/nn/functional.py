@@ -7,37 +7,256 @@ import numpy as np
 
 from ..engine import REGISTRY, Array, Tensor, as_array, leaf
 from ..interpreters import arrays, tensors
-from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
-from ..ops.fused import bernoulli_cross_entropy, linear, logistic_cross_entropy, softmax_cross_entropy, standardize
+from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.random import Generator, random_mask
+from ..ops.shape import checked
 
 __all__ = [
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu",
-    "embedding", "gelu", "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
-    "mse_loss", "nll_loss", "one_hot", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
+    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
+    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "selu",
+    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+    "tanhshrink", "threshold", "triplet_margin_loss",
 ]
 
 SOFTMAX = REGISTRY["softmax"]
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+# --- activations; the formulas are those of the ops -------------------------------------------------------------------
+
+
+def replaced(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
+    """``result``, which takes the memory of ``input`` if that is wanted: only what is not recorded can be replaced."""
+    if not inplace or input.requires_grad:
+        return result
+    return input.copy_(result)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(x, 0)``.
+
+    >>> nn.functional.relu(tg.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return relu_(input) if inplace else tensors.relu(input)
+
+
+def relu_(input: Tensor) -> Tensor:
+    """``max(x, 0)``, in place."""
+    changed: Tensor = input.relu_()
+    return changed
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(x, 0), 6)``."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` between the two values, which have no slope."""
+    inside = (input > min_val) & (input < max_val)
+    bounded = tensors.where(inside, input, tensors.clamp(input.detach(), min=min_val, max=max_val))
+    return replaced(input, bounded, inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``x`` where x > 0, else ``negative_slope x``."""
+    return replaced(input, tensors.leaky_relu(input, negative_slope=negative_slope), inplace)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015."""
+    if weight.numel() > 1:
+        if input.ndim < 2 or input.shape[1] != weight.numel():
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} "
+                f"and input of shape {tuple(input.shape)}"
+            )
+        weight = weight.reshape(1, -1, *(1,) * (input.ndim - 2))
+    return tensors.where(input > 0, input, weight * input)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` where x > 0, else ``alpha (e^x - 1)``."""
+    return replaced(input, tensors.elu(input, alpha=alpha), inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
+    return replaced(input, alpha * tensors.elu(input / alpha), inplace)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
+    return replaced(input, SELU_SCALE * tensors.elu(input, alpha=SELU_ALPHA), inplace)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x sigmoid(x)``."""
+    return replaced(input, tensors.silu(input), inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x tanh(log(1 + e^x))``. Misra 2019."""
+    return replaced(input, input * tensors.tanh(tensors.softplus(input)), inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation."""
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
+    return tensors.gelu(input, approximate=approximate)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + e^-x)``."""
+    return tensors.sigmoid(input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log sigmoid(x)``, overflowing nowhere.
+
+    >>> nn.functional.logsigmoid(tg.tensor([0.0, -1000.0]))
+    tensor([-6.9315e-01, -1.0000e+03])
+    """
+    return -tensors.softplus(-input, threshold=np.inf)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope."""
+    return replaced(input, hardtanh(input + 3, 0.0, 6.0) / 6, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x hardsigmoid(x)``."""
+    return replaced(input, input * hardsigmoid(input), inplace)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    return tensors.tanh(input)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``x - tanh x``."""
+    return input - tensors.tanh(input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``x / (1 + |x|)``."""
+    return input / (tensors.abs(input) + 1)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold."""
+    return tensors.softplus(input, beta=beta, threshold=threshold)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``x`` where x > threshold, else ``value``."""
+    return replaced(input, tensors.where(input <= threshold, float(value), input), inplace)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017."""
+    if input.shape[dim] % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
+    a, b = tensors.chunk(input, 2, dim)
+    return a * tensors.sigmoid(b)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``softmax(-x)`` along ``dim``."""
+    return softmax(-input, implicit_dim("softmin", input) if dim is None else dim, dtype=dtype)
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
 
 
-def softmax(input: Tensor, dim: int | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``y = x W^T + b``: x (..., i), W (o, i) or (i), b (o), y (..., o).
+
+    >>> nn.functional.linear(tg.tensor([[1.0, 2.0]]), tg.tensor([[1.0, 1.0]]), tg.tensor([-4.0]))
+    tensor([[-1.]])
+    """
+    if weight.ndim == 1:
+        y = tensors.matmul(input, weight)
+        return y if bias is None else y + bias
+    return tensors.linear(input, weight, bias)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """``x / max(|x|_p, eps)`` along ``dim``.
+
+    >>> nn.functional.normalize(tg.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    checked(dim, input.ndim)
+    return input / tensors.clamp(tensors.norm(input, p=p, dim=dim, keepdim=True), min=eps)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """``x1 x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``.
+
+    >>> nn.functional.cosine_similarity(tg.tensor([[1.0, 0.0]]), tg.tensor([[1.0, 1.0]]))
+    tensor([0.7071])
+    """
+    x1, x2 = tensors.broadcast_tensors(x1, x2)
+    lengths = [tensors.clamp(tensors.norm(x, dim=dim, keepdim=True), min=eps) for x in (x1, x2)]
+    return ((x1 / lengths[0]) * (x2 / lengths[1])).sum(dim)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """``|x1 - x2 + eps|_p`` over the last dimension."""
+    return tensors.norm(x1 - x2 + eps, p=p, dim=-1, keepdim=keepdim)
+
+
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
+    """``input`` with ``value`` (0 if not given) around it: pairs of widths, of the last dimension first.
+
+    Negative widths cut. Raises NotImplementedError for another mode than "constant".
+
+    >>> nn.functional.pad(tg.tensor([1.0, 2.0]), (1, 2))
+    tensor([0., 1., 2., 0., 0.])
+    """
+    if mode != "constant":
+        raise NotImplementedError(f"pad() has the mode 'constant' only, not {mode!r}")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise RuntimeError(f"Padding length must be even and at most 2 * {input.ndim}, got {len(pad)}")
+    for k, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        dim = input.ndim - 1 - k
+        parts = []
+        for width in (before, None, after):
+            if width is None:
+                cut = max(-before, 0), max(-after, 0)
+                parts.append(tensors.narrow(input, dim, cut[0], input.shape[dim] - sum(cut)))
+            elif width > 0:
+                shape = (*input.shape[:dim], width, *input.shape[dim + 1 :])
+                parts.append(leaf(np.full(shape, value or 0, input.array.dtype)))
+        input = tensors.cat(*parts, dim=dim) if len(parts) > 1 else parts[0]
+    return input
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``e^x / sum e^x`` along ``dim``; without it PyTorch's choice, with a warning.
 
     >>> nn.functional.softmax(tg.tensor([[1.0, 2.0]]), dim=1)
     tensor([[0.2689, 0.7311]])
     """
+    input = input if dtype is None else tensors.to(input, dtype)
     return tensors.softmax(input, dim=implicit_dim("softmax", input) if dim is None else dim)
 
 
-def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``x - log sum e^x`` along ``dim``; without it PyTorch's choice, with a warning.
 
     >>> nn.functional.log_softmax(tg.tensor([[1.0, 2.0]]), dim=1)
     tensor([[-1.3133, -0.3133]])
     """
+    input = input if dtype is None else tensors.to(input, dtype)
     return tensors.log_softmax(input, dim=implicit_dim("log_softmax", input) if dim is None else dim)
 
 
@@ -61,7 +280,7 @@ def dropout(
 ) -> Tensor:
     """Elements set to 0 with probability p, the others divided by 1 - p; in training only.
 
-    ``inplace`` is accepted; a new tensor is made. Raises ValueError for a p outside [0, 1].
+    ``inplace`` also changes an ``input`` that is not recorded. Raises ValueError for a p outside [0, 1].
     Srivastava et al. 2014.
 
     >>> nn.functional.dropout(tg.ones(2), 0.9, training=False)
@@ -72,7 +291,8 @@ def dropout(
     if not training or p == 0:
         return input
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    return input * random_mask(size=input.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator)
+    mask = random_mask(size=input.array.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator)
+    return replaced(input, input * mask, inplace)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -257,8 +477,35 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return tensors.sum(loss)
     if reduction != "none":
-        raise ValueError(f"{reduction} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
+        raise unknown(reduction)
     return loss
+
+
+def unknown(reduction: str) -> ValueError:
+    """The error for a reduction that is none."""
+    return ValueError(f"{reduction} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
+
+
+def older(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that PyTorch's older arguments mean, with its warning; ``reduction`` if there are none."""
+    if size_average is None and reduce is None:
+        if reduction not in ("mean", "sum", "none", "batchmean"):
+            raise unknown(reduction)
+        return reduction
+    meant = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.", stacklevel=3
+    )
+    return meant
+
+
+def weighted_mean(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """``loss`` reduced, where the mean divides by the sum of the weights."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != loss.shape:
+        raise ValueError(f"Weights and input must have the same size: {tuple(weight.shape)} and {tuple(loss.shape)}")
+    return reduced(loss * weight, "sum") / weight.sum() if reduction == "mean" else reduced(loss * weight, reduction)
 
 
 def refuse_empty(batch: Array) -> None:
@@ -280,8 +527,15 @@ def weighted(loss: Tensor, weight: Tensor | None, name: str = "weight") -> Tenso
     return y
 
 
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Squared error ``(x - t)^2``, reduced by "mean", "sum" or "none".
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Squared error ``(x - t)^2``, times ``weight``, reduced by "mean" (weighted), "sum" or "none".
 
     Raises ValueError for different shapes, for an empty batch and for an unknown reduction, as all losses do.
 
@@ -289,20 +543,29 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
     tensor(2.)
     """
     same_size(input, target)
-    return reduced(tensors.square(input - target), reduction)
+    return weighted_mean(tensors.square(input - target), weight, older(size_average, reduce, reduction))
 
 
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Absolute error ``|x - t|``, reduced.
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Absolute error ``|x - t|``, times ``weight``, reduced as in `mse_loss`.
 
     >>> nn.functional.l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0]))
     tensor(1.)
     """
     same_size(input, target)
-    return reduced(tensors.abs(input - target), reduction)
+    return weighted_mean(tensors.abs(input - target), weight, older(size_average, reduce, reduction))
 
 
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """``d^2 / 2`` where ``d <= delta``, else ``delta (d - delta / 2)``, of ``d = |x - t|``, reduced. Huber 1964.
 
     Raises ValueError unless ``delta`` is positive.
@@ -314,10 +577,18 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
         raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
     same_size(input, target)
     d = tensors.abs(input - target)
-    return reduced(tensors.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    loss = tensors.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+    return reduced(weighted(loss, weight), reduction)
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
     """``d^2 / (2 beta)`` where ``d < beta``, else ``d - beta / 2``, of ``d = |x - t|``, reduced. Girshick 2015.
 
     Raises ValueError for a negative ``beta``; 0 gives `l1_loss`.
@@ -327,6 +598,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     """
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+    reduction = older(size_average, reduce, reduction)
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     same_size(input, target)
@@ -335,7 +607,12 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``-(t log p + (1 - t) log(1 - p))`` of probabilities p, times ``weight``, reduced.
 
@@ -348,14 +625,16 @@ def binary_cross_entropy(
     for name, t in (("input", input.array), ("target", target.array)):
         if t.size and not (t.min() >= 0 and t.max() <= 1):
             raise RuntimeError(f"all elements of {name} should be between 0 and 1; logits go to BCEWithLogitsLoss")
-    return reduced(weighted(bernoulli_cross_entropy(input, target), weight), reduction)
+    loss = weighted(bernoulli_cross_entropy(input, target), weight)
+    return reduced(loss, older(size_average, reduce, reduction))
 
 
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -373,15 +652,16 @@ def binary_cross_entropy_with_logits(
         exact = np.inf  # softplus is not to go over into a line
         positive = weighted(target * softplus(-input, threshold=exact), pos_weight, "pos_weight")
         loss = (1 - target) * softplus(input, threshold=exact) + positive
-    return reduced(weighted(loss, weight), reduction)
+    return reduced(weighted(loss, weight), older(size_average, reduce, reduction))
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -407,6 +687,7 @@ def cross_entropy(
     >>> nn.functional.cross_entropy(tg.zeros(2, 4), tg.tensor([1, 3]))
     tensor(1.3863)
     """
+    reduction = older(size_average, reduce, reduction)
     try:
         shape, labels = input.array.shape, target.array
     except AttributeError:
@@ -434,7 +715,13 @@ def cross_entropy(
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``-x[t]`` of log-probabilities x (n, c), (c) or (n, c, d...) and labels t (n), () or (n, d...), reduced.
 
@@ -447,7 +734,7 @@ def nll_loss(
         check_shapes(input.array.shape, target.array.shape)
     except AttributeError:
         raise not_tensors(input, target) from None
-    return label_loss(input, target.array, weight, ignore_index, reduction)
+    return label_loss(input, target.array, weight, ignore_index, older(size_average, reduce, reduction))
 
 
 def check_shapes(logits: tuple[int, ...], labels: tuple[int, ...]) -> None:
@@ -520,7 +807,9 @@ def label_loss(
         return reduced(loss, reduction)
     refuse_empty(labels)
     total = float(per_row.sum())
-    return loss.sum() * (1 / total if total else float("nan"))  # NaN as in PyTorch, if no label counts
+    if total == 0:  # NaN as in PyTorch, and no gradient for labels that do not count
+        return (loss * np.where(counted, np.nan, 0).astype(logs.array.dtype)).sum() + np.nan
+    return loss.sum() * (1 / total)
 
 
 def soft_cross_entropy(
@@ -538,7 +827,14 @@ def soft_cross_entropy(
     return reduced(-(target * logs).sum(dim), reduction)
 
 
-def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
     """``t (log t - x)`` of log-probabilities x and probabilities t, reduced. Kullback and Leibler 1951.
 
     Parameters
@@ -554,6 +850,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     tensor(0.6931)
     """
     same_size(input, target)
+    reduction = older(size_average, reduce, reduction)
     if reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' "
@@ -570,3 +867,125 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
         return reduced(loss, reduction)
     refuse_empty(loss.array)
     return loss.sum() / len(input)
+
+
+# --- margins and likelihoods ------------------------------------------------------------------------------------------
+
+
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``log(1 + e^(-t x))`` of targets t of 1 and -1, reduced."""
+    same_size(input, target)
+    return reduced(tensors.softplus(-target * input, threshold=np.inf), older(size_average, reduce, reduction))
+
+
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, reduced."""
+    near = tensors.where(target == -1, 0.0, input)
+    far = tensors.where(target == 1, 0.0, tensors.clamp(margin - input, min=0))
+    return reduced(near + far, older(size_average, reduce, reduction))
+
+
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced."""
+    short = -target * (input1 - input2) + margin
+    return reduced(tensors.clamp(short, min=0), older(size_average, reduce, reduction))
+
+
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced."""
+    eps = 1e-12
+    squares = ((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)
+    cosine = (input1 * input2).sum(-1) / tensors.sqrt(squares)
+    near = tensors.where(target == 1, 1 - cosine, 0.0)
+    far = tensors.where(target == -1, tensors.clamp(cosine - margin, min=0), 0.0)
+    return reduced(near + far, older(size_average, reduce, reduction))
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(d(anchor, positive) - d(anchor, negative) + margin, 0)`` of p-distances, reduced.
+
+    With ``swap`` the smaller of the distances of the negative to anchor and positive counts. Balntas et al. 2016.
+    """
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = tensors.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return reduced(tensors.clamp(near - far + margin, min=0), older(size_average, reduce, reduction))
+
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """``(log v + (x - t)^2 / v) / 2`` of a variance v of at least eps, reduced; ``full`` adds ``log(2 pi) / 2``.
+
+    Raises ValueError for a negative variance.
+    """
+    spread = var if isinstance(var, Tensor) else tensors.full(input.array.shape, var, dtype=input.array.dtype)
+    if (spread.array < 0).any():
+        raise ValueError("var has negative entry/entries")
+    if spread.ndim == input.ndim - 1:
+        spread = spread.unsqueeze(-1)
+    kept = tensors.where(spread < eps, 0.0, spread) + leaf(np.where(spread.array < eps, eps, 0).astype(spread.dtype))
+    loss = 0.5 * (tensors.log(kept) + tensors.square(input - target) / kept)
+    return reduced(loss + 0.5 * np.log(2 * np.pi) if full else loss, reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``e^x - t x`` of the logarithm x of a rate, or ``x - t log(x + eps)`` of the rate, reduced.
+
+    ``full`` adds Stirling's ``t log t - t + log(2 pi t) / 2`` for targets above 1.
+    """
+    loss = tensors.exp(input) - target * input if log_input else input - target * tensors.log(input + eps)
+    if full:
+        large = tensors.where(target > 1, target, 1.0)
+        stirling = large * tensors.log(large) - large + 0.5 * tensors.log(2 * np.pi * large)
+        loss = loss + tensors.where(target > 1, stirling, 0.0)
+    return reduced(loss, older(size_average, reduce, reduction))

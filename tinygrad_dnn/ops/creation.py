@@ -1,38 +1,49 @@
 """Tensors made from a size or a range: leaves, with PyTorch's names and dtypes."""
 
+from math import ceil
 from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array, get_default_dtype, leaf
+from ..engine import Tensor, as_array, from_numpy, get_default_dtype, leaf
+from ..interpreters import tensors
 from ..operators import sizes
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "full", "full_like", "linspace", "logspace", "ones",
+    "ones_like", "scalar_tensor", "zeros", "zeros_like",
 ]
 
 
-def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of the given size, ``zeros(2, 3)`` or ``zeros((2, 3))``.
 
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return leaf(np.zeros(sizes(size), dtype or get_default_dtype()), requires_grad)
+    return leaf(np.zeros(shape_of(shape, size), dtype or get_default_dtype()), requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def shape_of(shape: tuple[Any, ...], size: Any) -> tuple[int, ...]:
+    """The shape of ``zeros(2, 3)``, ``zeros((2, 3))`` and ``zeros(size=(2, 3))``."""
+    wanted = tuple(int(n) for n in (sizes(shape) if size is None else np.atleast_1d(size)))
+    if any(n < 0 for n in wanted):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(wanted)}: {list(wanted)}")
+    return wanted
+
+
+def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of the given size.
 
     >>> ones(2, dtype=tg.int64)
     tensor([1, 1])
     """
-    return leaf(np.ones(sizes(size), dtype or get_default_dtype()), requires_grad)
+    return leaf(np.ones(shape_of(shape, size), dtype or get_default_dtype()), requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def empty(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of the given size, whose numbers are zeros: uninitialised memory would be a trap."""
-    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+    return zeros(*shape, size=size, dtype=dtype, requires_grad=requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -42,19 +53,36 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     tensor([7, 7])
     """
     value = as_array(fill_value, dtype)
-    return leaf(np.full(size, value, value.dtype), requires_grad)
+    return leaf(np.full(shape_of((), size), value, value.dtype), requires_grad)
 
 
-def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """``arange(stop)``, ``arange(start, stop)`` or ``arange(start, stop, step)``: int64 if all are integers.
+def scalar_tensor(s: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A tensor of no dimensions, of the default dtype."""
+    return leaf(np.asarray(s, dtype or get_default_dtype()), requires_grad)
+
+
+def arange(
+    *bounds: Any, start: Any = 0, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """``arange(end)``, ``arange(start, end)`` or ``arange(start, end, step)``: int64 if all are integers.
+
+    Raises RuntimeError for a step of 0 or away from the end.
 
     >>> arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    values = [b.item() if isinstance(b, Tensor) else b for b in bounds]
+    if len(bounds) == 1 and end is None:
+        bounds = (start, bounds[0])
+    given = [*bounds, *(start, end, step)[len(bounds) :]]
+    first, last, by = (v.item() if isinstance(v, Tensor | np.generic) else v for v in given)
+    if by == 0:
+        raise RuntimeError("step must be nonzero")
+    if (last - first) * by < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first} to {last} by {by}")
     if dtype is None:
-        dtype = np.int64 if all(isinstance(v, int | np.integer) for v in values) else get_default_dtype()
-    return leaf(np.arange(*values).astype(dtype), requires_grad)
+        dtype = np.int64 if all(isinstance(v, int) for v in (first, last, by)) else get_default_dtype()
+    return leaf((first + by * np.arange(ceil((last - first) / by))).astype(dtype), requires_grad)
 
 
 def linspace(
@@ -65,7 +93,21 @@ def linspace(
     >>> linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return leaf(np.linspace(start, end, steps).astype(dtype or get_default_dtype()), requires_grad)
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+    return leaf(np.linspace(float(start), float(end), steps).astype(dtype or get_default_dtype()), requires_grad)
+
+
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """``steps`` numbers from base^start to base^end, whose logarithms are evenly spaced.
+
+    >>> logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    return leaf(np.logspace(start, end, steps, base=base).astype(dtype or get_default_dtype()), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -73,23 +115,44 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     return leaf(np.eye(n, m, dtype=dtype or get_default_dtype()), requires_grad)
 
 
-def ones_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape and dtype of ``a``."""
-    return leaf(np.ones_like(a.array, dtype=dtype), requires_grad)
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Zeros of the shape and dtype of ``input``."""
+    return leaf(np.zeros_like(input.array, dtype=dtype), requires_grad)
 
 
-def full_like(a: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape and dtype of ``a``."""
-    return leaf(np.full_like(a.array, fill_value, dtype=dtype), requires_grad)
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Ones of the shape and dtype of ``input``."""
+    return leaf(np.ones_like(input.array, dtype=dtype), requires_grad)
 
 
-def empty_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of the shape and dtype of ``a``, whose numbers are zeros."""
-    return leaf(np.zeros_like(a.array, dtype=dtype), requires_grad)
+def full_like(
+    input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """One value in the shape and dtype of ``input``."""
+    return leaf(np.full_like(input.array, as_array(fill_value), dtype=dtype), requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A tensor of the shape and dtype of ``input``, whose numbers are zeros."""
+    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, without a copy if it is one, or an array, of that dtype."""
-    if isinstance(data, Tensor) and (dtype is None or data.array.dtype == dtype):
-        return data
-    return leaf(as_array(data, dtype))
+    if isinstance(data, Tensor):
+        return data if dtype is None else tensors.to(data, dtype)
+    return from_numpy(as_array(data, dtype))
+
+
+asarray = as_tensor
+
+
+def new_tensor(
+    input: Tensor, data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """A copy of ``data`` in the dtype of ``input``. A method only."""
+    return leaf(as_array(data, dtype or input.array.dtype, copy=True), requires_grad)
+
+
+for _function in (full, new_tensor, ones, zeros):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

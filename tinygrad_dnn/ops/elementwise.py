@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, into, op
-from ..interpreters import arrays
+from ..engine import Array, Out, Tensor, into, op
+from ..interpreters import arrays, tensors
 
 __all__ = [
-    "abs", "add", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "clamp", "cos", "divide", "elu",
-    "equal", "exp", "expm1", "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf", "isnan",
-    "leaky_relu", "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr", "negative",
-    "not_equal", "power", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin",
-    "softplus", "sqrt", "square", "subtract", "tanh", "where", "zeros_like",
+    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos",
+    "divide", "elu", "exp", "expm1", "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf",
+    "isnan", "leaky_relu", "lerp", "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr",
+    "negative", "not_equal", "power", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu",
+    "sin", "softplus", "sqrt", "square", "subtract", "tanh", "where",
 ]
 
 SQRT_2, SQRT_2PI = sqrt_of(2), sqrt_of(2 * pi)
@@ -91,17 +91,26 @@ def divide(a: Array, b: Array) -> Any:
 divide.vjp(a=lambda g, b: g / b, b=lambda g, y, b: -g * y / b)
 
 
-@op(np.floor_divide, signature="(),()->()", domain={"a": (0.2, 0.8), "b": (1.0, 2.0)}, differentiable=False)
-def floor_divide(a: Array, b: Array) -> Any:
+def without_fraction(kernel: Any, a: Any, b: Any, out: Out) -> Any:
+    """The quotient or remainder of ``a`` and ``b``; refuses integers by 0, which NumPy gives as 0."""
+    integers = np.asarray(a).dtype.kind != "f" and np.asarray(b).dtype.kind != "f"
+    if integers and not np.all(b) and np.broadcast(a, b).size:
+        raise RuntimeError("ZeroDivisionError: an integer cannot be divided by 0; convert it first, with .float()")
+    return kernel(a, b, out=out)
+
+
+@op(signature="(),()->()", domain={"a": (0.2, 0.8), "b": (1.0, 2.0)}, differentiable=False)
+def floor_divide(a: Array, b: Array, *, out: Out = None) -> Any:
     """Elementwise quotient rounded down ``y = floor(a / b)``; it has no gradient.
 
     >>> tg.floor_divide(tg.tensor([7, -7]), 2)
     tensor([ 3, -4])
     """
+    return without_fraction(np.floor_divide, a, b, out)
 
 
-@op(np.remainder, signature="(),()->()", domain={"a": (0.2, 0.8), "b": (1.0, 2.0)})
-def remainder(a: Array, b: Array) -> Any:
+@op(signature="(),()->()", domain={"a": (0.2, 0.8), "b": (1.0, 2.0)})
+def remainder(a: Array, b: Array, *, out: Out = None) -> Any:
     """Elementwise remainder ``y = a - b floor(a / b)``, with the sign of b.
 
     da = g        db = -g floor(a / b)
@@ -109,6 +118,7 @@ def remainder(a: Array, b: Array) -> Any:
     >>> tg.remainder(tg.tensor([7.0, -7.0]), 4.0)
     tensor([3., 1.])
     """
+    return without_fraction(np.remainder, a, b, out)
 
 
 remainder.vjp(a=lambda g: g, b=lambda g, a, b: -g * (a // b))
@@ -128,8 +138,8 @@ def negative(a: Array) -> Any:
 negative.vjp(a=lambda g: -g)
 
 
-@op(np.reciprocal, signature="()->()", domain={"a": (0.5, 3.0)})
-def reciprocal(a: Array) -> Any:
+@op(signature="()->()", domain={"a": (0.5, 3.0)})
+def reciprocal(a: Array, *, out: Out = None) -> Any:
     """Elementwise ``y = 1 / a``.
 
     da = -g y^2
@@ -137,6 +147,7 @@ def reciprocal(a: Array) -> Any:
     >>> tg.reciprocal(tg.tensor([4.0]))
     tensor([0.2500])
     """
+    return np.divide(1, a, out=out)  # np.reciprocal gives integers as integers, that is 0
 
 
 reciprocal.vjp(a=lambda g, y: -g * y * y)
@@ -440,6 +451,7 @@ def erfcx_series() -> Array:
 
 def erfc_positive(x: Array) -> Array:
     """Complementary error function for x >= 0, to a relative error of 2e-13."""
+    x = np.minimum(x, 40)  # where it is 0, rounded
     t = (x - 3.75) / (x + 3.75)
     y: Array = np.polynomial.chebyshev.chebval(t, erfcx_series()) * np.exp(-x * x)
     return y
@@ -511,15 +523,18 @@ def abs(a: Array) -> Any:
 abs.vjp(a=lambda xp, g, a: g * xp.sign(a))
 
 
-@op(np.sign, signature="()->()", domain={"a": (0.1, 2.0)})
-def sign(a: Array) -> Any:
-    """Elementwise sign, -1, 0 or 1.
+@op(signature="()->()", domain={"a": (0.1, 2.0)})
+def sign(a: Array, *, out: Out = None) -> Any:
+    """Elementwise sign, -1, 0 or 1; that of NaN is 0, as in PyTorch.
 
     da = 0
 
     >>> tg.sign(tg.tensor([-1.5, 0.0]))
     tensor([-1.,  0.])
     """
+    a = np.asarray(a)
+    positive, negative_ = (np.asarray(m).view(np.int8) for m in (np.greater(a, 0), np.less(a, 0)))
+    return into(out, np.subtract(positive, negative_).astype(a.dtype))  # twice as fast as np.sign
 
 
 sign.vjp(a=lambda xp, g: xp.zeros_like(g))
@@ -622,7 +637,23 @@ def clamp(a: Array, *, min: Any = None, max: Any = None, out: Out = None) -> Any
     return low if max is None else np.minimum(low, max, out=out)
 
 
-clamp.vjp(a=lambda xp, g, y, a: xp.where(xp.equal(a, y), g, 0.0))
+def inside(xp: Any, g: Any, y: Any, a: Any, min: Any, max: Any) -> Any:
+    """``g`` where ``a`` lies between the bounds, or on one; nothing does if they cross."""
+    crossed = min is not None and max is not None and np.all(np.greater(min, max))
+    return xp.zeros_like(g) if crossed else xp.where(xp.equal(a, y), g, 0.0)
+
+
+clamp.vjp(a=inside)
+
+
+def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two floats in one dtype: a tensor with dimensions decides over one without."""
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
+        return a, b
+    if (a.ndim == 0) == (b.ndim == 0) or a.dtype.kind != b.dtype.kind:
+        return a, b
+    dtype = b.dtype if a.ndim == 0 else a.dtype
+    return a.astype(dtype), b.astype(dtype)
 
 
 @op(
@@ -637,7 +668,9 @@ def where(condition: Array, a: Array, b: Array, *, out: Out = None) -> Any:
     >>> tg.where(tg.tensor([True, False]), tg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
-    return into(out, np.where(condition, a, b))
+    if np.ndim(condition) and np.asarray(condition).dtype.kind not in "bu":
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got {condition.dtype}; use x != 0")
+    return into(out, np.where(condition, *of_one_dtype(a, b)))
 
 
 where.vjp(
@@ -735,3 +768,58 @@ def isfinite(a: Array) -> Any:
 @op(np.isinf, signature="()->()", differentiable=False)
 def isinf(a: Array) -> Any:
     """Elementwise ``a is infinite``."""
+
+
+# --- PyTorch's compositions -------------------------------------------------------------------------------------------
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """``input + weight (end - input)``, from input to end as the weight goes from 0 to 1.
+
+    >>> tg.lerp(tg.tensor([1.0]), tg.tensor([3.0]), 0.25)
+    tensor([1.5000])
+    """
+    way = end - input
+    if isinstance(weight, Tensor):
+        return where(less(weight, 0.5), input + weight * way, end - way * (1 - weight))
+    return input + weight * way if weight < 0.5 else end - way * (1 - weight)  # exact at both ends
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """``input + value tensor1 tensor2``."""
+    product = tensor1 * tensor2
+    return input + (product if value == 1 else value * product)
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """``input + value tensor1 / tensor2``."""
+    quotient = tensor1 / tensor2
+    return input + (quotient if value == 1 else value * quotient)
+
+
+def rounded(input: Any, other: Any, rounding_mode: str) -> Any:
+    """``input / other`` rounded down, ``"floor"``, or towards 0, ``"trunc"``, in the dtype of the operands."""
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode != "trunc":
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
+    dtype = add(input, other).array.dtype
+    return tensors.to(tensors.trunc(divide(input, other)), dtype)
+
+
+def clamped(input: Any, min: Any = None, max: Any = None) -> Any:
+    """`clamp` whose bounds may also be tensors, which get the gradient where they are taken.
+
+    >>> tg.clamp(tg.tensor([1.0, 4.0]), min=tg.tensor(2.0))
+    tensor([2., 4.])
+    """
+    if not isinstance(min, Tensor) and not isinstance(max, Tensor):
+        return clamp(input, min=min, max=max)
+    y = input if min is None else where(less(input, min), min, input)
+    return y if max is None else where(greater(y, max), max, y)
+
+
+for _function in (addcdiv, addcmul, clamped, lerp, rounded):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

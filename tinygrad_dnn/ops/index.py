@@ -1,4 +1,4 @@
-"""Reading and writing parts of tensors: basic and advanced indexing, gather, scatter.
+"""Reading and writing parts of tensors: basic and advanced indexing, gather, scatter, masks.
 
 An element that is read twice gets both gradients: what indexing reads, its rule adds back.
 """
@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, index_arrays, into, op
+from ..engine import Array, Out, Tensor, index_arrays, into, leaf, op
+from ..interpreters import tensors
+from .shape import along, checked, reshape
 
-__all__ = ["gather", "getitem", "scatter_add", "setitem"]
+__all__ = [
+    "gather", "getitem", "index_add", "index_copy", "index_fill", "index_select", "masked_fill", "masked_select",
+    "scatter", "scatter_add", "setitem", "take", "take_along_dim",
+]
 
 BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 
@@ -18,6 +23,32 @@ def is_basic(index: Any) -> bool:
     """Whether ``index`` selects every element at most once, as a view."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(isinstance(i, BASIC) and not isinstance(i, bool) for i in parts)
+
+
+def steps(index: Any) -> tuple[Any, Any]:
+    """``index`` as two that are applied one after the other, the second None if one is enough.
+
+    An integer beside arrays is an array for NumPy, and moves the dimension of the arrays to the front. For PyTorch it
+    selects first: ``x[0, :, [1, 2]]`` is ``x[0][:, [1, 2]]``.
+    """
+    index = index_arrays(index)
+    if type(index) is not tuple or not any(isinstance(i, np.ndarray | list) for i in index):
+        return index, None
+    parts = [int(i) if isinstance(i, np.ndarray) and i.ndim == 0 and i.dtype.kind in "iu" else i for i in index]
+    if not any(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in parts):
+        return index, None
+    first: list[Any] = []
+    then: list[Any] = []
+    for i in parts:
+        if isinstance(i, np.ndarray | list):
+            array = np.asarray(i)
+            first += [slice(None)] * (array.ndim if array.dtype == np.bool_ else 1)
+            then.append(array)
+        else:
+            first.append(i)
+            if not isinstance(i, int | np.integer):
+                then.append(i if i is Ellipsis else slice(None))
+    return tuple(first), tuple(then) or None
 
 
 @op(
@@ -33,7 +64,8 @@ def getitem(a: Array, *, index: Any, out: Out = None) -> Any:
     >>> tg.tensor([10, 20, 30])[[0, 2]]
     tensor([10, 30])
     """
-    return into(out, a[index_arrays(index)])
+    first, then = steps(index)
+    return into(out, a[first] if then is None else a[first][then])
 
 
 @op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=3),), {"index": np.array([0, 2, 2]), "size": (4,)}))
@@ -43,11 +75,13 @@ def put(a: Array, *, index: Any, size: Any, out: Out = None) -> Any:
     da = the cotangent at ``index``
     """
     y = np.zeros(size, dtype=a.dtype) if out is None else np.multiply(out, 0, out=out)
-    index = index_arrays(index)
-    if is_basic(index):
-        y[index] = a
+    first, then = steps(index)
+    if is_basic(first) and then is None:
+        y[first] = a
+    elif then is None:
+        np.add.at(y, first, a)
     else:
-        np.add.at(y, index, a)
+        np.add.at(y[first], then, a)
     return y
 
 
@@ -65,7 +99,11 @@ def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     da = g with 0 at ``index``        db = g at ``index``
     """
     y = into(out, np.array(a))
-    y[index_arrays(index)] = b
+    first, then = steps(index)
+    if then is None:
+        y[first] = b
+    else:
+        y[first][then] = b
     return y
 
 
@@ -77,6 +115,8 @@ setitem.vjp(
 
 def mesh(index: Array, dim: int) -> tuple[Any, ...]:
     """The advanced index that reads position ``index`` along ``dim`` and the own position along the others."""
+    if index.ndim == 0:
+        return ()
     grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     grid[dim] = index
     return tuple(grid)
@@ -98,7 +138,15 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
     index = index_arrays(index)
     if index.dtype.kind not in "iu":
         raise RuntimeError(f"gather(): Expected dtype int64 for index, got {index.dtype}; convert it with .long()")
-    return into(out, a[mesh(index, dim)] if a.ndim else a)
+    if index.ndim != a.ndim:
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input tensor: "
+            f"{index.ndim} and {a.ndim}; unsqueeze() adds one"
+        )
+    size = a.shape[checked(dim, a.ndim)] if a.ndim else 1
+    if index.size and not 0 <= index.min() <= index.max() < size:
+        raise RuntimeError(f"index {index.max()} is out of bounds for dimension {dim} with size {size}")
+    return into(out, a[mesh(index, dim)])
 
 
 @op(
@@ -108,7 +156,7 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
         {"dim": 1, "index": np.array([[0, 0], [3, 1]]), "size": (3, 4)},
     ),
 )
-def scatter_add(a: Array, *, dim: Any, index: Any, size: Any, out: Out = None) -> Any:
+def put_along(a: Array, *, dim: Any, index: Any, size: Any, out: Out = None) -> Any:
     """Zeros of ``size`` with ``a`` added at positions ``index`` along ``dim``.
 
     da = the cotangent gathered at ``index``
@@ -116,5 +164,149 @@ def scatter_add(a: Array, *, dim: Any, index: Any, size: Any, out: Out = None) -
     return put.kernel(a, index=mesh(index_arrays(index), dim), size=size, out=out)
 
 
-gather.vjp(a=lambda xp, g, shape, dim, index: xp.scatter_add(g, dim=dim, index=index, size=shape))
-scatter_add.vjp(a=lambda xp, g, dim, index: xp.gather(g, dim=dim, index=index))
+gather.vjp(a=lambda xp, g, shape, dim, index: xp.put_along(g, dim=dim, index=index, size=shape))
+put_along.vjp(a=lambda xp, g, dim, index: xp.gather(g, dim=dim, index=index))
+
+
+# --- PyTorch's names for parts of tensors -----------------------------------------------------------------------------
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices along ``dim`` at the positions of a vector ``index``.
+
+    >>> tg.index_select(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([1, 1]))
+    tensor([[2, 2],
+            [4, 4]])
+    """
+    return getitem(input, index=slices(input, dim, index, "index_select"))
+
+
+def slices(input: Tensor, dim: int, index: Any, name: str) -> Any:
+    """The index of the slices along ``dim`` at the positions ``index``, checked."""
+    positions = np.asarray(index_arrays(index))
+    if positions.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector, got shape {positions.shape}")
+    if positions.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {positions.dtype}; use .long()")
+    n = input.shape[checked(dim, input.ndim)] if input.ndim else 1
+    if positions.size and not 0 <= positions.min() <= positions.max() < n:
+        raise IndexError(f"{name}(): index out of range in self: positions are 0 to {n - 1}")
+    return along(input.ndim, dim, positions.reshape(-1)) if input.ndim else ()
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """``input`` with ``alpha source`` added to its slices at ``index`` along ``dim``; positions that repeat add up.
+
+    >>> tg.index_add(tg.zeros(3), 0, tg.tensor([1, 1]), tg.ones(2))
+    tensor([0., 2., 0.])
+    """
+    added = put(source, index=slices(input, dim, index, "index_add"), size=tuple(input.shape))
+    return input + (added if alpha == 1 else alpha * added)
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
+    return setitem(input, source, index=slices(input, dim, index, "index_copy"))
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
+    """``input`` with ``value`` in its slices at ``index`` along ``dim``."""
+    return setitem(input, value, index=slices(input, dim, index, "index_fill"))
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    """``input`` with ``y[i, index[i, j]] = src[i, j]`` for dim = 1; ``src`` a tensor, or a number as ``value``.
+
+    >>> tg.scatter(tg.zeros(1, 3), 1, tg.tensor([[2]]), 5.0)
+    tensor([[0., 0., 5.]])
+    """
+    positions = scattered(input, dim, index, "scatter")
+    source = value if src is None else src
+    if isinstance(source, Tensor) and source.ndim and source.shape != positions.shape:
+        source = source[tuple(slice(n) for n in positions.shape)]
+    return setitem(input, source, index=mesh(positions, dim))
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """``input`` with ``y[i, index[i, j]] += src[i, j]`` for dim = 1; positions that repeat add up.
+
+    >>> tg.scatter_add(tg.zeros(3), 0, tg.tensor([2, 2]), tg.ones(2))
+    tensor([0., 0., 2.])
+    """
+    positions = scattered(input, dim, index, "scatter_add")
+    if src.shape != positions.shape:
+        src = src[tuple(slice(n) for n in positions.shape)]
+    return input + put_along(src, dim=dim, index=positions, size=tuple(input.shape))
+
+
+def scattered(input: Tensor, dim: int, index: Any, name: str) -> Array:
+    """The positions ``index`` along ``dim``, checked."""
+    positions = np.asarray(index_arrays(index))
+    if positions.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {positions.dtype}; convert it with .long()")
+    if positions.ndim != input.ndim:
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as self tensor: {positions.ndim} and {input.ndim}"
+        )
+    n = input.shape[checked(dim, input.ndim)] if input.ndim else 1
+    if positions.size and not 0 <= positions.min() <= positions.max() < n:
+        raise RuntimeError(f"index {positions.max()} is out of bounds for dimension {dim} with size {n}")
+    return positions
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """``value`` where ``mask``, else ``input``; the mask broadcasts.
+
+    >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), 0.0)
+    tensor([0., 2.])
+    """
+    mask_array, fill = np.asarray(index_arrays(mask)), value
+    if mask_array.dtype != np.bool_:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask_array.dtype}")
+    if not isinstance(value, Tensor):  # a number takes the dtype of the tensor
+        fill = leaf(np.asarray(value).astype(input.array.dtype))
+    elif value.ndim:
+        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got {value.ndim} dimensions")
+    return tensors.where(mask, fill, input)
+
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """A vector of the elements where ``mask``; both broadcast.
+
+    >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    kept = np.asarray(index_arrays(mask))
+    if kept.dtype != np.bool_:
+        raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {kept.dtype}")
+    spread, where = tensors.broadcast_tensors(input, leaf(kept))
+    return getitem(spread, index=where.array)
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements at positions ``index`` of the flat tensor, in the shape of ``index``.
+
+    >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
+    tensor([1, 4])
+    """
+    return getitem(reshape(input, size=(-1,)), index=np.asarray(index_arrays(index)))
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``."""
+    positions = np.asarray(index_arrays(indices))
+    if dim is None:
+        return getitem(reshape(input, size=(-1,)), index=positions.reshape(-1))
+    dim = checked(dim, input.ndim)
+    ours = (*input.shape[:dim], 1, *input.shape[dim + 1 :])
+    shape = np.broadcast_shapes(ours, (*positions.shape[:dim], 1, *positions.shape[dim + 1 :]))
+    spread = tensors.expand(input, size=(*shape[:dim], input.shape[dim], *shape[dim + 1 :]))
+    chosen = np.broadcast_to(positions, (*shape[:dim], positions.shape[dim], *shape[dim + 1 :]))
+    return gather(spread, dim=dim, index=chosen)
+
+
+for _function in (
+    index_add, index_copy, index_fill, index_select, masked_fill, masked_select, scatter, scatter_add, slices, take,
+    take_along_dim,
+):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, leaf, op
+from ..engine import Array, Out, Tensor, leaf, op, written
+from ..interpreters import tensors
 
 __all__ = ["bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"]
 
@@ -82,29 +83,40 @@ def ranked(name: str, a: Any, b: Any, *ranks: int) -> Tensor:
     return matmul(a, b)
 
 
-def mm(a: Tensor, b: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of two matrices."""
-    return ranked("mm", a, b, 2, 2)
+    return written(out, ranked("mm", input, mat2, 2, 2))
 
 
-def mv(a: Tensor, b: Tensor) -> Tensor:
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of a matrix and a vector."""
-    return ranked("mv", a, b, 2, 1)
+    return written(out, ranked("mv", input, vec, 2, 1))
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inner product of two vectors."""
-    return ranked("dot", a, b, 1, 1)
+    return written(out, ranked("dot", input, tensor, 1, 1))
 
 
-def bmm(a: Tensor, b: Tensor) -> Tensor:
-    """Products of two batches of matrices."""
-    return ranked("bmm", a, b, 3, 3)
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Products of two batches of matrices, of the same batch size."""
+    if input.ndim == mat2.ndim == 3 and input.shape[0] != mat2.shape[0]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] "
+            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}]; matmul() broadcasts"
+        )
+    return written(out, ranked("bmm", input, mat2, 3, 3))
 
 
-def outer(a: Tensor, b: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Outer product ``y_ij = a_i b_j`` of two vectors."""
-    return a.reshape(-1, 1) * b.reshape(1, -1)
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise RuntimeError(f"outer: Expected 1-D arguments, but got {input.ndim}-D and {vec2.ndim}-D")
+    return written(out, input.reshape(-1, 1) * vec2.reshape(1, -1))
+
+
+for _function in (bmm, dot, mm, mv, outer):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
 
 
 @op(

@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, get_default_dtype, op
-from ..operators import sizes
+from ..engine import Array, Out, Tensor, get_default_dtype, leaf, op
+from ..interpreters import tensors
+from .creation import shape_of
 
 __all__ = [
-    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn",
-    "randn_like", "random_normal", "random_uniform", "randperm",
+    "Generator", "bernoulli", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "random_normal", "random_uniform", "randperm",
 ]
 
 
@@ -152,64 +153,141 @@ def finished(drawn: Any, dtype: Any, out: Array | None) -> Array:
 
 
 def rand(
-    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any
+    *shape: Any, size: Any = None, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Numbers spread evenly over [0, 1), of the given size.
 
-    >>> rand(2, 3).shape
+    >>> tuple(rand(2, 3).shape)
     (2, 3)
     """
-    return random_uniform(size=sizes(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
+    drawn = random_uniform(size=shape_of(shape, size), dtype=dtype, generator=generator)
+    return drawn.requires_grad_(requires_grad)
 
 
 def randn(
-    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False, **_: Any
+    *shape: Any, size: Any = None, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Standard normal numbers, of the given size.
 
-    >>> randn(2, 3).shape
+    >>> tuple(randn(2, 3).shape)
     (2, 3)
     """
-    return random_normal(size=sizes(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
+    drawn = random_normal(size=shape_of(shape, size), dtype=dtype, generator=generator)
+    return drawn.requires_grad_(requires_grad)
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: Any = np.int64, generator: Generator | None = None, **_: Any
+    *bounds: Any, low: int = 0, high: Any = None, size: Any = None, dtype: Any = np.int64,
+    generator: Generator | None = None, requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
-    """Integers of low to high - 1; ``randint(high, size)`` starts at 0.
+    """Integers of low to high - 1: ``randint(high, size)`` or ``randint(low, high, size)``.
 
-    >>> randint(3, (2, 2)).shape
+    Raises RuntimeError unless low < high.
+
+    >>> tuple(randint(3, (2, 2)).shape)
     (2, 2)
     """
+    given = list(bounds)
     if size is None:
-        low, high, size = 0, low, high
-    return random_integers(size=tuple(size), low=low, high=high, dtype=dtype, generator=generator)
+        size = given.pop()
+    if high is None:
+        high = given.pop()
+    low = given.pop() if given else low
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    drawn = random_integers(size=shape_of((), size), low=low, high=high, dtype=dtype, generator=generator)
+    return drawn.requires_grad_(requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64, **_: Any) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None) -> Tensor:
     """The integers 0 to n - 1 in random order."""
     return random_permutation(n=n, generator=generator, dtype=dtype)
 
 
-def rand_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Numbers spread evenly over [0, 1), of the shape and dtype of ``a``."""
-    return rand(*a.shape, dtype=dtype or a.array.dtype, requires_grad=requires_grad)
+def rand_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``."""
+    return rand(size=input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad)
 
 
-def randn_like(a: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers, of the shape and dtype of ``a``."""
-    return randn(*a.shape, dtype=dtype or a.array.dtype, requires_grad=requires_grad)
+def randn_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """Standard normal numbers, of the shape and dtype of ``input``."""
+    return randn(size=input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad)
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None) -> Tensor:
-    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast."""
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(
+        low, high, input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad
+    )
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None, generator: Generator | None = None,
+    requires_grad: bool = False, device: Any = None,
+) -> Tensor:
+    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast.
+
+    Raises RuntimeError for a negative std.
+    """
+    smallest = std.array.min(initial=0) if isinstance(std, Tensor) else std
+    if smallest < 0:
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {smallest}")
     if size is None:
         size = np.broadcast_shapes(np.shape(mean), np.shape(std))
-    drawn: Tensor = random_normal(size=tuple(size), generator=generator) * std + mean
+    mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
+    drawn: Tensor = random_normal(size=shape_of((), size), dtype=dtype, generator=generator) * std + mean
+    return drawn.requires_grad_(requires_grad)
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that ``input`` has at that place, else 0.
+
+    Raises RuntimeError for what is no probability.
+    """
+    p = input.array
+    if p.dtype.kind != "f" or (p.size and not 0 <= p.min() <= p.max() <= 1):
+        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1 to be true, floating point; got {p.dtype} numbers")
+    drawn: Tensor = (random_uniform(size=p.shape, generator=generator) < leaf(p)).to(p.dtype)
     return drawn
 
 
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that ``p`` has at that place, else 0."""
-    drawn: Tensor = (random_uniform(size=p.shape, generator=generator) < p.detach()).to(p.array.dtype)
-    return drawn
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Indices drawn with probabilities proportional to the weights ``input`` (n) or (m, n): (k) or (m, k).
+
+    Without ``replacement`` each index is drawn at most once, by the order of exponential arrival times.
+    Raises RuntimeError for negative weights, rows of zeros and more samples than weights that are not 0.
+
+    >>> multinomial(tg.tensor([0.0, 1.0]), 3, replacement=True)
+    tensor([1, 1, 1])
+    """
+    weights = np.atleast_2d(input.array.astype(np.float64))
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {tuple(input.shape)}")
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if np.any(weights.sum(axis=1) <= 0):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement and num_samples > weights.shape[1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    rng = stream(generator)
+    if replacement:
+        edges = np.cumsum(weights, axis=1)
+        points = rng.random((len(weights), num_samples)) * edges[:, -1:]
+        chosen = np.stack([np.searchsorted(e, p, side="right") for e, p in zip(edges, points, strict=True)])
+    else:
+        with np.errstate(divide="ignore"):
+            arrival = rng.standard_exponential(weights.shape) / weights
+        chosen = np.argsort(arrival, axis=1)[:, :num_samples]
+    return leaf(chosen if input.ndim == 2 else chosen[0])
+
+
+for _function in (bernoulli, multinomial):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

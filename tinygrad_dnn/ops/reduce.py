@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, into, op
+from ..engine import Array, Out, Tensor, into, leaf, op
 from ..interpreters import tensors
+from .shape import checked
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "log_softmax", "logsumexp", "max", "mean", "min",
-    "norm", "prod", "softmax", "std", "sum", "var",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "cumprod", "cumsum", "diff", "log_softmax",
+    "logsumexp", "max", "mean", "min", "nanmean", "nansum", "norm", "prod", "softmax", "std", "std_mean", "sum", "var",
+    "var_mean",
 ]
 
 # Rows up to this long are reduced as columns, which NumPy does side by side and rows one by one: the log_softmax of
@@ -22,9 +24,30 @@ __all__ = [
 SHORT = 32
 
 
-def axes(dim: Any) -> Any:
-    """``dim`` as NumPy's ``axis``."""
+def axes(a: Array, dim: Any) -> Any:
+    """``dim`` as NumPy's ``axis``: a tensor without dimensions has, as in PyTorch, the dimensions 0 and -1."""
+    if a.ndim == 0 and dim is not None:
+        for d in dim if isinstance(dim, list | tuple) else (dim,):
+            checked(d, 0)
+        return ()
     return tuple(dim) if isinstance(dim, list) else dim
+
+
+def extent(kernel: Any, a: Array, dim: Any, keepdim: bool, out: Any) -> Any:
+    """The reduction of ``a`` by a ufunc that has no value for no elements."""
+    try:
+        return kernel.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
+    except ValueError as error:
+        raise empty_error(error, a, dim) from None
+
+
+def empty_error(error: Exception, a: Array, dim: Any) -> Exception:
+    """PyTorch's error for the extreme of no elements; any other error as it is."""
+    if a.size or isinstance(error, np.exceptions.AxisError):
+        return error
+    if dim is None:
+        return RuntimeError(f"Expected reduction dim to be specified for input.numel() == 0: the shape is {a.shape}")
+    return IndexError(f"Expected reduction dim {dim} to have non-zero size; the shape is {a.shape}")
 
 
 def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
@@ -66,7 +89,7 @@ def sum(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) ->
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return np.add.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.add.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 sum.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g, shape, dim), size=shape))
@@ -87,12 +110,17 @@ def mean(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
             f"mean(): could not infer output dtype. Input dtype must be a floating point dtype. Got: {a.dtype}; "
             "convert it first, with .float()"
         )
-    total = np.add.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    total = np.add.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
     return np.divide(total, count(a.shape, dim), out=out)
 
 
 mean.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g / count(shape, dim), shape, dim), size=shape))
 mean.fast(a=lambda g, shape, dim: copies(g / count(shape, dim), shape, dim))
+
+
+def over(a: float, n: float) -> float:
+    """``a / n``, infinite for n = 0: too few elements make the gradient NaN, as they do the variance."""
+    return a / n if n > 0 else np.inf
 
 
 def mean_square(xp: Any, a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
@@ -114,15 +142,15 @@ def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
     >>> tg.var(tg.tensor([1.0, 2.0, 4.0]))
     tensor(2.3333)
     """
-    centred = a - np.add.reduce(a, axis=axes(dim), keepdims=True) / count(a.shape, dim)
-    total = np.add.reduce(centred * centred, axis=axes(dim), keepdims=keepdim, out=out)
+    centred = a - np.add.reduce(a, axis=axes(a, dim), keepdims=True) / count(a.shape, dim)
+    total = np.add.reduce(centred * centred, axis=axes(a, dim), keepdims=keepdim, out=out)
     n = count(a.shape, dim) - correction
     return np.divide(total, n, out=out) if n > 0 else into(out, total * np.nan)
 
 
 var.vjp(
     a=lambda xp, g, a, shape, dim, correction: (
-        kept(xp, g, shape, dim) * (a - xp.mean(a, dim=dim, keepdim=True)) * (2 / (count(shape, dim) - correction))
+        kept(xp, g, shape, dim) * (a - xp.mean(a, dim=dim, keepdim=True)) * over(2, count(shape, dim) - correction)
     ),
 )
 
@@ -147,9 +175,16 @@ std.vjp(
     a=lambda xp, g, y, a, shape, dim, correction: (
         kept(xp, xp.where(xp.equal(y, 0), 0.0, g / y), shape, dim)
         * (a - xp.mean(a, dim=dim, keepdim=True))
-        * (1 / (count(shape, dim) - correction))
+        * over(1, count(shape, dim) - correction)
     ),
 )
+
+
+def cumulative(kernel: Any, a: Array, dim: Any, out: Any) -> Any:
+    """``kernel`` along ``dim``, also of a tensor without dimensions."""
+    if a.ndim:
+        return kernel(a, axis=dim, out=out)
+    return into(out, kernel(a.reshape(1), axis=checked(dim, 0)).reshape(()))
 
 
 @op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
@@ -161,10 +196,15 @@ def cumsum(a: Array, *, dim: Any, out: Out = None) -> Any:
     >>> tg.cumsum(tg.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return np.cumsum(a, axis=dim, out=out)
+    return cumulative(np.cumsum, a, dim, out)
 
 
-cumsum.vjp(a=lambda xp, g, dim: xp.flip(xp.cumsum(xp.flip(g, dim=dim), dim=dim), dim=dim))
+def sums_from_behind(xp: Any, g: Any, dim: Any) -> Any:
+    """The rule of `cumsum`."""
+    return xp.flip(xp.cumsum(xp.flip(g, dim=dim), dim=dim), dim=dim) if g.ndim else g
+
+
+cumsum.vjp(a=sums_from_behind)
 
 
 @op(signature="(...)->()", sample=lambda rng: ((rng.normal(size=(2, 3, 4)),), {"dim": (0, 2)}))
@@ -176,7 +216,7 @@ def prod(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     >>> tg.prod(tg.tensor([2.0, 3.0, 0.0]))
     tensor(0.)
     """
-    return np.multiply.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.multiply.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 def others(xp: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
@@ -191,12 +231,94 @@ def others(xp: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
 
 
 prod.vjp(a=lambda xp, g, a, shape, dim: kept(xp, g, shape, dim) * others(xp, a, shape, dim))
-# others() takes n^2 memory for n factors; where none is 0, dividing does the same
-prod.fast(
-    a=lambda xp, g, y, a, shape, dim: (
-        kept(xp, g * y, shape, dim) / a if a.all() else kept(xp, g, shape, dim) * others(xp, a, shape, dim)
-    ),
-)
+
+
+def prod_slope(xp: Any, g: Any, y: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
+    """The rule of `prod` by division, where nothing is 0 or infinite: others() takes n^2 memory for n factors."""
+    if np.all(y) and np.all(np.isfinite(y)):
+        return kept(xp, g * y, shape, dim) / a
+    return kept(xp, g, shape, dim) * others(xp, a, shape, dim)
+
+
+prod.fast(a=prod_slope)
+
+
+@op(signature="(n)->(n)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
+def cumprod(a: Array, *, dim: Any, out: Out = None) -> Any:
+    """Cumulative product ``y_i = a_1 ... a_i`` along ``dim``.
+
+    da_i = sum over j >= i of g_j times the product of a_1 to a_j without a_i; right also where elements are 0
+
+    >>> tg.cumprod(tg.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 2., 6.])
+    """
+    return cumulative(np.cumprod, a, dim, out)
+
+
+def cumulative_others(xp: Any, g: Any, a: Any, dim: int) -> Any:
+    """The rule of `cumprod`: row i of a square holds the cumulative products without element i."""
+    if a.ndim == 0 or a.size == 0:
+        return g
+    rows, cotangents = (xp.reshape(v.swapaxes(dim, -1), size=(-1, 1, v.shape[dim])) for v in (a, g))
+    n = a.shape[dim]
+    without = xp.cumprod(xp.where(np.eye(n, dtype=bool), 1.0, rows), dim=-1)
+    taken = xp.where(np.tri(n, dtype=bool).T, without * cotangents, 0.0)
+    return xp.reshape(xp.sum(taken, dim=-1), size=a.swapaxes(dim, -1).shape).swapaxes(dim, -1)
+
+
+cumprod.vjp(a=cumulative_others)
+
+
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """Differences of neighbours along ``dim``, taken n times, after joining ``prepend`` and ``append``.
+
+    >>> tg.diff(tg.tensor([1, 4, 9]))
+    tensor([3, 5])
+    """
+    if input.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n == 0:
+        return tensors.clone(input)
+    checked(dim, input.ndim)
+    parts = [t for t in (prepend, input, append) if t is not None]
+    y = tensors.cat(*parts, dim=dim) if len(parts) > 1 else input
+    for _ in range(n):
+        if y.shape[dim] == 0:
+            return y
+        length = y.shape[dim] - 1
+        y = tensors.narrow(y, dim, 1, length) - tensors.narrow(y, dim, 0, length)
+    return y
+
+
+def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Sum over ``dim`` of the elements that are not NaN.
+
+    >>> tg.nansum(tg.tensor([1.0, float("nan")]))
+    tensor(1.)
+    """
+    return tensors.sum(tensors.where(tensors.isnan(input), 0.0, input), dim=dim, keepdim=keepdim)
+
+
+def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Mean over ``dim`` of the elements that are not NaN.
+
+    >>> tg.nanmean(tg.tensor([1.0, float("nan")]))
+    tensor(1.)
+    """
+    held = np.sum(~np.isnan(input.array), axis=axes(input.array, dim), keepdims=keepdim)
+    return nansum(input, dim, keepdim) / leaf(np.asarray(held).astype(input.array.dtype))
+
+
+def var_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """``(var, mean)`` over ``dim``."""
+    spread = tensors.var(input, dim=dim, correction=correction, keepdim=keepdim)
+    return spread, tensors.mean(input, dim=dim, keepdim=keepdim)
+
+
+def std_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """``(std, mean)`` over ``dim``."""
+    spread = tensors.std(input, dim=dim, correction=correction, keepdim=keepdim)
+    return spread, tensors.mean(input, dim=dim, keepdim=keepdim)
 
 
 # --- norms and extremes -----------------------------------------------------------------------------------------------
@@ -212,11 +334,11 @@ def norm(a: Array, *, p: Any = 2, dim: Any = None, keepdim: bool = False, out: O
     tensor(5.)
     """
     if p in ("fro", 2):
-        return np.sqrt(np.add.reduce(a * a, axis=axes(dim), keepdims=keepdim, out=out), out=out)
+        return np.sqrt(np.add.reduce(a * a, axis=axes(a, dim), keepdims=keepdim, out=out), out=out)
     size = np.abs(a)
     if p == np.inf:
-        return np.maximum.reduce(size, axis=axes(dim), keepdims=keepdim, out=out)
-    total = np.add.reduce(size**p, axis=axes(dim), keepdims=keepdim, out=out)
+        return np.maximum.reduce(size, axis=axes(a, dim), keepdims=keepdim, out=out)
+    total = np.add.reduce(size**p, axis=axes(a, dim), keepdims=keepdim, out=out)
     return np.power(total, 1 / p, out=out)
 
 
@@ -243,7 +365,7 @@ def amax(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     >>> tg.amax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([5., 7.])
     """
-    return np.maximum.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return extent(np.maximum, a, dim, keepdim, out)
 
 
 @op(signature="(...)->()", sample=lambda rng: ((rng.permutation(24).reshape(2, 3, 4) / 4.0,), {"dim": 1}))
@@ -255,7 +377,7 @@ def amin(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     >>> tg.amin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([1., 2.])
     """
-    return np.minimum.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return extent(np.minimum, a, dim, keepdim, out)
 
 
 def shared_equally(xp: Any, g: Any, chosen: Any, dim: Any) -> Any:
@@ -312,8 +434,30 @@ def extreme(whole: str, position: str, pair: str, a: Any, *args: Any, **params: 
     return Extremes(values, indices)
 
 
-for _function in (max, min):
+MinMax = namedtuple("MinMax", ["min", "max"])
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """``(min, max)`` over ``dim``: `amin` and `amax`.
+
+    >>> tg.aminmax(tg.tensor([2, 1, 3]))
+    MinMax(min=tensor(1), max=tensor(3))
+    """
+    return MinMax(*(extreme(input, dim=dim, keepdim=keepdim) for extreme in (tensors.amin, tensors.amax)))
+
+
+for _function in (aminmax, diff, max, min, nanmean, nansum):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
+
+
+def position(find: Any, a: Array, dim: Any, keepdim: bool, out: Any) -> Any:
+    """``find`` along ``dim``, with PyTorch's errors."""
+    if a.ndim == 0:
+        return into(out, find(a) if dim is None else checked(dim, 0))
+    try:
+        return find(a, axis=dim, keepdims=keepdim, out=out)
+    except ValueError as error:
+        raise empty_error(error, a, 0) from None
 
 
 @op(signature="(...)->()", differentiable=False)
@@ -323,7 +467,7 @@ def argmax(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None)
     >>> tg.argmax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([1, 0])
     """
-    return np.argmax(a, axis=dim, keepdims=keepdim, out=out)
+    return position(np.argmax, a, dim, keepdim, out)
 
 
 @op(signature="(...)->()", differentiable=False)
@@ -333,7 +477,7 @@ def argmin(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None)
     >>> tg.argmin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([0, 1])
     """
-    return np.argmin(a, axis=dim, keepdims=keepdim, out=out)
+    return position(np.argmin, a, dim, keepdim, out)
 
 
 @op(signature="(...)->()", differentiable=False)
@@ -343,7 +487,7 @@ def all(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) ->
     >>> tg.all(tg.tensor([True, False]))
     tensor(False)
     """
-    return np.logical_and.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.logical_and.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 @op(signature="(...)->()", differentiable=False)
@@ -353,7 +497,7 @@ def any(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) ->
     >>> tg.any(tg.tensor([True, False]))
     tensor(True)
     """
-    return np.logical_or.reduce(a, axis=axes(dim), keepdims=keepdim, out=out)
+    return np.logical_or.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 # --- softmax ----------------------------------------------------------------------------------------------------------
@@ -372,9 +516,10 @@ def logsumexp(a: Array, *, dim: Any, keepdim: bool = False, out: Out = None) -> 
     >>> tg.logsumexp(tg.tensor([1000.0, 1000.0], dtype=tg.float64), dim=0)
     tensor(1000.6931, dtype=float64)
     """
-    top = np.maximum.reduce(a, axis=axes(dim), keepdims=True)
+    axis: Any = axes(a, dim)
+    top = np.maximum.reduce(a, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
-    total = np.sum(np.exp(a - top), axis=axes(dim), keepdims=keepdim)
+    total = np.sum(np.exp(a - top), axis=axis, keepdims=keepdim)
     with np.errstate(divide="ignore"):  # of nothing but -inf it is -inf
         return np.add(np.log(total), top.reshape(np.shape(total)), out=out)
 
@@ -397,8 +542,12 @@ def softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     >>> tg.softmax(tg.tensor([1.0, 2.0]), dim=0)
     tensor([0.2689, 0.7311])
     """
-    e = np.exp(np.subtract(a, np.maximum.reduce(a, axis=dim, keepdims=True), out=out), out=out)
-    return np.divide(e, np.add.reduce(e, axis=dim, keepdims=True), out=out)
+    axis: Any = axes(a, dim)
+    if a.size == 0:
+        checked(dim, a.ndim)
+        return into(out, a.copy())
+    e = np.exp(np.subtract(a, np.maximum.reduce(a, axis=axis, keepdims=True), out=out), out=out)
+    return np.divide(e, np.add.reduce(e, axis=axis, keepdims=True), out=out)
 
 
 softmax.vjp(a=lambda xp, g, y, dim: y * (g - xp.sum(g * y, dim=dim, keepdim=True)))
@@ -417,13 +566,17 @@ def log_softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     >>> tg.log_softmax(tg.tensor([1.0, 2.0]), dim=0)
     tensor([-1.3133, -0.3133])
     """
-    if a.ndim == 2 and dim in (1, -1) and a.shape[1] <= SHORT and a.dtype.kind == "f":
+    if a.ndim == 2 and dim in (1, -1) and 0 < a.shape[1] <= SHORT and a.dtype.kind == "f":
         y = a.T.copy()
         y -= np.maximum.reduce(y, axis=0)
         y -= np.log(np.add.reduce(np.exp(y), axis=0))
         return into(out, y.T)
-    shifted = np.subtract(a, np.maximum.reduce(a, axis=dim, keepdims=True), out=out)
-    return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True)), out=out)
+    axis: Any = axes(a, dim)
+    if a.size == 0:
+        checked(dim, a.ndim)
+        return into(out, a.copy())
+    shifted = np.subtract(a, np.maximum.reduce(a, axis=axis, keepdims=True), out=out)
+    return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)), out=out)
 
 
 log_softmax.vjp(a=lambda xp, g, y, dim: g - xp.exp(y) * xp.sum(g, dim=dim, keepdim=True))

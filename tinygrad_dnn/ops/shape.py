@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, into, leaf, op
+from ..engine import Array, Out, Tensor, into, leaf, op, origin
 from ..interpreters import tensors
+from ..operators import sizes
 
 __all__ = [
     "astype", "cat", "chunk", "clone", "concat", "expand", "flatten", "flip", "permute", "reshape", "split", "squeeze",
@@ -63,12 +64,12 @@ def expand(a: Array, *, size: Any, out: Out = None) -> Any:
             [2, 2, 2]])
     """
     new = len(size) - np.ndim(a)
-    sizes = tuple(np.shape(a)[k - new] if n == -1 else n for k, n in enumerate(size))
+    wanted = tuple(np.shape(a)[k - new] if n == -1 and k >= new else n for k, n in enumerate(size))
     try:
-        return into(out, np.broadcast_to(a, sizes))
+        return into(out, np.broadcast_to(a, wanted))
     except ValueError:
         raise RuntimeError(
-            f"The expanded size of the tensor {sizes} must match the existing size {np.shape(a)} at non-singleton "
+            f"The expanded size of the tensor {wanted} must match the existing size {np.shape(a)} at non-singleton "
             "dimensions; only dimensions of size 1 can be expanded"
         ) from None
 
@@ -85,7 +86,10 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
     >>> tg.flip(tg.tensor([1, 2, 3]), dim=0)
     tensor([3, 2, 1])
     """
-    return into(out, np.flip(a, tuple(dim) if isinstance(dim, list) else dim))
+    dims = tuple(checked(d, a.ndim) for d in (dim if isinstance(dim, list | tuple) else (dim,)))
+    if len(set(dims)) < len(dims):
+        raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
+    return into(out, np.flip(a, dims) if a.ndim else a.view())
 
 
 flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
@@ -155,62 +159,94 @@ cat.vjp(parts=part_of)
 # --- the rest are said in terms of these ------------------------------------------------------------------------------
 
 
-def transpose(a: Any, dim0: int, dim1: int) -> Tensor:
-    """``a`` with two dimensions exchanged.
+def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
+    """``input`` with two dimensions exchanged.
 
     >>> tg.transpose(tg.tensor([[1, 2], [3, 4]]), 0, 1)
     tensor([[1, 3],
             [2, 4]])
     """
-    dims = list(range(np.ndim(a)))
+    n = np.ndim(input)
+    dim0, dim1 = checked(dim0, n), checked(dim1, n)
+    dims = list(range(n))
+    if not dims:
+        return permute(input, dims=())
     dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-    return permute(a, dims=tuple(dims))
+    return permute(input, dims=tuple(dims))
 
 
 swapaxes = transpose
 
 
-def t(a: Tensor) -> Tensor:
+def view(a: Tensor, *shape: Any) -> Tensor:
+    """`reshape` that refuses to copy; or, with a dtype, the same bytes read as that dtype. A method only.
+
+    Raises RuntimeError where memory would have to be moved.
+
+    >>> tg.arange(4).view(2, -1)
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    if len(shape) == 1 and isinstance(shape[0], np.dtype | type):
+        return leaf(a.array.view(shape[0]), base=origin(a))
+    y: Tensor = reshape(a, size=sizes(shape))
+    if a.array.size and not np.may_share_memory(y.array, a.array):
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces). Use .reshape(...) instead."
+        )
+    return y
+
+
+def size(a: Tensor, dim: int) -> int:
+    """The size of one dimension. A method only."""
+    if a.ndim == 0:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return int(a.array.shape[checked(dim, a.ndim)])
+
+
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or a scalar stays as it is."""
-    if a.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D; use permute() or .mT")
-    return permute(a, dims=tuple(range(a.ndim))[::-1])
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D; use .mT")
+    return permute(input, dims=tuple(range(input.ndim))[::-1])
 
 
-def squeeze(a: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """``a`` without its dimensions of size 1, or without those of ``dim`` that have size 1.
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """``input`` without its dimensions of size 1, or without those of ``dim`` that have size 1.
 
     >>> tg.squeeze(tg.zeros(1, 3, 1)).shape
     (3,)
     """
-    n = a.ndim
+    n = input.ndim
     dims = range(n) if dim is None else [checked(d, n) for d in ((dim,) if isinstance(dim, int) else dim)]
-    return reshape(a, size=tuple(s for k, s in enumerate(a.shape) if s != 1 or k not in dims))
+    return reshape(input, size=tuple(s for k, s in enumerate(input.shape) if s != 1 or k not in dims))
 
 
-def unsqueeze(a: Tensor, dim: int) -> Tensor:
-    """``a`` with a dimension of size 1 put in at ``dim``.
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """``input`` with a dimension of size 1 put in at ``dim``.
 
     >>> tg.unsqueeze(tg.zeros(3), 1).shape
     (3, 1)
     """
-    at = checked(dim, a.ndim + 1)
-    return reshape(a, size=(*a.shape[:at], 1, *a.shape[at:]))
+    at = checked(dim, input.ndim + 1)
+    return reshape(input, size=(*input.shape[:at], 1, *input.shape[at:]))
 
 
-def flatten(a: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """``a`` with dimensions ``start_dim`` to ``end_dim``, both included, made one.
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """``input`` with dimensions ``start_dim`` to ``end_dim``, both included, made one.
 
     >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
     (2, 12)
     """
-    if a.ndim == 0:
-        return reshape(a, size=(1,))
-    first, last = checked(start_dim, a.ndim), checked(end_dim, a.ndim)
+    if input.ndim == 0:
+        checked(start_dim, 0), checked(end_dim, 0)
+        return reshape(input, size=(1,))
+    first, last = checked(start_dim, input.ndim), checked(end_dim, input.ndim)
     if first > last:
         raise RuntimeError(f"flatten() has invalid args: start_dim {start_dim} cannot come after end_dim {end_dim}")
-    middle = int(np.prod(a.shape[first : last + 1]))
-    return reshape(a, size=(*a.shape[:first], middle, *a.shape[last + 1 :]))
+    middle = int(np.prod(input.shape[first : last + 1]))
+    return reshape(input, size=(*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
 def checked(dim: int, ndim: int) -> int:
@@ -221,19 +257,28 @@ def checked(dim: int, ndim: int) -> int:
     return dim % limit
 
 
-def concat(parts: Sequence[Any], dim: int = 0) -> Tensor:
+def length(name: str, a: Tensor, dim: int) -> int:
+    """The size of ``dim`` of a tensor that must have dimensions."""
+    if a.ndim == 0:
+        raise RuntimeError(f"{name} expects at least a 1-dimensional tensor; unsqueeze(0) adds a dimension")
+    return int(a.array.shape[checked(dim, a.ndim)])
+
+
+def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """The same as `cat`."""
-    return cat(*parts, dim=dim)
+    return cat(*tensors, dim=dim)
 
 
-def stack(parts: Sequence[Any], dim: int = 0) -> Tensor:
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension ``dim``.
 
     >>> tg.stack((tg.tensor([1, 2]), tg.tensor([3, 4])))
     tensor([[1, 2],
             [3, 4]])
     """
-    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in parts]
+    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in tensors]
+    if not parts:
+        raise RuntimeError("stack expects a non-empty TensorList")
     for k, p in enumerate(parts):
         if p.shape != parts[0].shape:
             raise RuntimeError(
@@ -243,18 +288,18 @@ def stack(parts: Sequence[Any], dim: int = 0) -> Tensor:
     return cat(*(unsqueeze(p, dim) for p in parts), dim=dim)
 
 
-def split(a: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts along ``dim``: of equal size (the last may be smaller), or of the sizes given.
 
     >>> tg.split(tg.tensor([1, 2, 3]), 2)
     (tensor([1, 2]), tensor([3]))
     """
-    n = a.shape[checked(dim, a.ndim)]
+    n = length("split", tensor, dim)
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
-        if size <= 0:
+        if size < 0 or (size == 0 and n):
             raise RuntimeError(f"split expects split_size be positive, but got split_size={size}")
-        bounds = [*range(0, n, size), n]
+        bounds = [*range(0, n, size or 1), n] if n else [0, 0]
     else:
         bounds = [0, *np.cumsum(split_size_or_sections).tolist()]
         if bounds[-1] != n:
@@ -262,17 +307,23 @@ def split(a: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
                 f"but got split_sizes={list(split_size_or_sections)}"
             )
-    return tuple(a[along(a.ndim, dim, slice(i, j))] for i, j in pairwise(bounds))
+    return tuple(tensor[along(tensor.ndim, dim, slice(i, j))] for i, j in pairwise(bounds))
 
 
-def chunk(a: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most ``chunks`` parts of equal size along ``dim``; the last may be smaller."""
-    return split(a, -(-a.shape[checked(dim, a.ndim)] // chunks), dim)
+    n = length("chunk", input, dim)
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    return split(input, -(-n // chunks), dim) if n else split(input, [0] * chunks, dim)
 
 
-def unbind(a: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the slices along ``dim``, without that dimension."""
-    return tuple(a[along(a.ndim, dim, i)] for i in range(a.shape[checked(dim, a.ndim)]))
+    checked(dim, input.ndim)
+    if input.ndim == 0:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return tuple(input[along(input.ndim, dim, i)] for i in range(input.shape[dim]))
 
 
 def dtype_among(args: Sequence[Any], dtype: Any, ignored: dict[str, Any]) -> Any:
@@ -300,5 +351,5 @@ def to(a: Tensor, *args: Any, dtype: Any = None, copy: bool = False, **ignored: 
     return clone(a) if copy else a
 
 
-for _function in (squeeze, unsqueeze, flatten, split, chunk, unbind, t, to, transpose):
+for _function in (squeeze, unsqueeze, flatten, split, chunk, unbind, t, to, transpose, view, size):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

@@ -1,0 +1,407 @@
+"""PyTorch's names, in the forms PyTorch has them, and behaviours that scripts rely on; PyTorch is not needed here."""
+
+import numpy as np
+import pytest
+
+import tinygrad_dnn as tg
+from tinygrad_dnn import nn, printing
+from tinygrad_dnn.nn import functional as F
+
+# --- the names --------------------------------------------------------------------------------------------------------
+
+FUNCTIONS_AND_METHODS = """
+    abs absolute acos acosh add addcdiv addcmul addmm addmv all allclose amax amin aminmax any arccos arccosh arcsin
+    arcsinh arctan arctan2 arctanh argmax argmin argsort argwhere asin asinh atan atan2 atanh baddbmm bernoulli
+    bincount bitwise_and bitwise_not bitwise_or bitwise_xor bmm broadcast_to ceil chunk clamp clip clone cos cosh
+    count_nonzero cross cumprod cumsum diag diag_embed diagflat diagonal diff dist div divide dot eq equal erf erfc exp
+    exp2 expm1 fix flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac gather ge greater greater_equal gt
+    histc hypot index_add index_copy index_fill index_select inner is_complex is_floating_point is_nonzero isclose
+    isfinite isinf isnan kron kthvalue le lerp less less_equal log log10 log1p log2 log_softmax logaddexp logical_and
+    logical_not logical_or logical_xor logsumexp lt masked_fill masked_select matmul max maximum mean median min
+    minimum mm moveaxis movedim msort mul multinomial multiply mv nan_to_num nanmean nansum narrow ne neg negative
+    nonzero norm not_equal numel outer permute pow prod ravel reciprocal relu remainder repeat_interleave reshape roll
+    rot90 round rsqrt scatter scatter_add select sgn sigmoid sign signbit sin sinh softmax sort split sqrt square
+    squeeze std sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split tile topk trace
+    transpose tril triu true_divide trunc unbind unflatten unique unique_consecutive unsqueeze var vdot xlogy
+"""
+FUNCTIONS = """
+    BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor Generator HalfTensor IntTensor LongTensor ShortTensor
+    Size Tensor accelerator arange as_tensor asarray atleast_1d atleast_2d atleast_3d autograd backends block_diag bool
+    broadcast_tensors bucketize can_cast cartesian_prod cat cdist column_stack combinations concat concatenate cuda
+    device double dstack e einsum empty empty_like enable_grad eye finfo float float16 float32 float64 from_numpy full
+    full_like get_default_dtype half hstack iinfo inf inference_mode initial_seed int int16 int32 int64 int8
+    is_grad_enabled is_tensor isin linspace logspace long manual_seed meshgrid nan newaxis nn no_grad normal ones
+    ones_like optim pi promote_types rand rand_like randint randint_like randn randn_like randperm result_type
+    scalar_tensor searchsorted set_default_dtype set_grad_enabled set_printoptions short stack std_mean tensor
+    tensordot tril_indices triu_indices uint8 vander var_mean vstack where zeros zeros_like
+"""
+METHODS = """
+    T abs_ add_ addcdiv_ addcmul_ addmm_ backward bernoulli_ bool byte ceil_ char clamp_ clamp_max clamp_min contiguous
+    copy_ cos_ cpu cuda cumsum_ data data_ptr detach detach_ device dim div_ double dtype element_size eq_ exp_ expand
+    expand_as exponential_ fill_ fill_diagonal_ float floor_ grad grad_fn half index_add_ index_copy_ index_fill_ int
+    is_contiguous is_cuda is_leaf item itemsize lerp_ log_ long mT masked_fill_ mul_ nbytes ndim ndimension neg_
+    nelement new_empty new_full new_ones new_tensor new_zeros normal_ numpy pow_ random_ reciprocal_ relu_ remainder_
+    repeat requires_grad requires_grad_ reshape_as retain_grad round_ rsqrt_ scatter_ scatter_add_ shape short sigmoid_
+    sign_ sin_ size sqrt_ square_ stride sub_ tanh_ to tolist tril_ triu_ trunc_ type type_as uniform_ view view_as
+    zero_
+"""
+FUNCTIONAL = """
+    batch_norm binary_cross_entropy binary_cross_entropy_with_logits celu cosine_embedding_loss cosine_similarity
+    cross_entropy dropout elu embedding gaussian_nll_loss gelu glu hardsigmoid hardswish hardtanh hinge_embedding_loss
+    huber_loss kl_div l1_loss layer_norm leaky_relu linear log_softmax logsigmoid margin_ranking_loss mish mse_loss
+    nll_loss normalize one_hot pad pairwise_distance poisson_nll_loss prelu relu relu6 relu_ selu sigmoid silu
+    smooth_l1_loss soft_margin_loss softmax softmin softplus softsign tanh tanhshrink threshold triplet_margin_loss
+"""
+AUTOGRAD = "Function Variable backward detect_anomaly enable_grad functional grad gradcheck gradgradcheck no_grad"
+PRODUCTS = "hessian hvp jacobian jvp vhp vjp"
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (tg, FUNCTIONS_AND_METHODS + FUNCTIONS),
+        (tg.Tensor, FUNCTIONS_AND_METHODS + METHODS),
+        (F, FUNCTIONAL),
+        (tg.autograd, AUTOGRAD),
+        (tg.autograd.functional, PRODUCTS),
+    ],
+    ids=["functions", "methods", "functional", "autograd", "products"],
+)
+def test_names_are_where_pytorch_has_them(owner: object, names: str) -> None:
+    assert [name for name in names.split() if not hasattr(owner, name)] == []
+
+
+# --- numbers, each taken from PyTorch ---------------------------------------------------------------------------------
+
+
+def leaf(*values: float) -> tg.Tensor:
+    return tg.tensor(values, dtype=tg.float64, requires_grad=True)
+
+
+def test_sorted_values_carry_their_gradient_back() -> None:
+    x = leaf(3.0, 1.0, 2.0)
+    values, indices = x.sort(descending=True)
+    (values * tg.tensor([1.0, 10.0, 100.0], dtype=tg.float64)).sum().backward()
+    assert indices.tolist() == [0, 2, 1]
+    assert x.grad.tolist() == [1.0, 100.0, 10.0]
+    assert tg.topk(x, 2, largest=False).indices.tolist() == [1, 2]
+
+
+def test_equal_elements_keep_their_order_both_ways() -> None:
+    x = tg.tensor([1, 0, 1, 0])
+    assert tg.argsort(x, stable=True).tolist() == [1, 3, 0, 2]
+    assert tg.argsort(x, descending=True, stable=True).tolist() == [0, 2, 1, 3]
+
+
+def test_the_median_is_the_lower_of_two_and_shares_its_gradient() -> None:
+    x = leaf(4.0, 2.0, 2.0, 5.0)
+    y = x.median()
+    y.backward()
+    assert y.item() == 2.0
+    assert x.grad.tolist() == [0.0, 0.5, 0.5, 0.0]
+
+
+def test_integers_by_zero_are_an_error_and_reciprocals_are_floats() -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        tg.tensor([1, 2]) % tg.tensor([1, 0])
+    assert tg.reciprocal(tg.tensor([2])).tolist() == [0.5]
+
+
+def test_no_gradient_where_bounds_cross() -> None:
+    x = leaf(-2.0)
+    x.clamp(-1.0, -2.0).sum().backward()
+    assert x.grad.tolist() == [0.0]
+
+
+def test_bounds_that_are_tensors_take_the_gradient() -> None:
+    x, low = leaf(1.0, 3.0), leaf(2.0)
+    tg.clamp(x, min=low).sum().backward()
+    assert (x.grad.tolist(), low.grad.tolist()) == ([0.0, 1.0], [1.0])
+
+
+def test_cumulative_products_with_a_zero_have_the_right_gradient() -> None:
+    x = leaf(2.0, 0.0, 3.0)
+    x.cumprod(0).sum().backward()
+    assert x.grad.tolist() == [1.0, 8.0, 0.0]
+
+
+def test_the_error_function_is_finite_at_the_ends() -> None:
+    ends = tg.tensor([-np.inf, np.inf], dtype=tg.float64)
+    assert tg.erf(ends).tolist() == [-1.0, 1.0]
+    assert tg.erfc(ends).tolist() == [2.0, 0.0]
+    assert tg.ndtr(ends).tolist() == [0.0, 1.0]
+
+
+def test_a_view_refuses_to_copy() -> None:
+    x = tg.arange(6).view(2, 3)
+    with pytest.raises(RuntimeError, match=r"Use \.reshape\(\.\.\.\) instead"):
+        x.t().view(-1)
+    assert x.t().reshape(-1).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_integers_beside_index_arrays_select_first() -> None:
+    x = tg.arange(24.0).view(2, 3, 4).requires_grad_()
+    y = x[0, :, [1, 1]]
+    y.sum().backward()
+    assert y.tolist() == [[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]]
+    assert x.grad.sum(2).tolist() == [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]
+    assert x[tg.tensor(1), ..., tg.tensor([0, 3])].shape == (3, 2)
+
+
+def test_shapes_of_tensors_without_dimensions() -> None:
+    x = tg.tensor(2.0, requires_grad=True)
+    assert x.sum(0).shape == x.cumsum(0).shape == x.softmax(0).shape == ()
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        x.sum(1)
+
+
+def test_reductions_of_nothing_name_the_dimension() -> None:
+    with pytest.raises(IndexError, match="non-zero size"):
+        tg.zeros(0, 2).amax(0)
+    with pytest.raises(RuntimeError, match="to be specified"):
+        tg.zeros(0).max()
+
+
+# --- scripts ----------------------------------------------------------------------------------------------------------
+
+
+def test_losses_in_lists_and_format_strings() -> None:
+    losses = [tg.tensor(float(k)) for k in (1, 2)]
+    assert sum(losses).item() == 3.0
+    assert f"{losses[0]:>9.3f}" == "    1.000"
+    x, y = map(tg.tensor, (np.ones(2), np.zeros(2)))
+    assert (x + y).dtype == np.float64
+    batch_losses, sizes = zip(*[(2.0, 3), (4.0, 1)], strict=True)
+    assert np.sum(np.multiply(batch_losses, sizes)) / np.sum(sizes) == 2.5
+
+
+def test_products_written_into_a_tensor() -> None:
+    a, y = tg.eye(2), tg.zeros(2, 2)
+    assert tg.mm(a, a, out=y) is y
+    assert y.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+        tg.mm(a.requires_grad_(), a, out=y)
+
+
+def test_relu_in_place() -> None:
+    x = tg.tensor([-1.0, 2.0])
+    assert F.relu(x, inplace=True) is x
+    assert x.tolist() == [0.0, 2.0]
+
+
+def test_older_arguments_of_losses() -> None:
+    x, t = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 4.0])
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        assert F.mse_loss(x, t, size_average=False).item() == 4.0
+    assert F.linear(input=x[None], weight=tg.ones(1, 2), bias=tg.ones(1)).tolist() == [[4.0]]
+
+
+def test_devices_are_asked_for_and_there_is_the_cpu() -> None:
+    device = tg.device("cuda:0" if tg.cuda.is_available() else "cpu")
+    assert repr(device) == "device(type='cpu')"
+    assert device == "cpu" == tg.ones(1).to(device).device
+    assert tg.accelerator.current_accelerator() is None
+    tg.cuda.manual_seed_all(0)
+    tg.backends.cudnn.deterministic = True
+    with pytest.raises(RuntimeError, match="device string"):
+        tg.device("cpo")
+
+
+def test_a_shape_is_a_tuple_that_counts() -> None:
+    shape = tg.zeros(2, 3).shape
+    rows, columns = shape
+    assert (rows, columns) == shape == tg.Size([2, 3])
+    assert (shape.numel(), shape[-1]) == (6, 3)
+
+
+def test_typed_constructors_and_limits() -> None:
+    assert tg.FloatTensor([1, 2]).type() == "torch.FloatTensor"
+    assert tg.ones(1).type(tg.LongTensor).dtype == tg.int64
+    assert tg.LongTensor(2, 3).shape == (2, 3)
+    assert tg.finfo().eps == 2.0**-23
+    assert tg.iinfo(tg.int8).min == -128
+
+
+def test_multinomial_draws_by_weight_and_without_replacement_each_once() -> None:
+    tg.manual_seed(0)
+    weights = tg.tensor([1.0, 0.0, 3.0])
+    drawn = tg.multinomial(weights, 4000, replacement=True).bincount(minlength=3) / 4000
+    np.testing.assert_allclose(drawn.numpy(), [0.25, 0.0, 0.75], atol=0.03)
+    assert sorted(tg.multinomial(weights, 2).tolist()) == [0, 2]
+    with pytest.raises(RuntimeError, match="without replacement"):
+        tg.multinomial(weights, 4)
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+PRINTED = {
+    "tensor([1.0000e+00, 2.0000e+03])": [1.0, 2000.0],
+    "tensor([1., inf])": [1.0, np.inf],
+    "tensor([ 0.5000, -1.0000,     nan])": [0.5, -1.0, np.nan],
+    "tensor([[1, 2],\n        [3, 4]])": [[1, 2], [3, 4]],
+    "tensor([[[0.]],\n\n        [[1.]]])": [[[0.0]], [[1.0]]],
+    "tensor(1.5000)": 1.5,
+    "tensor([])": [],
+    "tensor([ True, False])": [True, False],
+}
+
+
+@pytest.mark.parametrize("text", PRINTED)
+def test_tensors_print_as_in_pytorch(text: str) -> None:
+    assert repr(tg.tensor(PRINTED[text])) == text
+
+
+def test_large_tensors_are_summarised_and_long_lines_broken() -> None:
+    assert repr(tg.arange(1001)) == "tensor([   0,    1,    2,  ...,  998,  999, 1000])"
+    assert repr(tg.zeros(2, 0)) == "tensor([], size=(2, 0))"
+    lines = repr(tg.full((18,), 0.25, dtype=tg.float64)).split("\n")
+    assert lines[1:] == ["        " + ", ".join(["0.2500"] * 9) + "],", "       dtype=float64)"]
+
+
+def test_the_alias_prints_the_names_of_its_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printing.options, "namespace", "torch.")
+    x = tg.zeros(2, dtype=tg.float64)
+    assert f"{x} {x.shape}" == "tensor([0., 0.], dtype=torch.float64) torch.Size([2])"
+
+
+# --- functions with a derivative of one's own -------------------------------------------------------------------------
+
+
+class ExpOf(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: tg.Tensor) -> tg.Tensor:
+        y = x.exp()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: object, g: tg.Tensor) -> tg.Tensor:
+        (y,) = ctx.saved_tensors
+        return g * y
+
+
+class ScaledSum(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: tg.Tensor, k: float, y: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor]:
+        ctx.k = k
+        largest = x.argmax()
+        ctx.mark_non_differentiable(largest)
+        return k * (x + y), x - y, largest
+
+    @staticmethod
+    def backward(ctx: object, a: tg.Tensor, b: tg.Tensor, _: tg.Tensor) -> tuple[tg.Tensor, None, tg.Tensor]:
+        assert ctx.needs_input_grad == (True, False, False)
+        return ctx.k * a + b, None, ctx.k * a - b
+
+
+def test_a_saved_output_is_differentiated_again() -> None:
+    x = leaf(0.5, 2.0)
+    y = x
+    for _ in range(3):
+        (y,) = tg.autograd.grad(ExpOf.apply(x).sum() if y is x else y.sum(), x, create_graph=True)
+        np.testing.assert_allclose(y.detach().numpy(), np.exp([0.5, 2.0]), rtol=1e-12)
+    assert repr(ExpOf.apply(x)).endswith("grad_fn=<ExpOfBackward>)")
+
+
+def test_several_outputs_and_arguments_that_are_no_tensors() -> None:
+    x = leaf(1.0, 2.0)
+    a, b, largest = ScaledSum.apply(x, 3.0, tg.tensor([1.0, 1.0], dtype=tg.float64))
+    (a.sum() + 10 * b.sum()).backward()
+    assert (largest.item(), largest.requires_grad) == (1, False)
+    assert x.grad.tolist() == [13.0, 13.0]
+
+
+def test_saved_tensors_are_guarded_and_gradients_counted() -> None:
+    class Wrong(ExpOf):
+        @staticmethod
+        def backward(ctx: object, g: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+            return g, g
+
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="incorrect number of gradients"):
+        Wrong.apply(x).sum().backward()
+    w = tg.ones(1, dtype=tg.float64)
+
+    class Product(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: tg.Tensor, w: tg.Tensor) -> tg.Tensor:
+            ctx.save_for_backward(w)
+            return x * w
+
+        @staticmethod
+        @tg.autograd.function.once_differentiable
+        def backward(ctx: object, g: tg.Tensor) -> tuple[tg.Tensor, None]:
+            return g * ctx.saved_tensors[0], None
+
+    (slope,) = tg.autograd.grad((Product.apply(x, w) ** 2).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+    y = Product.apply(x, w)
+    w.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_products_with_jacobians_and_hessians() -> None:
+    f, x, v = tg.autograd.functional, tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0])
+    assert f.jacobian(lambda a: a * a.sum(), x).tolist() == [[4.0, 1.0], [2.0, 5.0]]
+    assert f.vjp(lambda a: a * a.sum(), x, v)[1].tolist() == [20.0, 23.0]
+    assert f.jvp(lambda a: a * a.sum(), x, v)[1].tolist() == [16.0, 26.0]
+    assert f.hessian(lambda a: (a**3).sum(), x).tolist() == [[6.0, 0.0], [0.0, 12.0]]
+    assert f.hvp(lambda a: (a**3).sum(), x, v)[1].tolist() == [18.0, 48.0]
+    (aa, ab), (ba, bb) = f.hessian(lambda a, b: (a * a * b).sum(), (x, v))
+    assert (aa.diag().tolist(), ab.diag().tolist()) == ([6.0, 8.0], [2.0, 4.0])
+    assert (ba.diag().tolist(), bb.abs().sum().item()) == ([2.0, 4.0], 0.0)
+
+
+def test_what_variables_were() -> None:
+    x = tg.autograd.Variable(tg.ones(2), requires_grad=True)
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert nn.functional is F
+
+
+def test_the_op_whose_derivative_is_nan_is_named() -> None:
+    x = tg.tensor(0.0, requires_grad=True)
+    y = (x * 0).sqrt()
+    with tg.autograd.detect_anomaly(), pytest.raises(RuntimeError, match=r"'MulBackward0' returned nan .* multiply"):
+        y.backward(retain_graph=True)
+    y.backward()
+    assert np.isnan(x.grad.numpy())
+
+
+def test_a_gradient_that_a_function_does_not_give_is_none() -> None:
+    class First(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+            return x + y
+
+        @staticmethod
+        def backward(ctx: object, g: tg.Tensor) -> tuple[tg.Tensor, None]:
+            return g, None
+
+    x, y = leaf(1.0), leaf(2.0)
+    First.apply(x, y).sum().backward()
+    assert (x.grad.tolist(), y.grad) == ([1.0], None)
+
+
+def test_promotion_asks_for_dimensions_and_not_for_their_number() -> None:
+    assert (tg.ones(3, 1) + tg.ones(1, dtype=tg.float64)).dtype == tg.float64
+    assert (tg.ones(3) + tg.tensor(1.0, dtype=tg.float64)).dtype == tg.float32
+    assert tg.exp(tg.tensor([True])).dtype == tg.float32
+
+
+def test_arguments_by_their_names_and_results_in_out() -> None:
+    x, y = tg.tensor([1.0, 2.0]), tg.zeros(2)
+    assert tg.where(condition=x > 1, input=x, other=y).tolist() == [0.0, 2.0]
+    assert tg.sum(input=x, dim=0, dtype=tg.float64).dtype == tg.float64
+    assert tg.matmul(tg.eye(2), x, out=y) is y
+    assert y.tolist() == [1.0, 2.0]
+
+
+def test_elementwise_functions_take_names_and_options() -> None:
+    x, y = tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0])
+    assert tg.add(x, y, alpha=2).tolist() == [7.0, 10.0]
+    assert tg.sub(input=x, other=y, alpha=0.5).tolist() == [-0.5, 0.0]
+    assert tg.exp(input=tg.zeros(2), out=y) is y
+    assert y.tolist() == [1.0, 1.0]

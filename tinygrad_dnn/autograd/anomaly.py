@@ -1,0 +1,51 @@
+"""Finding the op whose derivative is NaN: PyTorch's anomaly mode."""
+
+from contextlib import ContextDecorator
+from contextvars import Token
+from typing import Self
+
+from ..engine import anomaly
+
+__all__ = ["detect_anomaly", "set_detect_anomaly"]
+
+
+class set_detect_anomaly(ContextDecorator):
+    """Switch the search for NaN on or off, at once and until the ``with`` block, if there is one, ends."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.token: Token[bool] = anomaly.set(bool(mode) and check_nan)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        anomaly.reset(self.token)
+
+
+class detect_anomaly(ContextDecorator):
+    """A block in which `backward` raises RuntimeError at the first NaN, and names the op whose derivative gave it.
+
+    Parameters
+    ----------
+    check_nan : bool, default True
+        Whether to look for NaN at all.
+
+    >>> x = tg.tensor(0.0, requires_grad=True)
+    >>> with tg.autograd.detect_anomaly():
+    ...     try:
+    ...         (x * 0).sqrt().backward()
+    ...     except RuntimeError as error:
+    ...         print(str(error).partition(":")[0])
+    Function 'MulBackward0' returned nan values in its 0th output
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
+        self.tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> Self:
+        self.tokens.append(anomaly.set(self.check_nan))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        anomaly.reset(self.tokens.pop())

@@ -1,0 +1,275 @@
+"""Diagonals, triangles and products of matrices, said in terms of other ops; gradients follow from theirs."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..engine import Array, Tensor, leaf
+from ..interpreters import tensors
+from .elementwise import where
+from .index import getitem, setitem
+from .linalg import bmm, dot, matmul, mm, mv
+from .rearrange import movedim
+from .reduce import norm
+from .shape import checked, permute, reshape
+
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "block_diag", "cdist", "cross", "diag", "diag_embed", "diagflat",
+    "diagonal", "dist", "inner", "kron", "tensordot", "trace", "tril", "tril_indices", "triu", "triu_indices",
+    "vander", "vdot",
+]
+
+
+# --- diagonals --------------------------------------------------------------------------------------------------------
+
+
+def diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
+    """Rows and columns of the diagonal ``offset`` places to the right of the main one."""
+    first = max(-offset, 0)
+    length = max(min(rows - first, columns - max(offset, 0)), 0)
+    i = np.arange(first, first + length)
+    return i, i + offset
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension of a copy.
+
+    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    first, second = (checked(d, input.ndim) for d in (dim1, dim2))
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    moved = movedim(input, (first, second), (-2, -1)) if (first, second) != (input.ndim - 2, input.ndim - 1) else input
+    rows, columns = moved.array.shape[-2:]
+    return getitem(moved, index=(..., *diagonal_index(rows, columns, offset)))
+
+
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Zeros with the last dimension of ``input`` on the diagonal of two new dimensions.
+
+    >>> tg.diag_embed(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    n = input.shape[-1] + abs(offset)
+    empty = leaf(np.zeros((*input.shape[:-1], n, n), input.array.dtype))
+    filled: Tensor = setitem(empty, input, index=(..., *diagonal_index(n, n, offset)))
+    return filled if (dim1, dim2) == (-2, -1) else movedim(filled, (-2, -1), (dim1, dim2))
+
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A matrix with the vector ``input`` on a diagonal; or the diagonal of a matrix.
+
+    >>> tg.diag(tg.tensor([[1, 2], [3, 4]]), 1)
+    tensor([2])
+    """
+    if input.ndim == 1:
+        return diag_embed(input, diagonal)
+    if input.ndim != 2:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+    return tensors.diagonal(input, diagonal)
+
+
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """A matrix with all elements of ``input`` on a diagonal."""
+    return diag_embed(reshape(input, size=(-1,)), offset)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of the main diagonal of a matrix.
+
+    >>> tg.trace(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return tensors.sum(diagonal(input))
+
+
+# --- triangles --------------------------------------------------------------------------------------------------------
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of matrices (..., m, n), up to ``diagonal`` places above the main one; 0 elsewhere.
+
+    >>> tg.tril(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 0],
+            [3, 4]])
+    """
+    return triangle(input, triangle_mask(input, diagonal, "tril"))
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of matrices (..., m, n), from ``diagonal`` places above the main one; 0 elsewhere.
+
+    >>> tg.triu(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 2],
+            [0, 4]])
+    """
+    return triangle(input, ~triangle_mask(input, diagonal - 1, "triu"))
+
+
+def triangle(input: Tensor, kept: Tensor) -> Tensor:
+    """``input`` where ``kept``, else 0 of its dtype."""
+    masked: Tensor = where(kept, input, leaf(np.zeros((), input.array.dtype)))
+    return masked
+
+
+def triangle_mask(input: Tensor, diagonal: int, name: str = "tril") -> Tensor:
+    """A lower triangle of True, of the size of the matrices ``input``."""
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got shape {tuple(input.shape)}")
+    rows, columns = input.array.shape[-2:]
+    return leaf(np.tri(rows, columns, diagonal, dtype=bool))
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+    """Rows and columns (2, n) of the lower triangle."""
+    return leaf(np.stack(np.tril_indices(row, offset, col)).astype(dtype))
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
+    """Rows and columns (2, n) of the upper triangle."""
+    return leaf(np.stack(np.triu_indices(row, offset, col)).astype(dtype))
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """Matrices, vectors as rows, along the diagonal of one matrix; 0 elsewhere."""
+    blocks = [t if t.ndim == 2 else reshape(t, size=(1, -1)) for t in tensors]
+    ends = np.cumsum([(0, 0), *(t.shape for t in blocks)], axis=0).tolist()
+    joined: Tensor = leaf(np.zeros(ends[-1], np.result_type(*(t.array for t in blocks))))
+    for t, (i, j) in zip(blocks, ends, strict=False):
+        joined = setitem(joined, t, index=(slice(i, i + t.shape[0]), slice(j, j + t.shape[1])))
+    return joined
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Powers 0 to N - 1 of the elements of a vector, as columns, the highest first unless ``increasing``."""
+    powers = np.arange(len(x) if N is None else N)
+    return reshape(x, size=(-1, 1)) ** leaf(powers if increasing else powers[::-1].copy())
+
+
+# --- products ---------------------------------------------------------------------------------------------------------
+
+
+def combined(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    """``beta input + alpha product``; NaN in the input does not count where beta is 0."""
+    product = product if alpha == 1 else alpha * product
+    if beta == 0:
+        return product
+    return (input if beta == 1 else beta * input) + product
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta input + alpha (mat1 mat2)`` of matrices.
+
+    >>> tg.addmm(tg.tensor([1.0]), tg.tensor([[2.0]]), tg.tensor([[3.0]]))
+    tensor([[7.]])
+    """
+    return combined(input, mm(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta input + alpha (mat vec)``."""
+    return combined(input, mv(mat, vec), beta, alpha)
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta input + alpha vec1 vec2^T``."""
+    return combined(input, tensors.outer(vec1, vec2), beta, alpha)
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta input + alpha (batch1 batch2)`` of batches of matrices."""
+    return combined(input, bmm(batch1, batch2), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta input + alpha`` times the sum of the products of two batches of matrices."""
+    return combined(input, tensors.sum(bmm(batch1, batch2), dim=0), beta, alpha)
+
+
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """Inner product of two vectors."""
+    return dot(input, other)
+
+
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Sums of products over the last dimensions of both: y (..., ...)."""
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    return tensordot(input, other, dims=([-1], [-1]))
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Sums of products over the last ``dims`` dimensions of a and the first of b, or over the two lists given.
+
+    >>> tg.tensordot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]), dims=1)
+    tensor(11.)
+    """
+    if isinstance(dims, int):
+        dims = (range(a.ndim - dims, a.ndim), range(dims))
+    left, right = ([checked(d, x.ndim) for d in listed(ds)] for x, ds in zip((a, b), dims, strict=True))
+    if [a.shape[d] for d in left] != [b.shape[d] for d in right]:
+        raise RuntimeError(f"contracted dimensions need to match, but shapes {a.shape} and {b.shape} with dims {dims}")
+    rows, columns = ([d for d in range(x.ndim) if d not in ds] for x, ds in ((a, left), (b, right)))
+    n = prod(a.shape[d] for d in left)
+    first = reshape(permute(a, dims=(*rows, *left)), size=(prod(a.shape[d] for d in rows), n))
+    second = reshape(permute(b, dims=(*right, *columns)), size=(n, prod(b.shape[d] for d in columns)))
+    return reshape(matmul(first, second), size=(*(a.shape[d] for d in rows), *(b.shape[d] for d in columns)))
+
+
+def listed(dims: Any) -> Sequence[int]:
+    return [dims] if isinstance(dims, int) else list(dims)
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Kronecker product: every element of ``input`` times the whole of ``other``.
+
+    >>> tg.kron(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0]))
+    tensor([1., 1., 2., 2.])
+    """
+    ndim = max(input.ndim, other.ndim)
+    a, b = ((*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other))
+    spread = reshape(input, size=tuple(n for size in a for n in (size, 1)))
+    repeated = reshape(other, size=tuple(n for size in b for n in (1, size)))
+    return reshape(spread * repeated, size=tuple(n * m for n, m in zip(a, b, strict=True)))
+
+
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """Vector product along ``dim``, by default the first dimension of size 3.
+
+    >>> tg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]), dim=0)
+    tensor([0., 0., 1.])
+    """
+    if dim is None:
+        dim = next((k for k, n in enumerate(input.shape) if n == 3), None)
+    if dim is None or input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise RuntimeError(f"cross: no dimension of size 3 in input, or not that size: {input.shape} and {other.shape}")
+    (a1, a2), (b1, b2) = ([tensors.roll(x, -k, dim) for k in (1, 2)] for x in (input, other))
+    return a1 * b2 - a2 * b1
+
+
+# --- distances --------------------------------------------------------------------------------------------------------
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of ``input - other``."""
+    length: Tensor = norm(input - other, p=p)
+    return length
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """The p-norms of the differences of all pairs of rows: (..., m, d) and (..., n, d) give (..., m, n)."""
+    lengths: Tensor = norm(tensors.unsqueeze(x1, -2) - tensors.unsqueeze(x2, -3), p=p, dim=-1)
+    return lengths
+
+
+for _function in (
+    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, diagonal, dist, inner, kron, trace, tril,
+    triangle_mask, triu, vdot,
+):
+    setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
