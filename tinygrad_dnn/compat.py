@@ -1,0 +1,191 @@
+"""PyTorch's name for this package: scripts that say ``import torch`` run unchanged.
+
+    python -m tinygrad_dnn script.py [arguments]
+
+does it for a script, `install` inside a program. Every room of PyTorch is a module with the names of a room here, and
+``torchvision`` has datasets and transforms. A name that is missing is answered with the nearest one there is.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from difflib import get_close_matches
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from operator import attrgetter
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from . import datasets, transforms
+from .printing import options
+
+__all__ = ["install"]
+
+ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are here
+    "": "",
+    "nn": "nn",
+    "nn.functional": "nn.functional",
+    "nn.init": "nn.init",
+    "nn.modules": "nn",
+    "nn.parameter": "nn",
+    "nn.utils": "nn.utils",
+    "optim": "optim",
+    "optim.lr_scheduler": "optim.lr_scheduler",
+    "optim.optimizer": "optim.optimizer",
+    "autograd": "autograd",
+    "autograd.function": "autograd.function",
+    "autograd.functional": "autograd.functional",
+    "autograd.variable": "autograd",
+    "utils": None,
+    "utils.data": "data",
+    "utils.data.dataloader": "data",
+    "utils.data.dataset": "data",
+    "utils.data.sampler": "data",
+    "accelerator": "accelerator",
+    "backends": "backends",
+    "backends.cuda": "backends.cuda",
+    "backends.cudnn": "backends.cudnn",
+    "backends.mps": "backends.mps",
+    "cuda": "cuda",
+    "mps": "mps",
+}
+VISION = SimpleNamespace(datasets=datasets, transforms=transforms)
+VISION_ROOMS: dict[str, str | None] = {"": "", "datasets": "datasets", "transforms": "transforms"}
+
+LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what there is to say
+    (r"conv(?!ert)|pool|fold|upsampl|interpolat|pixel", "no convolutions and no pooling: the nearest is nn.Linear"),
+    (r"rnn|lstm|gru", "no recurrent layers: loop over the steps with nn.Linear and torch.tanh"),
+    (r"transformer|multihead|scaled_dot", "no attention layers: write them with nn.Linear, softmax and @"),
+    (r"batchnorm[23]d|instancenorm|groupnorm", "no layers for images: the nearest are BatchNorm1d and LayerNorm"),
+    (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
+    (r"distributed|parallel|multiprocessing", "one process only: use the model itself"),
+    (r"jit|compile|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: use the model itself"),
+    (r"complex|fft|view_as_real", "no complex numbers: use two real tensors, or np.fft"),
+    (r"sparse|quanti[sz]", "dense tensors of NumPy's dtypes only"),
+    (r"resize|crop|flip|rotat|affine|jitter", "no augmentation: transforms.Lambda takes a function of yours"),
+    (r"cifar|imagenet|imagefolder|svhn|coco|kmnist", "MNIST and FashionMNIST: TensorDataset takes any arrays"),
+    (r"^hub$|^models$|pretrained", "no pretrained models, and downloads nothing"),
+    (r"tensorboard|summarywriter", "no log files: tinygrad_dnn.fit returns a History that plots itself"),
+]
+
+
+def install(name: str = "torch", *, replace: bool = False) -> ExitStack:
+    """Let ``import torch`` and ``import torchvision`` mean this package, until what is returned is closed.
+
+    Parameters
+    ----------
+    name : str, default "torch"
+        The name to import; ``datasets`` and ``transforms`` are in ``name + "vision"``.
+    replace : bool, default False
+        Whether modules of those names that are imported already may be put aside. Whoever imported them keeps them.
+
+    Returns an ExitStack, a context manager: the end of its block, or ``close()``, restores what was there before.
+    Raises RuntimeError if a module of that name is imported already, ValueError if it cannot be a name.
+
+    >>> with install("pt"):
+    ...     import pt.nn.functional as F
+    ...     from ptvision import transforms
+    >>> F.relu is tg.nn.functional.relu
+    True
+    """
+    if not name.isidentifier():
+        raise ValueError(f"name should be an identifier, such as 'torch', but got name={name!r}")
+    roots = {name: (sys.modules[__package__], ROOMS), f"{name}vision": (VISION, VISION_ROOMS)}
+    for root in roots:
+        if not (replace or isinstance(sys.modules.get(root), Alias | None)):
+            raise RuntimeError(
+                f"{root} is already imported; install tinygrad_dnn before anything imports it, "
+                f"or put it aside with install({name!r}, replace=True)"
+            )
+    made: dict[str, ModuleType] = {}
+    for root, (package, rooms) in roots.items():
+        made |= aliases(root, package, rooms)
+    finder = Finder(tuple(roots))
+    displaced = taken_out(finder.roots)
+    sys.modules.update(made)
+    sys.meta_path.insert(0, finder)
+    undo = ExitStack()
+    undo.callback(setattr, options, "namespace", options.namespace)
+    options.namespace = f"{name}."  # dtypes and sizes are printed as torch.float64 and torch.Size([2, 3])
+    undo.callback(sys.modules.update, displaced)
+    undo.callback(taken_out, finder.roots)
+    undo.callback(sys.meta_path.remove, finder)
+    return undo
+
+
+def aliases(root: str, package: Any, rooms: Mapping[str, str | None]) -> dict[str, ModuleType]:
+    """A module for every room, by its full name; each is an attribute of the one above it."""
+    made: dict[str, ModuleType] = {}
+    for path, place in rooms.items():
+        room = SimpleNamespace() if place is None else attrgetter(place)(package) if place else package
+        full = f"{root}.{path}" if path else root
+        made[full] = Alias(full, room)
+        above, _, last = full.rpartition(".")
+        if above:
+            setattr(made[above], last, made[full])
+    return made
+
+
+def taken_out(roots: tuple[str, ...]) -> dict[str, ModuleType]:
+    """The modules of these packages, which are no longer imported."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in roots}
+
+
+class Alias(ModuleType):
+    """A room of this package under PyTorch's name for it; it says what is missing and what is near."""
+
+    def __init__(self, name: str, room: Any) -> None:
+        super().__init__(name, getattr(room, "__doc__", None))
+        self.__spec__ = ModuleSpec(name, None, origin=__package__, is_package=True)
+        self.__path__: list[str] = []  # a package, so that the import of what is below it comes to the finder
+        kept = {key: value for key, value in vars(room).items() if not key.startswith("__")}
+        vars(self).update(kept, __version__=getattr(room, "__version__", None), _room=room)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the room imports when it is asked for it, such as ``compare``."""
+        if not name.startswith("_") and hasattr(self._room, name):
+            return getattr(self._room, name)
+        raise AttributeError(missing(self.__name__, name), name=name, obj=self)
+
+
+class Finder(MetaPathFinder):
+    """Answers imports below the roots that `sys.modules` has not."""
+
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        self.roots = roots
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        """Raises ModuleNotFoundError for a module of ours, in whose place there is none."""
+        above, _, name = fullname.rpartition(".")
+        if above.partition(".")[0] in self.roots:
+            # not name=fullname: ``from torch import conv2d`` would then go on and raise an error that says nothing
+            raise ModuleNotFoundError(missing(above, name), name=above)
+
+
+def missing(module: str, name: str) -> str:
+    """The error for a name that a module has not: what is here on purpose instead, or the names that are near."""
+    message = f"module {module!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        return message
+    root = module.partition(".")[0]
+    rooms = {key: m for key, m in sys.modules.items() if isinstance(m, Alias) and key.partition(".")[0] == root}
+    elsewhere = [key for key, m in rooms.items() if name in vars(m)]
+    if elsewhere:
+        return f"{message}; there is {elsewhere[0]}.{name}"
+    for pattern, what in LEFT_OUT:
+        if re.search(pattern, name, re.IGNORECASE):
+            return f"{message}; tinygrad_dnn has {what}"
+    own = vars(rooms[module]) if module in rooms else {}
+    near = nearest(name, {module: own}) or nearest(name, {key: vars(m) for key, m in rooms.items()})
+    return f"{message}; " + (f"the nearest is {' or '.join(near)}" if near else "tinygrad_dnn has nothing like it")
+
+
+def nearest(name: str, rooms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The full names of up to three public names that are spelled like ``name``."""
+    spelled: dict[str, str] = {}
+    for room, names in rooms.items():
+        for key, value in names.items():
+            if not key.startswith("_") and not (isinstance(value, ModuleType) and not isinstance(value, Alias)):
+                spelled.setdefault(key.lower(), f"{room}.{key}")
+    return [spelled[key] for key in get_close_matches(name.lower(), spelled, n=3, cutoff=0.7)]
