@@ -144,7 +144,6 @@ MISSING = [
     ("", "StepLR", "there is mini.optim.lr_scheduler.StepLR"),
     ("", "distributed", "one process only"),
     ("", "jit", "no compiler"),
-    ("", "compile", "no compiler"),
     ("cuda", "amp", "the CPU"),
     ("utils", "tensorboard", "fit returns a History"),
     ("", "qqqq", "tinygrad_dnn has nothing like it"),

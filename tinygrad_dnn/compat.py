@@ -60,7 +60,7 @@ LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what th
     (r"batchnorm[23]d|instancenorm|groupnorm", "no layers for images: the nearest are BatchNorm1d and LayerNorm"),
     (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
     (r"distributed|parallel|multiprocessing", "one process only: use the model itself"),
-    (r"jit|compile|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: use the model itself"),
+    (r"jit|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: compile the whole training step"),
     (r"complex|fft|view_as_real", "no complex numbers: use two real tensors, or np.fft"),
     (r"sparse|quanti[sz]", "dense tensors of NumPy's dtypes only"),
     (r"resize|crop|flip|rotat|affine|jitter", "no augmentation: transforms.Lambda takes a function of yours"),

@@ -65,6 +65,39 @@ def set_default_dtype(dtype: Any) -> None:
     _Defaults.dtype = chosen
 
 
+_recorder: Any = None  # what notes the step that is being compiled, in whatever thread
+
+
+def set_recorder(recorder: Any) -> None:
+    """Have ops, leaves and in-place changes noted; None ends it. See `compile`."""
+    global _recorder
+    _recorder = recorder
+
+
+def recording() -> Any:
+    """What notes the step of this thread that is being compiled, or None."""
+    return None if _recorder is None or not _recorder.records() else _recorder
+
+
+def array_of(t: "Tensor") -> Any:
+    """The array of a tensor, for code that reads arrays outside of ops: while a step is recorded, a traced one."""
+    return t.array if _recorder is None else _recorder.adopt(t)
+
+
+def cleared(params: "Sequence[Tensor]") -> None:
+    """Tell who records that the gradients of these are set to None."""
+    if _recorder is not None:
+        _recorder.clear(params)
+
+
+def decided(condition: Any) -> bool:
+    """``bool(condition)``, where code of this package asks for values; while a step is recorded, the answer is noted.
+
+    A compiled step in which the answer differs is run without the program.
+    """
+    return bool(condition) if _recorder is None else _recorder.decide(condition)
+
+
 anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)  # whether backward() looks for NaN
 _grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
 _grad_enabled = _grad_mode.get
@@ -225,7 +258,8 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, value: "Tensor") -> None:
-        array = value.array if isinstance(value, Tensor) else np.asarray(value, dtype=self.array.dtype)
+        array_of(self)
+        array = array_of(value) if isinstance(value, Tensor) else np.asarray(value, dtype=self.array.dtype)
         if array.dtype != self.array.dtype and self.requires_grad and array.dtype.kind != "f":
             raise RuntimeError(f"data of a tensor that requires gradients must be floating point, got {array.dtype}")
         self.array = array
@@ -257,7 +291,7 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """A tensor on the same memory, cut off from the graph."""
-        return leaf(self.array, base=origin(self))
+        return leaf(array_of(self), base=origin(self))
 
     def detach_(self) -> Self:
         """Cut this tensor off from the graph that made it."""
@@ -329,7 +363,7 @@ class Tensor(Operators):
         suffix = "requires_grad=True" if self.requires_grad else ""
         if self.op is not None:
             suffix = f"grad_fn=<{self.op.label}>"
-        return format_tensor(self.array, _Defaults.dtype, suffix)
+        return format_tensor(getattr(self.array, "value", self.array), _Defaults.dtype, suffix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.op is not None:
@@ -365,6 +399,8 @@ def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) 
     """A leaf on ``array``, without a copy."""
     made = _new(Tensor)
     made._become_leaf(array, base)
+    if _recorder is not None:
+        _recorder.register(made)
     return made.requires_grad_() if requires_grad else made
 
 
@@ -410,9 +446,11 @@ def from_numpy(array: Array) -> Tensor:
 def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     """``data`` as an ndarray by the rules of `tensor`."""
     if isinstance(data, Tensor):
-        data = data.array
-    if isinstance(data, np.ndarray | np.generic):
-        return np.array(data, dtype=dtype) if copy else np.asarray(data, dtype=dtype)
+        data = array_of(data)
+    if isinstance(data, np.ndarray):
+        return data.astype(data.dtype if dtype is None else dtype, copy=copy, subok=False)
+    if isinstance(data, np.generic):
+        return np.array(data, dtype=dtype)
     first = data
     while isinstance(first, list | tuple) and first:
         first = first[0]
@@ -621,9 +659,9 @@ class Op:
             else:
                 inputs.append(self.plain(a))
                 raw.append(inputs[-1])
-        y, residual = self.evaluate(raw, params)
+        y, residual = self.evaluate(raw, params) if _recorder is None else _recorder.evaluate(self, inputs, params)
         made = _new(Tensor)
-        made.array = y if type(y) is np.ndarray else np.asarray(y)  # a 0-d result comes from NumPy as a scalar
+        made.array = y if type(y) is np.ndarray else as_result(y)
         made.base = None
         made.grad = None
         made.params = params
@@ -640,8 +678,10 @@ class Op:
             made.op = None
             made.inputs = None
             made.residual = None
-        if self.view and isinstance(inputs[0], Tensor) and np.may_share_memory(made.array, raw[0]):
+        if self.view and isinstance(inputs[0], Tensor) and np.may_share_memory(made.array, inputs[0].array):
             made.base = origin(inputs[0])
+        if _recorder is not None:
+            _recorder.register(made)
         return made
 
     def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
@@ -727,6 +767,8 @@ def _one(o: Elementwise) -> Callable[..., Tensor]:
     kernel, defaults, differentiable, ndarray = o.kernel, o.defaults, o.differentiable, np.ndarray
 
     def call(a: Any) -> Tensor:
+        if _recorder is not None:
+            return Op.__call__(o, a)
         if isinstance(a, Tensor):
             x = a.array
             tracked = a.requires_grad
@@ -768,6 +810,8 @@ def _two(o: Elementwise) -> Callable[..., Tensor]:
     kernel, defaults, differentiable, ndarray = o.kernel, o.defaults, o.differentiable, np.ndarray
 
     def call(a: Any, b: Any) -> Tensor:
+        if _recorder is not None:
+            return Op.__call__(o, a, b)
         if isinstance(a, Tensor):
             x = a.array
             tracked = a.requires_grad
@@ -878,6 +922,11 @@ def written(out: Tensor | None, result: Tensor) -> Tensor:
     return out.copy_(result)
 
 
+def as_result(y: Any) -> Any:
+    """What a kernel gave as an array: NumPy gives results without dimensions as scalars."""
+    return y if isinstance(y, np.ndarray) else np.asarray(y)
+
+
 def into(out: Array | None, y: Any) -> Any:
     """What a kernel returns that NumPy gives no ``out=`` of its own: ``y``, copied to ``out`` if there is one."""
     if out is None:
@@ -949,6 +998,7 @@ def check_writable(t: Tensor) -> None:
 def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
     check_writable(t)
+    array_of(t)
     tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
     old = former(t) if tracked else t
     made = o(old, *(old if a is t else a for a in args), **params)
@@ -987,9 +1037,9 @@ def write(t: T, index: Any, value: Any) -> T:
     if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
         return overwrite(t, REGISTRY["setitem"], value, index=index)
     raw_index = index_arrays(index)
-    raw_value = value.array if isinstance(value, Tensor) else value
+    raw_value = array_of(value) if isinstance(value, Tensor) else value
     try:
-        t.array[raw_index] = raw_value
+        array_of(t)[raw_index] = raw_value
     except ValueError as error:
         raise RuntimeError(
             f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
@@ -1002,7 +1052,7 @@ def write(t: T, index: Any, value: Any) -> T:
 def index_arrays(index: Any) -> Any:
     """An index expression with its tensors replaced by their arrays."""
     if isinstance(index, Tensor):
-        return index.array
+        return array_of(index)
     if isinstance(index, tuple):
         return tuple(index_arrays(i) for i in index)
     return np.asarray(index) if isinstance(index, range) else index
@@ -1111,7 +1161,7 @@ def pull(
     shared, rules = o.rules[xp]
     changed = _Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
-        env[SHARED] = shared.function(*shared.pick(env))
+        env[SHARED] = applied(shared, env)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
@@ -1122,7 +1172,7 @@ def pull(
             check_fresh(t, rule, shared)
         shape = x.array.shape
         env[SHAPE], env[POSITION] = shape, i
-        gx = rule.function(*rule.pick(env))
+        gx = applied(rule, env)
         if gx is None:
             continue
         if anomaly.get():
@@ -1135,6 +1185,11 @@ def pull(
             accumulate(cotangents, owned, x.serial, gx)
         else:
             cotangents[x.serial] = gx
+
+
+def applied(rule: Rule, env: list[Any]) -> Any:
+    """What a rule gives in this environment."""
+    return rule.function(*rule.pick(env)) if _recorder is None else _recorder.apply(rule.function, rule.pick(env))
 
 
 def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
@@ -1249,7 +1304,7 @@ def owned_gradients(found: dict[int, tuple[Tensor, Any]], taken: set[int]) -> di
     """Gradients that share memory with nothing: a rule may hand the same ``g``, or a view of it, to several inputs."""
     made = {}
     for key, (t, g) in found.items():
-        array = g if type(g) is np.ndarray else np.asarray(g)
+        array = g if type(g) is np.ndarray else as_result(g)
         if array.base is not None or id(array) in taken:
             array = array.copy()
         taken.add(id(array))
@@ -1285,6 +1340,8 @@ def backward(
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
     wanted = None if inputs is None else {t.serial for t in inputs}
     for t, g in _derive(outputs, seeds, wanted, retain_graph, create_graph).values():
+        if _recorder is not None:
+            _recorder.before_grad(t)
         if t.grad is None:
             t.grad = g
         elif create_graph or t.grad.requires_grad:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Tensor, as_array, leaf
+from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf
 from ..interpreters import arrays, tensors
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.random import Generator, random_mask
@@ -311,7 +311,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             f"Expected tensor for argument #1 'indices' to have an integer type, but got {index.dtype}; "
             "convert it, with .long()"
         )
-    if index.size and not 0 <= index.min() <= index.max() < rows:
+    if index.size and decided((index.min() < 0) | (index.max() >= rows)):
         raise IndexError(f"index out of range in self: with {rows} embeddings indices are 0 to {rows - 1}")
     chosen = weight[index]
     if padding_idx is None:
@@ -399,7 +399,7 @@ def batch_norm(
     if training or running_mean is None or running_var is None:
         y = standardize(input, dim=other_dims(input), eps=eps)
         if training and running_mean is not None and running_var is not None:
-            follow(input.array, running_mean, running_var, momentum)
+            follow(array_of(input), running_mean, running_var, momentum)
     else:
         mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
         y = (input - mean) * tensors.rsqrt(var + eps)
@@ -422,7 +422,7 @@ def follow(batch: Array, running_mean: Tensor, running_var: Tensor, momentum: fl
     dims = (0, *range(2, batch.ndim))
     mean, var = arrays.mean(batch, dim=dims), arrays.var(batch, dim=dims, correction=1)
     for running, now in ((running_mean, mean), (running_var, var)):
-        running.copy_((1 - momentum) * running.array + momentum * now)
+        running.copy_((1 - momentum) * array_of(running) + momentum * now)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
@@ -622,8 +622,8 @@ def binary_cross_entropy(
     tensor([0.6931, 0.0000])
     """
     same_size(input, target)
-    for name, t in (("input", input.array), ("target", target.array)):
-        if t.size and not (t.min() >= 0 and t.max() <= 1):
+    for name, t in (("input", array_of(input)), ("target", array_of(target))):
+        if t.size and not decided((t.min() >= 0) & (t.max() <= 1)):
             raise RuntimeError(f"all elements of {name} should be between 0 and 1; logits go to BCEWithLogitsLoss")
     loss = weighted(bernoulli_cross_entropy(input, target), weight)
     return reduced(loss, older(size_average, reduce, reduction))
@@ -689,7 +689,7 @@ def cross_entropy(
     """
     reduction = older(size_average, reduce, reduction)
     try:
-        shape, labels = input.array.shape, target.array
+        shape, labels = input.array.shape, array_of(target)
     except AttributeError:
         raise not_tensors(input, target) from None
     if input.op is SOFTMAX:
@@ -734,7 +734,7 @@ def nll_loss(
         check_shapes(input.array.shape, target.array.shape)
     except AttributeError:
         raise not_tensors(input, target) from None
-    return label_loss(input, target.array, weight, ignore_index, older(size_average, reduce, reduction))
+    return label_loss(input, array_of(target), weight, ignore_index, older(size_average, reduce, reduction))
 
 
 def check_shapes(logits: tuple[int, ...], labels: tuple[int, ...]) -> None:
@@ -763,13 +763,16 @@ def check_labels(target: Array, classes: int, ignore_index: int) -> Array | None
             "convert them, with .long(), or give class probabilities of the shape of the input"
         )
     unsigned = target.view(f"u{target.dtype.itemsize}")
-    if not target.size or (np.maximum.reduce(unsigned, axis=None) < classes and not 0 <= ignore_index < classes):
+    if not target.size:
         return None
-    counted = target != ignore_index
-    wrong = target[counted & (unsigned >= classes)]
-    if wrong.size:
-        raise IndexError(f"Target {wrong[0]} is out of bounds: with {classes} classes labels are 0 to {classes - 1}")
-    return np.asarray(counted)
+    if not 0 <= ignore_index < classes and decided(np.maximum.reduce(unsigned, axis=None) < classes):
+        return None
+    counted: Array = target != ignore_index
+    wrong = counted & (unsigned >= classes)
+    if decided(wrong.any()):
+        first = target[wrong][0]
+        raise IndexError(f"Target {first} is out of bounds: with {classes} classes labels are 0 to {classes - 1}")
+    return counted if isinstance(counted, np.ndarray) else np.asarray(counted)
 
 
 def class_weights(weight: Tensor | None, classes: int, dtype: np.dtype[Any]) -> Array:
@@ -781,7 +784,8 @@ def class_weights(weight: Tensor | None, classes: int, dtype: np.dtype[Any]) -> 
             f"weight tensor should be defined either for all {classes} classes or no classes "
             f"but got weight tensor of shape: {list(weight.shape)}"
         )
-    return weight.array.astype(dtype, copy=False)
+    array: Array = array_of(weight).astype(dtype, copy=False)
+    return array
 
 
 def label_loss(
@@ -796,8 +800,8 @@ def label_loss(
     if counted is None:
         counted = np.ones(labels.size, bool)
     labels = np.where(counted, labels, 0)
-    per_row = by_class[labels] * counted
-    loss = -rows[np.arange(labels.size), labels] * per_row
+    per_row = np.take(by_class, labels) * counted
+    loss: Tensor = -rows[np.arange(labels.size), labels] * per_row
     if smoothing:
         spread = (rows * by_class).sum(1) * counted.astype(by_class.dtype)
         loss = (1 - smoothing) * loss - (smoothing / classes) * spread
@@ -806,10 +810,12 @@ def label_loss(
     if reduction != "mean":
         return reduced(loss, reduction)
     refuse_empty(labels)
-    total = float(per_row.sum())
-    if total == 0:  # NaN as in PyTorch, and no gradient for labels that do not count
-        return (loss * np.where(counted, np.nan, 0).astype(logs.array.dtype)).sum() + np.nan
-    return loss.sum() * (1 / total)
+    total = per_row.sum(dtype=np.float64)
+    if decided(total == 0):  # NaN as in PyTorch, and no gradient for labels that do not count
+        nothing: Tensor = (loss * np.where(counted, np.nan, 0).astype(logs.array.dtype)).sum() + np.nan
+        return nothing
+    mean: Tensor = loss.sum() * (1 / total).astype(logs.array.dtype)
+    return mean
 
 
 def soft_cross_entropy(
@@ -960,11 +966,12 @@ def gaussian_nll_loss(
     Raises ValueError for a negative variance.
     """
     spread = var if isinstance(var, Tensor) else tensors.full(input.array.shape, var, dtype=input.array.dtype)
-    if (spread.array < 0).any():
+    if decided((array_of(spread) < 0).any()):
         raise ValueError("var has negative entry/entries")
     if spread.ndim == input.ndim - 1:
         spread = spread.unsqueeze(-1)
-    kept = tensors.where(spread < eps, 0.0, spread) + leaf(np.where(spread.array < eps, eps, 0).astype(spread.dtype))
+    small = np.where(array_of(spread) < eps, eps, 0).astype(spread.dtype)
+    kept = tensors.where(spread < eps, 0.0, spread) + leaf(small)
     loss = 0.5 * (tensors.log(kept) + tensors.square(input - target) / kept)
     return reduced(loss + 0.5 * np.log(2 * np.pi) if full else loss, reduction)
 

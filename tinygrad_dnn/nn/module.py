@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from ..engine import Tensor, as_array, leaf, touch
+from ..engine import Tensor, as_array, cleared, leaf, touch
 from ..ops.shape import dtype_among
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -255,6 +255,8 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of the parameters, or, with False, set them to 0."""
+        if set_to_none:
+            cleared(list(self.parameters()))
         for p in self.parameters():
             if set_to_none or p.grad is None:
                 p.grad = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, into, op
+from ..engine import Array, Out, Tensor, as_result, into, op
 from ..interpreters import arrays, tensors
 
 __all__ = [
@@ -331,7 +331,7 @@ def sigmoid(a: Array, *, out: Out = None) -> Any:
     >>> tg.sigmoid(tg.tensor([0.0, 2.0]))
     tensor([0.5000, 0.8808])
     """
-    a = np.asarray(a)
+    a = as_result(a)
     if a.dtype.kind != "f":
         a = a.astype(np.float64)
     e = np.empty_like(a) if out is None else out
@@ -360,7 +360,7 @@ def relu(a: Array, *, out: Out = None) -> Any:
     >>> tg.relu(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    a = np.asarray(a)
+    a = as_result(a)
     return np.maximum(a, constant(0, a.dtype), out=out)
 
 
@@ -532,7 +532,7 @@ def sign(a: Array, *, out: Out = None) -> Any:
     >>> tg.sign(tg.tensor([-1.5, 0.0]))
     tensor([-1.,  0.])
     """
-    a = np.asarray(a)
+    a = as_result(a)
     positive, negative_ = (np.asarray(m).view(np.int8) for m in (np.greater(a, 0), np.less(a, 0)))
     return into(out, np.subtract(positive, negative_).astype(a.dtype))  # twice as fast as np.sign
 

@@ -111,7 +111,7 @@ def product_of_rows(s: Array, x: Array) -> Any:
 
 def column_sums(s: Array) -> Any:
     s = s if s.ndim == 2 else rows(arrays, s)
-    return ones(len(s), s.dtype).dot(s)  # BLAS adds rows up to ten times as fast as np.add.reduce
+    return np.dot(ones(len(s), s.dtype), s)  # BLAS adds rows up to ten times as fast as np.add.reduce
 
 
 linear.fast(

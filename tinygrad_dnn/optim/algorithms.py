@@ -1,7 +1,8 @@
 """Gradient descent and its relatives, with PyTorch's arguments, defaults and formulas.
 
 Each rule is written once, on the flat arrays of a `Block`: w are the parameters, g is the gradient, lr the rate, and
-what is taken off w is ``delta``. `BucketOptimizer` brings parameters, gradients and state there.
+what is taken off w is ``delta``. Its numbers, which change from step to step, come from ``scalars``. `BucketOptimizer`
+brings parameters, gradients and state there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array, Tensor, enable_grad, touch
-from .bucket import Bucket, buckets_of
+from .bucket import Block, Bucket, buckets_of, join
 from .optimizer import Group, Optimizer, Params, check_hyperparameters
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
@@ -64,6 +65,43 @@ class Plan:
                 yield self.trained[k], entry
 
 
+class Prepare:
+    """What a compiled step does anew in every run before it updates a bucket: counting, and the numbers of the rule."""
+
+    __name__ = "prepare"
+
+    def __init__(self, optimizer: "BucketOptimizer", k: int, plan: Plan, bucket: Bucket) -> None:
+        self.optimizer, self.k, self.plan, self.bucket = optimizer, k, plan, bucket
+        self.group = optimizer.param_groups[k]
+        self.course = optimizer.course(bucket, self.group)
+        self.values: list[Any] = []
+        self.count = 0
+        self.mark()
+
+    def __call__(self) -> None:
+        group = self.group
+        values = [group[name] for name in self.optimizer.hyperparameters]
+        if values != self.values:
+            check_hyperparameters(self.optimizer.hyperparameters, group)
+            self.values = values
+        self.count = len(self.optimizer.prepare(self.bucket, group))
+        self.optimizer._stepped = True
+
+    def holds(self) -> bool:
+        """Whether the rule would make the same calls."""
+        optimizer = self.optimizer
+        return optimizer._plans.get(self.k) is self.plan and optimizer.course(self.bucket, self.group) == self.course
+
+    def mark(self) -> None:
+        """Keep what `undo` goes back to."""
+        self.before = self.bucket.steps
+
+    def undo(self) -> None:
+        """Take back what the last call counted."""
+        self.bucket.steps = self.before
+        self.bucket.step[()] = self.before
+
+
 class BucketOptimizer(Optimizer):
     """An optimizer whose rule, ``update``, works on buckets of parameters.
 
@@ -71,10 +109,16 @@ class BucketOptimizer(Optimizer):
     asks for ``state`` gets it by parameter, and the next step makes buckets of what they left there.
     """
 
+    counted = True  # whether the number of the step is part of what is remembered
+
     def __init__(self, params: Params, defaults: Group) -> None:
         self._plans: dict[int, Plan] = {}
         self._stepped = False
         super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        join(self.param_groups[-1]["params"])
 
     @property
     def state(self) -> Any:
@@ -126,14 +170,55 @@ class BucketOptimizer(Optimizer):
         for plan, group in zip(plans, self.param_groups, strict=True):
             plan.gather()
             for _, bucket in plan.buckets:
-                self.update(bucket, group)
+                scalars = self.prepare(bucket, group)
+                for block in bucket.blocks:
+                    self.update(block, group, *scalars)
             touch(*plan.trained)
         self._stepped = True
         return loss
 
-    def update(self, bucket: Bucket, group: Group) -> None:
-        """Change the parameters of a bucket."""
-        raise NotImplementedError(f"{type(self).__name__} must define update(bucket, group)")
+    def record(self, recorder: Any) -> None:
+        """Note the calls of a step in a program; `Prepare` goes on counting and giving numbers."""
+        for k, group in enumerate(self.param_groups):
+            with recorder.plain(group["params"]):
+                plan = self._plan(k, group)
+            for positions, bucket in plan.buckets:
+                scalars = [recorder.lift(scalar) for scalar in bucket.scalars]
+                prepare = Prepare(self, k, plan, bucket)
+                recorder.live(prepare, scalars)
+                blocks = [block.traced(recorder.lift, recorder.empty) for block in bucket.blocks]
+                bucket.gather([plan.gradients[i] for i in positions], blocks)
+                for block in blocks:
+                    self.update(block, group, *scalars[: prepare.count])
+
+    def prepare(self, bucket: Bucket, group: Group) -> Sequence[Array]:
+        """Count the step, and give the numbers of `update` as arrays without dimensions."""
+        bucket.first = False
+        for name in self.remembered(group):
+            bucket.remember(name, self.start(name, group))
+        if self.counted:
+            bucket.count()
+        return bucket.constants(*self.scalars(bucket, group))
+
+    def remembered(self, group: Group) -> Sequence[str]:
+        """The names of what is kept for every parameter."""
+        return ()
+
+    def start(self, name: str, group: Group) -> float:
+        """What that is before the first step."""
+        return 0.0
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        """The numbers of this step; the first one is number 1."""
+        raise NotImplementedError(f"{type(self).__name__} must define scalars(bucket, group)")
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        """Change the parameters of a block. Which calls it makes may depend on `course`, and on nothing else."""
+        raise NotImplementedError(f"{type(self).__name__} must define update(block, group, *scalars)")
+
+    def course(self, bucket: Bucket, group: Group) -> Any:
+        """What decides which calls `update` makes: which hyperparameters are 0."""
+        return [bool(value) for name, value in group.items() if name not in ("params", "lr")]
 
 
 class SGD(BucketOptimizer):
@@ -169,6 +254,7 @@ class SGD(BucketOptimizer):
     """
 
     hyperparameters = ("lr", "momentum", "dampening", "weight_decay")
+    counted = False
 
     def __init__(
         self,
@@ -195,25 +281,23 @@ class SGD(BucketOptimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, bucket: Bucket, group: Group) -> None:
-        lr, momentum, share, weight_decay = bucket.constants(
-            group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"]
-        )
-        first = bool(momentum) and "momentum_buffer" not in bucket.state
-        if first:
-            bucket.remember("momentum_buffer")
-        for block in bucket.blocks:
-            d = block.descent(weight_decay, group["maximize"])
-            if momentum:
-                b = block.state["momentum_buffer"]
-                if first:
-                    b[...] = d
-                else:
-                    b *= momentum
-                    b += np.multiply(d, share, block.delta)
-                d = np.add(d, np.multiply(b, momentum, block.delta), block.delta) if group["nesterov"] else b
-            np.multiply(d, lr, block.delta)
-            block.subtract()
+    def remembered(self, group: Group) -> Sequence[str]:
+        return ["momentum_buffer"] if group["momentum"] else []
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        share = 1.0 if bucket.first else 1 - group["dampening"]
+        return group["lr"], group["momentum"], share, group["weight_decay"]
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        lr, momentum, share, weight_decay = scalars
+        d = block.descent(weight_decay if group["weight_decay"] else None, group["maximize"])
+        if group["momentum"]:
+            b = block.state["momentum_buffer"]
+            b *= momentum
+            b += np.multiply(d, share, block.delta) if group["dampening"] else d
+            d = np.add(d, np.multiply(b, momentum, block.delta), block.delta) if group["nesterov"] else b
+        np.multiply(d, lr, block.delta)
+        block.subtract()
 
 
 class Adam(BucketOptimizer):
@@ -274,32 +358,30 @@ class Adam(BucketOptimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, bucket: Bucket, group: Group) -> None:
-        lr, (b1, b2), t = group["lr"], group["betas"], bucket.count()
-        for name in ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])):
-            bucket.remember(name)
+    def remembered(self, group: Group) -> Sequence[str]:
+        return ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        lr, (b1, b2), t = group["lr"], group["betas"], bucket.steps
         root = sqrt(1 - b2**t)
         # m^ / (sqrt(v^) + eps) = root / (1 - b1^t) * m / (sqrt(v) + root eps): one pass over the elements less
-        rate, share1, share2, eps, decay, shrink = bucket.constants(
-            lr * root / (1 - b1**t),
-            1 - b1,
-            1 - b2,
-            group["eps"] * root,
-            0.0 if self.decoupled else group["weight_decay"],
-            1 - lr * group["weight_decay"],
-        )
-        for block in bucket.blocks:
-            m, v = block.state["exp_avg"], block.state["exp_avg_sq"]
-            if self.decoupled and group["weight_decay"]:
-                block.scale(shrink)
-            g = block.descent(decay, group["maximize"])
-            block.track(m, g, share1)
-            block.track_square(v, g, share2)
-            if group["amsgrad"]:
-                v = np.maximum(block.state["max_exp_avg_sq"], v, out=block.state["max_exp_avg_sq"])
-            block.divide_by_root(m, v, eps)
-            block.delta *= rate
-            block.subtract()
+        decay = group["weight_decay"]
+        return lr * root / (1 - b1**t), 1 - b1, 1 - b2, group["eps"] * root, decay, 1 - lr * decay
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        rate, share1, share2, eps, decay, shrink = scalars
+        m, v = block.state["exp_avg"], block.state["exp_avg_sq"]
+        if self.decoupled and group["weight_decay"]:
+            block.scale(shrink)
+        coupled = group["weight_decay"] and not self.decoupled
+        g = block.descent(decay if coupled else None, group["maximize"])
+        block.track(m, g, share1)
+        block.track_square(v, g, share2)
+        if group["amsgrad"]:
+            v = np.maximum(block.state["max_exp_avg_sq"], v, out=block.state["max_exp_avg_sq"])
+        block.divide_by_root(m, v, eps)
+        block.delta *= rate
+        block.subtract()
 
 
 class AdamW(Adam):
@@ -391,30 +473,30 @@ class RMSprop(BucketOptimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, bucket: Bucket, group: Group) -> None:
-        bucket.count()
-        centered = ["grad_avg"] if group["centered"] else []
-        for name in ("square_avg", *centered, *(["momentum_buffer"] if group["momentum"] else [])):
-            bucket.remember(name)
-        lr, share, eps, weight_decay, momentum = bucket.constants(
-            group["lr"], 1 - group["alpha"], group["eps"], group["weight_decay"], group["momentum"]
-        )
-        for block in bucket.blocks:
-            v = block.state["square_avg"]
-            g = block.descent(weight_decay, group["maximize"])
-            block.track_square(v, g, share)
-            if centered:
-                a = block.state["grad_avg"]
-                block.track(a, g, share)
-                v = np.subtract(v, np.multiply(a, a, block.delta), block.delta)
-            block.divide_by_root(g, v, eps)
-            if momentum:
-                b = block.state["momentum_buffer"]
-                b *= momentum
-                b += block.delta
-                block.delta[...] = b
-            block.delta *= lr
-            block.subtract()
+    def remembered(self, group: Group) -> Sequence[str]:
+        centered, momentum = ["grad_avg"] * bool(group["centered"]), ["momentum_buffer"] * bool(group["momentum"])
+        return ["square_avg", *centered, *momentum]
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        return group["lr"], 1 - group["alpha"], group["eps"], group["weight_decay"], group["momentum"]
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        lr, share, eps, weight_decay, momentum = scalars
+        v = block.state["square_avg"]
+        g = block.descent(weight_decay if group["weight_decay"] else None, group["maximize"])
+        block.track_square(v, g, share)
+        if group["centered"]:
+            a = block.state["grad_avg"]
+            block.track(a, g, share)
+            v = np.subtract(v, np.multiply(a, a, block.delta), block.delta)
+        block.divide_by_root(g, v, eps)
+        if group["momentum"]:
+            b = block.state["momentum_buffer"]
+            b *= momentum
+            b += block.delta
+            block.delta[...] = b
+        block.delta *= lr
+        block.subtract()
 
 
 class Adagrad(BucketOptimizer):
@@ -471,16 +553,20 @@ class Adagrad(BucketOptimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, bucket: Bucket, group: Group) -> None:
-        t = bucket.count()
-        bucket.remember("sum", group["initial_accumulator_value"])
-        lr, eps, weight_decay = bucket.constants(
-            group["lr"] / (1 + (t - 1) * group["lr_decay"]), group["eps"], group["weight_decay"]
-        )
-        for block in bucket.blocks:
-            s = block.state["sum"]
-            g = block.descent(weight_decay, group["maximize"])
-            s += np.multiply(g, g, block.delta)
-            block.divide_by_root(g, s, eps)
-            block.delta *= lr
-            block.subtract()
+    def remembered(self, group: Group) -> Sequence[str]:
+        return ["sum"]
+
+    def start(self, name: str, group: Group) -> float:
+        return float(group["initial_accumulator_value"])
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        return group["lr"] / (1 + (bucket.steps - 1) * group["lr_decay"]), group["eps"], group["weight_decay"]
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        lr, eps, weight_decay = scalars
+        s = block.state["sum"]
+        g = block.descent(weight_decay if group["weight_decay"] else None, group["maximize"])
+        s += np.multiply(g, g, block.delta)
+        block.divide_by_root(g, s, eps)
+        block.delta *= lr
+        block.subtract()

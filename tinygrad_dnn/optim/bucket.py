@@ -1,22 +1,25 @@
 """Parameters updated together: many small ones as one flat array, a large one in blocks that fit the cache.
 
 A small network pays for calls, not for arithmetic: with eight parameters Adam would be a hundred ufunc calls a step.
-In a bucket it is a dozen and one subtraction a parameter. The parameters' own arrays never move, so what shares their
-memory goes on seeing them; gradients are copied together, and state lives in flat arrays from the start.
+In a bucket it is a dozen. Small parameters that share their memory with nothing are moved together when an optimizer
+gets them; where that cannot be, each is updated by a call of its own, so what shares its memory goes on seeing it.
+Gradients are copied together, and state lives in flat arrays from the start.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
+from sys import getrefcount
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..engine import Array, Tensor, leaf
 
-__all__ = ["Block", "Bucket", "State", "buckets_of"]
+__all__ = ["Block", "Bucket", "State", "buckets_of", "join"]
 
 State: TypeAlias = Mapping[str, Any]  # of one parameter: tensors by name, "step" among them
 
+ALONE = 2  # references to the array of a parameter that nobody else holds, as getrefcount counts
 SMALL = 8192  # elements up to which copying a gradient costs less than calls for that parameter alone
 BLOCK = 32768  # elements of the largest block: the few arrays of an update stay in the cache of a core
 
@@ -25,7 +28,7 @@ class Block:
     """Elements that one call of a ufunc updates: all of several small parameters, or a part of a large one.
 
     ``g`` is the gradient, which a rule may not write to; ``delta`` is what `subtract` takes off the parameters;
-    ``spare`` is free to use; ``state`` holds this block's part of each state array.
+    ``spare`` is `descent`'s; ``state`` holds this block's part of each state array.
     """
 
     __slots__ = ("arrays", "delta", "g", "own", "pieces", "spare", "state", "values")
@@ -38,12 +41,23 @@ class Block:
         deltas = [self.delta] if len(arrays) == 1 else cut(self.delta, arrays)
         self.pieces = list(zip(arrays, deltas, strict=True))
 
-    def descent(self, weight_decay: Array, maximize: bool) -> Array:
+    def traced(self, lift: Callable[[Array], Any], empty: Callable[[Array], Any]) -> "Block":
+        """This block for a recorded step: its parameters and state lifted, what it works in new."""
+        made = Block.__new__(Block)
+        made.arrays = list(map(lift, self.arrays))
+        made.state = {name: lift(array) for name, array in self.state.items()}
+        made.delta, made.spare, made.own, made.values = (empty(np.empty_like(self.delta)) for _ in range(4))
+        made.g = made.own
+        deltas = [made.delta] if len(made.arrays) == 1 else cut(made.delta, made.arrays)
+        made.pieces = list(zip(made.arrays, deltas, strict=True))
+        return made
+
+    def descent(self, weight_decay: Array | None, maximize: bool) -> Any:
         """What to descend along: g, or -g to maximize, + weight_decay w."""
-        d: Array = np.negative(self.g, self.own) if maximize else self.g
-        if weight_decay:
-            d = np.add(d, np.multiply(self.parameters(), weight_decay, self.spare), self.own)
-        return d
+        if weight_decay is None:
+            return np.negative(self.g, self.spare) if maximize else self.g
+        d = np.multiply(self.parameters(), weight_decay, self.spare)
+        return np.subtract(d, self.g, d) if maximize else np.add(d, self.g, d)
 
     def parameters(self) -> Array:
         """The parameters themselves, to be read only."""
@@ -79,6 +93,35 @@ class Block:
             np.subtract(array, delta, array)
 
 
+def join(params: Iterable[Tensor]) -> None:
+    """Move small parameters side by side, those of a dtype, unless somebody else looks at their memory."""
+    by_dtype: dict[Any, list[Tensor]] = {}
+    for p in params:
+        movable = p.array.size <= SMALL and p.array.flags.owndata and p.array.flags.c_contiguous
+        if movable and getrefcount(p.array) == ALONE:
+            by_dtype.setdefault(p.array.dtype, []).append(p)
+    for dtype, group in by_dtype.items():
+        arrays = [p.array for p in group]
+        flat = np.empty(sum(a.size for a in arrays), dtype)
+        np.concatenate(arrays, None, flat)
+        for p, view in zip(group, cut(flat, arrays), strict=True):
+            p.array = view
+
+
+def joined(arrays: Sequence[Array]) -> Array | None:
+    """The array that these are, one after the other, or None."""
+    base = arrays[0].base
+    if not isinstance(base, np.ndarray) or base.ndim != 1 or base.dtype != arrays[0].dtype:
+        return None
+    starts = [a.__array_interface__["data"][0] for a in arrays]
+    follow = all(start + a.nbytes == after for start, a, after in zip(starts, arrays, starts[1:], strict=False))
+    if not follow or any(a.base is not base or not a.flags.c_contiguous for a in arrays):
+        return None
+    first = (starts[0] - base.__array_interface__["data"][0]) // base.itemsize
+    whole: Array = base[first : first + sum(a.size for a in arrays)]
+    return whole
+
+
 def cut(flat: Array, arrays: Iterable[Array]) -> Iterator[Array]:
     """``flat`` as views of the shapes of ``arrays``, in order."""
     start = 0
@@ -93,6 +136,7 @@ class Bucket:
 
     def __init__(self, params: Sequence[Tensor], states: Sequence[State]) -> None:
         self.arrays = [p.array for p in params]
+        self.first = False  # whether this step is the first that remembers something
         self.dtype = self.arrays[0].dtype
         self.shape = flat_shape(self.arrays)
         self.spans = spans_of(self.shape)
@@ -101,7 +145,9 @@ class Bucket:
         self.step = np.array(self.steps, np.float32)  # as PyTorch keeps it
         self.scalars = [np.empty((), self.dtype) for _ in range(8)]
         if len(params) > 1:
-            self.blocks = [Block(self.arrays, self.shape, np.empty((4, *self.shape), self.dtype))]
+            whole = joined(self.arrays)
+            arrays = self.arrays if whole is None else [whole]
+            self.blocks = [Block(arrays, self.shape, np.empty((4, *self.shape), self.dtype))]
         else:
             parts = [self.arrays[0].reshape(self.shape)[span] for span in self.spans]
             scratch = np.empty((4, max(part.size for part in parts)), self.dtype)  # blocks take turns
@@ -114,6 +160,7 @@ class Bucket:
     def remember(self, name: str, fill: float = 0.0) -> None:
         """Keep a state array of this name, unless it is there already."""
         if name not in self.state:
+            self.first = True
             whole = self.state[name] = np.full(self.shape, fill, self.dtype)
             for block, span in zip(self.blocks, self.spans, strict=True):
                 block.state[name] = whole[span]
@@ -136,19 +183,19 @@ class Bucket:
             scalar[()] = value
         return self.scalars[: len(values)]
 
-    def count(self) -> int:
-        """The number of this step, from 1."""
+    def count(self) -> None:
+        """Begin the next step; the first one is number 1."""
         self.steps += 1
         self.step[()] = self.steps
-        return self.steps
 
-    def gather(self, gradients: Sequence[Array]) -> None:
+    def gather(self, gradients: Sequence[Array], blocks: Sequence[Block] | None = None) -> None:
         """Give each block its gradient."""
+        blocks = self.blocks if blocks is None else blocks
         if len(gradients) > 1:
-            np.concatenate(gradients, None, self.blocks[0].own)
+            np.concatenate(gradients, None, blocks[0].own)
             return
         whole = gradients[0].reshape(self.shape)
-        for block, span in zip(self.blocks, self.spans, strict=True):
+        for block, span in zip(blocks, self.spans, strict=True):
             block.g = whole[span]
 
 

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import wraps
 from itertools import chain
 from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Tensor, leaf
+from ..engine import Tensor, cleared, leaf, recording
 
 __all__ = ["Optimizer"]
 
@@ -46,6 +47,17 @@ def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
     if not lowest <= value < limit or value == -inf:
         wanted = "finite" + ("" if lowest == -inf else f" and at least {lowest:g}")
         raise ValueError(f"Invalid {what}: {value}; it must be {wanted if limit == inf else 'in [0, 1)'}")
+
+
+def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
+    """An optimizer's ``step`` that is noted, and not looked into, while a step is being compiled."""
+
+    @wraps(step)
+    def method(self: "Optimizer", closure: Callable[[], Any] | None = None) -> Any:
+        recorder = recording()
+        return step(self, closure) if recorder is None else recorder.optimize(self, step, closure)
+
+    return method
 
 
 class Optimizer:
@@ -87,6 +99,11 @@ class Optimizer:
 
     hyperparameters: tuple[str, ...] = ()  # those that a step uses and checks
     _stepped = True  # whether a step has been taken, where that is known: schedulers warn if they come first
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = recordable(cls.step)  # type: ignore[method-assign]  # the same method, which can be compiled too
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
@@ -147,6 +164,8 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or with ``set_to_none=False`` set them to zero in place."""
         for group in self.param_groups:
+            if set_to_none:
+                cleared(group["params"])
             for p in group["params"]:
                 if set_to_none or p.grad is None:
                     p.grad = None

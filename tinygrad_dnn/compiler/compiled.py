@@ -1,0 +1,345 @@
+"""`compile`: a function that records itself once for every kind of call and then runs the program."""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import update_wrapper
+from operator import gt
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from ..engine import Array, Tensor, get_default_dtype, is_grad_enabled, leaf, set_recorder, touch
+from ..nn import Module
+from ..optim.algorithms import Prepare
+from .guards import Guards, Surroundings, same
+from .program import Plan, is_view, reductions_of
+from .recording import Departed, Instruction, Recorder, Storage, Traced, give, is_traced
+from .source import Source
+
+__all__ = ["Compiled", "Program", "compile"]
+
+BACKENDS = ("numpy", "native")
+MOST = 64  # programs that are kept; the least recently made goes first
+MANY = 16  # programs from which a warning is given
+RECORDING = threading.RLock()  # one step is recorded at a time
+
+
+def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any:
+    """A training step, or any function of tensors and arrays, as a program of NumPy calls that is recorded once.
+
+    The first call runs the step and records what it does with arrays: forward, backward and update. Later calls run
+    that as one list of NumPy calls in memory that is kept. Numbers are those of the step itself, bit for bit.
+
+    Parameters
+    ----------
+    step : callable
+        A function whose body may call a model, a loss, ``zero_grad``, ``backward``, ``clip_grad_norm_``,
+        ``optimizer.step`` and a scheduler. Its arguments are tensors, arrays, and values that are compared. A `Module`
+        is returned as it is: compile the step that trains it.
+    backend : {"numpy", "native"}, default "numpy"
+    verify : int, default 0
+        How many of the first runs of every program are compared with the step itself, on copies.
+
+    The program holds for arguments of the same shapes and dtypes, the same modes and settings of modules, the same
+    ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. What Python
+    does besides, printing or counting, happens while recording only. Learning rates, step counts, running statistics
+    and random numbers stay live. Results are tensors without a graph. A gradient is overwritten by the next run, unless
+    somebody still holds it.
+
+    Raises RuntimeError, and leaves everything as it was, for a step that branches on values of tensors, rebinds a
+    variable or returns a tensor that is still to be differentiated.
+
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = tg.optim.SGD([w], lr=0.25)
+    >>> @tg.compile
+    ... def step(x):
+    ...     optimizer.zero_grad()
+    ...     loss = (w * x).square().sum()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x = tg.tensor([1.0, 1.0])
+    >>> step(x), step(x)
+    (tensor(5.), tensor(1.2500))
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"Invalid backend: {backend!r}, should be one of {list(BACKENDS)}")
+    if step is None:
+        return lambda function: compile(function, backend=backend, verify=verify)
+    if isinstance(step, Module):
+        return step
+    if not callable(step):
+        raise TypeError(f"compile expects a function, got {type(step).__name__}")
+    return Compiled(step, backend, verify)
+
+
+def flattened(value: Any, leaves: list[Any]) -> Any:
+    """The structure of ``value`` for comparing, tensors and arrays put into ``leaves``."""
+    if isinstance(value, Tensor):
+        leaves.append(value)
+        a = value.array
+        return "tensor", a.shape, a.dtype, a.strides, value.requires_grad
+    if isinstance(value, np.ndarray):
+        leaves.append(value)
+        return "array", value.shape, value.dtype, value.strides
+    if isinstance(value, list | tuple):
+        return type(value), tuple(flattened(v, leaves) for v in value)
+    if isinstance(value, dict):
+        return "dict", tuple((k, flattened(v, leaves)) for k, v in value.items())
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"a compiled step takes tensors, arrays and values that can be compared, got {type(value).__name__}"
+        ) from None
+    return type(value), value
+
+
+class Program:
+    """One recorded step: its source, its memory, and what it leaves behind.
+
+    Attributes
+    ----------
+    source : str
+        The program as NumPy, executed as it is printed.
+    """
+
+    def __init__(self, recording: "Recording", around: Surroundings) -> None:
+        recorder = recording.recorder
+        self.structure = recording.structure
+        self.arguments = recording.arguments
+        self.names = {id(t.array): name for name, t in around.named.items()}
+        place = recording.places
+        own = [(t, g) for t, g in recording.gradients if id(t) not in place]
+        given = [(place[id(t)], g) for t, g in recording.gradients if id(t) in place]
+        self.leaves = [t for t, _ in own]
+        self.given = [k for k, _ in given]  # the positions of arguments that get a gradient
+        self.cleared = recording.cleared
+        results = [*recording.outputs, *(g for _, g in given)]
+        self.results = len(results)
+        self.plan = Plan(recorder.instructions, [*results, *(g for _, g in own)])
+        written = {t.storage for i in self.plan.instructions for t in i.writes}
+        outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
+        self.changed = [t for t, a in outside if recorder.storage_of(a, "external") in written]
+        self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
+        self.guards = Guards(around, [t for t, _ in outside], [e for e in recording.entry if id(e[0]) not in place])
+        self.lives = recorder.lives
+        self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
+        self.build()
+
+    def build(self) -> None:
+        """Assign memory and write the source."""
+        self.plan.assign()
+        written = Source(self.plan, self.arguments, self.plan.kept[: self.results], self.names)
+        self.source, self.function = written.text, written.function
+        arrays = [written.fixed(t) for t in self.plan.kept[self.results :]]
+        self.gradients = [leaf(a) for a in arrays if a is not None]
+        # the leaves will be holders of their gradients
+        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(self.held())]
+
+    def held(self) -> list[int]:
+        """How many references there are to the gradients, their arrays and their memory."""
+        arrays = [g.array for g in self.gradients]
+        owners = {id(a.base): a.base for a in arrays}
+        return [*map(getrefcount, self.gradients), *map(getrefcount, arrays), *map(getrefcount, owners.values())]
+
+    def at_risk(self) -> list[Storage]:
+        """External memory that is written to while something after it may still fail."""
+        instructions = self.plan.instructions
+        last = max((n for n, i in enumerate(instructions) if may_fail(i)), default=-1)
+        return list({t.storage: None for i in instructions[:last] for t in i.writes if t.storage.kind == "external"})
+
+    def holds(self, leaves: Sequence[Any]) -> bool:
+        """Whether the step would do the same again, with these tensors and arrays as its arguments."""
+        fresh = all(leaves[k].grad is None for k in self.given)
+        return fresh and self.guards.hold() and all(call.holds() for call in self.lives)
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """One step on these tensors and arrays; if it fails, everything is as before."""
+        arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
+        if any(map(gt, self.held(), self.holders)):
+            self.build()  # somebody keeps a gradient, and with it the memory
+        for array, copy in self.saved:
+            np.copyto(copy, array)
+        for call in self.lives:
+            call.mark()
+        try:
+            results = self.function(*arrays)
+        except BaseException:
+            for array, copy in self.saved:
+                np.copyto(array, copy)
+            for call in reversed(self.lives):
+                call.undo()
+            raise
+        for t, g in zip(self.leaves, self.gradients, strict=True):
+            t.grad = g
+        for t in self.cleared:
+            t.grad = None
+        touch(*self.changed, *(leaves[k] for k in self.written if isinstance(leaves[k], Tensor)))
+        made = iter(results)
+        result = rebuilt(self.structure, made)
+        for k, array in zip(self.given, made, strict=True):
+            leaves[k].grad = leaf(array)
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Program of {len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes>\n{self.source}"
+
+
+def may_fail(i: Instruction) -> bool:
+    """Whether a call can raise an error for some values."""
+    safe = isinstance(i.function, np.ufunc | Prepare) or reductions_of(i.function) is not None
+    return not (safe or i.function is np.copyto or is_view(i))
+
+
+def structured(result: Any) -> tuple[Any, list[Any]]:
+    """The result of a step as a structure with gaps, and the arrays that fill them."""
+    if isinstance(result, Tensor):
+        if result.requires_grad and result.inputs is not None:
+            raise RuntimeError(
+                "a compiled step returned a tensor that is still to be differentiated: call backward() inside it, or "
+                "return tensor.detach()"
+            )
+        return Tensor, [result.array]
+    if is_traced(result):
+        return np.ndarray, [result]
+    if isinstance(result, list | tuple):
+        parts = [structured(r) for r in result]
+        return (type(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
+    if isinstance(result, dict):
+        parts = [structured(r) for r in result.values()]
+        return (dict, list(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
+    return ("value", result), []
+
+
+def rebuilt(structure: Any, arrays: Iterator[Array]) -> Any:
+    """A result of this structure from fresh arrays."""
+    if structure is Tensor:
+        return leaf(next(arrays))
+    if structure is np.ndarray:
+        return next(arrays)
+    if structure[0] == "value":
+        return structure[1]
+    if structure[0] is dict:
+        return {k: rebuilt(p, arrays) for k, p in zip(structure[1], structure[2], strict=True)}
+    parts = [rebuilt(p, arrays) for p in structure[1]]
+    return structure[0](*parts) if hasattr(structure[0], "_fields") else structure[0](parts)
+
+
+class Recording:
+    """A run of the step that was recorded, and what it left."""
+
+    def __init__(self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings) -> None:
+        before = list(around.values())
+        grads = {id(t): t.grad for t in around.leaves()}
+        self.recorder = recorder = Recorder()
+        self.arguments: list[Traced] = []
+        self.places: dict[int, int] = {}  # of argument tensors among the arguments, by identity
+        failed = True
+        set_recorder(recorder)
+        try:
+            given, named = self.traced((args, kwargs))
+            self.structure, self.outputs = structured(step(*given, **named))
+            check_unchanged(before, around)
+            failed = False
+        finally:
+            set_recorder(None)
+            touched = [t for t, _ in recorder.grads_before.values()]
+            self.gradients: list[tuple[Tensor, Any]] = [(t, t.grad.array) for t in touched if t.grad is not None]
+            self.cleared = [t for t in recorder.cleared.values() if t.grad is None]
+            recorder.close(failed)
+        self.entry = [
+            (t, g)
+            for t, g in recorder.grads_before.values()
+            if id(t) not in recorder.cleared and (g is not None or grads.get(id(t)) is None)
+        ]
+
+    def traced(self, value: Any) -> Any:
+        """The arguments of the step, with traced arrays in them."""
+        if isinstance(value, Tensor):
+            self.recorder.adopted[id(value)] = (value, value.array)
+            self.places[id(value)] = len(self.arguments)
+            self.arguments.append(self.recorder.argument(value.array))
+            give(value, self.arguments[-1])
+            return value
+        if isinstance(value, np.ndarray):
+            self.arguments.append(self.recorder.argument(value))
+            return self.arguments[-1]
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.traced, value))
+        if isinstance(value, dict):
+            return {k: self.traced(v) for k, v in value.items()}
+        return value
+
+
+def check_unchanged(before: Sequence[tuple[str, Any]], around: Surroundings) -> None:
+    """Refuse a step that binds a variable anew: a program could not see that."""
+    for (name, old), (_, new) in zip(before, around.values(), strict=True):
+        if not same(old, new):
+            raise RuntimeError(
+                f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, "
+                "with copy_(), or return the value"
+            )
+
+
+class Compiled:
+    """What `compile` makes of a step: call it like the step.
+
+    Attributes
+    ----------
+    programs : list of Program
+        Those recorded so far, of every kind of call the newest first.
+    """
+
+    def __init__(self, step: Callable[..., Any], backend: str, verify: int) -> None:
+        update_wrapper(self, step)
+        self.step, self.backend, self.verify = step, backend, verify
+        self.kept: dict[Any, list[Program]] = {}
+        self.lock = threading.RLock()
+
+    @property
+    def programs(self) -> list[Program]:
+        return [p for programs in self.kept.values() for p in programs]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves: list[Any] = []
+        shape = flattened((args, kwargs), leaves) if args or kwargs else None
+        key = (shape, is_grad_enabled(), get_default_dtype())
+        with self.lock:
+            for program in self.kept.get(key, ()):
+                if program.holds(leaves):
+                    try:
+                        return program.run(leaves)
+                    except Departed:
+                        continue
+            return self.record(key, args, kwargs)
+
+    def record(self, key: Any, args: Any, kwargs: Any) -> Any:
+        """Run the step itself, and keep the program of it."""
+        with RECORDING:
+            around = Surroundings(self.step, (*args, *kwargs.values()))
+            recording = Recording(self.step, args, kwargs, around)
+            program = Program(recording, around)
+            self.kept.setdefault(key, []).insert(0, program)
+            self.bound()
+            return rebuilt(recording.structure, iter([t.value.copy() for t in recording.outputs]))
+
+    def bound(self) -> None:
+        """Keep the number of programs within `MOST`."""
+        count = len(self.programs)
+        if count == MANY:
+            warnings.warn(
+                f"{self!r} has been recorded {MANY} times: what differs between calls, a size, a setting or a Python "
+                "number, should be a tensor or stay the same",
+                stacklevel=4,
+            )
+        if count > MOST:
+            oldest = next(iter(self.kept))
+            self.kept[oldest].pop()
+            if not self.kept[oldest]:
+                del self.kept[oldest]
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {len(self.programs)} programs>"

@@ -1,0 +1,166 @@
+"""What a recorded step depends on besides its arguments, and whether that is still as it was.
+
+A program is right only as long as the step would do the same again: the same tensors under the same names, the same
+modes and settings of modules. All of it is compared before every run, in a few calls that loop in C.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter, is_
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from ..engine import Tensor
+from ..nn import Module
+from ..optim.optimizer import Optimizer
+
+__all__ = ["Guards", "Surroundings"]
+
+array_of, requires_grad_of = attrgetter("array"), attrgetter("requires_grad")
+PLAIN = (int, float, str, bool, complex, type(None))
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether a value that a step reads is what it was."""
+    return old is new or (type(old) is type(new) and isinstance(old, PLAIN) and old == new)
+
+
+class Surroundings:
+    """What a function can reach: variables by name, modules, optimizers, tensors.
+
+    ``variables`` are the cells and globals that it names, ``modules`` all modules among them, with those inside them.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
+        self.cells: dict[str, CellType] = {}
+        self.globals: dict[str, tuple[dict[str, Any], str]] = {}
+        self.named: dict[str, Any] = {}
+        self.modules: list[Module] = []
+        self.optimizers: list[Optimizer] = []
+        self.tensors: list[Tensor] = []
+        self.attributes: dict[str, tuple[dict[str, Any], str]] = {}  # of other objects, those that are named
+        self.used: set[str] = set()
+        self.seen: set[int] = set()
+        owner = None
+        if isinstance(function, MethodType):
+            owner, function = function.__self__, function.__func__
+        if isinstance(function, FunctionType):
+            self.function(function)
+        for a in (owner, *args):
+            self.add("self" if a is owner else "argument", a)
+
+    def function(self, function: FunctionType) -> None:
+        """Add the variables of a function."""
+        if id(function) in self.seen:
+            return
+        self.seen.add(id(function))
+        code = function.__code__
+        self.used.update(names_of(code))
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self.cells[name] = cell
+        for name in names_of(code):
+            if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
+                self.globals[name] = (function.__globals__, name)
+        for name, value in list(self.values()):
+            self.add(name, value)
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """The variables and what they hold."""
+        for name, cell in self.cells.items():
+            try:
+                yield name, cell.cell_contents
+            except ValueError:  # not assigned yet
+                yield name, None
+        for name, (space, key) in (self.globals | self.attributes).items():
+            yield name, space.get(key)
+
+    def add(self, name: str, value: Any) -> None:
+        """Add a value and what is in it."""
+        if isinstance(value, PLAIN) or id(value) in self.seen:
+            return
+        if isinstance(value, FunctionType):
+            if not value.__module__.startswith(__package__.partition(".")[0]):
+                self.function(value)
+            return
+        self.seen.add(id(value))
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+            self.named.setdefault(name, value)
+        elif isinstance(value, Module):
+            self.module(name, value)
+        elif isinstance(value, Optimizer):
+            self.optimizers.append(value)
+        elif isinstance(value, list | tuple | dict):
+            for k, v in value.items() if isinstance(value, dict) else enumerate(value):
+                self.add(f"{name}_{k}", v)
+        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
+            for k in self.used & vars(value).keys():
+                self.attributes[f"{name}.{k}"] = (vars(value), k)
+                self.add(k, vars(value)[k])
+
+    def leaves(self) -> Iterator[Tensor]:
+        """The tensors in reach that may have a gradient."""
+        yield from (t for t in self.tensors if t.requires_grad)
+        yield from (p for o in self.optimizers for group in o.param_groups for p in group["params"])
+
+    def module(self, name: str, module: Module) -> None:
+        for path, m in module.named_modules():
+            if id(m) not in self.seen or m is module:
+                self.seen.add(id(m))
+                self.modules.append(m)
+            for k, v in list(vars(m).items()):
+                if isinstance(v, Tensor):
+                    self.add(f"{k}_{path.replace('.', '_')}" if path else k, v)
+
+
+def names_of(code: Any) -> Iterator[str]:
+    """The global names in a code object and in those inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if hasattr(constant, "co_names"):
+            yield from names_of(constant)
+
+
+class Guards:
+    """What was true when a step was recorded.
+
+    Parameters
+    ----------
+    around : Surroundings
+    tensors : sequence of Tensor
+        Those from outside that the step used.
+    grads : sequence of (Tensor, Tensor or None)
+        Leaves whose gradient the step adds to, and that gradient.
+    """
+
+    def __init__(
+        self, around: Surroundings, tensors: Sequence[Tensor], grads: Sequence[tuple[Tensor, Tensor | None]]
+    ) -> None:
+        self.tensors = list(tensors)
+        self.around = around
+        self.cells = list(around.cells.values())
+        self.spaces = [*around.globals.values(), *around.attributes.values()]
+        self.views = [vars(m).values() for m in around.modules]
+        self.before = list(self.now())
+        self.grads = list(grads)
+
+    def now(self) -> Iterator[Any]:
+        """What the step would meet."""
+        variables = [c.cell_contents for c in self.cells]
+        for space, key in self.spaces:
+            variables.append(space.get(key))
+        tensors = self.tensors
+        return chain(
+            variables, map(array_of, tensors), map(requires_grad_of, tensors), chain.from_iterable(self.views)
+        )
+
+    def hold(self) -> bool:
+        """Whether all is as it was."""
+        try:
+            alike = all(map(is_, self.now(), self.before)) or all(map(same, self.now(), self.before))
+        except ValueError:  # a variable that was deleted
+            return False
+        for t, g in self.grads:
+            if t.grad is not g:
+                return False
+        return alike

@@ -1,0 +1,638 @@
+"""Recording what a step does with arrays.
+
+While a step is recorded its tensors hold `Traced` arrays instead of NumPy's. Kernels, derivative rules and optimizers
+run on them as on any array, each NumPy call is done and noted as an `Instruction`, and the notes are the program. What
+would take a number out of a traced array raises `Revealed`: no result of a data-dependent branch can slip in unseen.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from threading import get_ident
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from ..engine import Array, Op, Tensor, leaf, recording, set_recorder
+from ..interpreters import arrays
+
+__all__ = [
+    "Departed", "Instruction", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
+    "replaced", "traced_in",
+]
+
+PACKAGE, NUMPY = str(Path(__file__).parents[1]), str(Path(np.__file__).parent)
+
+
+class Revealed(RuntimeError):
+    """A value was asked for that is known only when the step runs."""
+
+
+class Varying(Revealed):
+    """A shape depends on values."""
+
+
+class Storage:
+    """A block of memory, which several arrays may look at.
+
+    ``kind`` is "argument", "external" (made before the recording, and live), "constant" (the same in every run),
+    "temporary", or "empty" until it is known which of the last two. ``writes`` counts the instructions that write
+    to it.
+    """
+
+    __slots__ = ("array", "initial", "kind", "name", "read", "writes")
+
+    def __init__(self, kind: str, array: Array, name: str = "") -> None:
+        self.kind = kind
+        self.array = array  # all of it, as first seen
+        self.initial: Array | None = None  # what a constant that is written to starts from
+        self.name = name
+        self.read = False
+        self.writes = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name or hex(id(self))} {self.array.shape} {self.array.dtype}>"
+
+
+class Instruction:
+    """A NumPy call: ``result = function(*args, **params)``.
+
+    ``result`` is the array it gives, new memory or one of ``writes``; ``err`` the floating-point warnings that were
+    switched off. ``pure`` calls depend on their arguments only and change nothing but what they write.
+    """
+
+    __slots__ = ("args", "err", "function", "params", "pure", "result", "versions", "writes")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+        writes: tuple["Traced", ...] = (),
+        pure: bool = True,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.params = params
+        self.writes = writes
+        self.pure = pure
+        self.result: Traced | None = None
+        self.versions = tuple((t.storage, t.storage.writes) for t in traced_in((args, params)))
+        self.err: tuple[tuple[str, str], ...] = ()
+
+    def reads(self) -> Iterator["Traced"]:
+        """The traced arrays among the arguments."""
+        return traced_in((self.args, self.params))
+
+    def __repr__(self) -> str:
+        return f"{self.result} = {getattr(self.function, '__name__', self.function)}{self.args} {self.params}"
+
+
+def is_traced(value: Any) -> TypeGuard["Traced"]:
+    """Whether this is a traced array, which ``isinstance`` takes for an ndarray."""
+    return type(value) is Traced
+
+
+def traced_in(value: Any) -> Iterator["Traced"]:
+    """The traced arrays within containers and slices."""
+    if is_traced(value):
+        yield value
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from traced_in(v)
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from traced_in(v)
+    elif isinstance(value, slice):
+        yield from traced_in((value.start, value.stop, value.step))
+
+
+def untraced(value: Any) -> Any:
+    """The same with NumPy's arrays in place of traced ones."""
+    return replaced(value, lambda t: t.value)
+
+
+def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
+    """The same with ``change(t)`` in place of every traced array t."""
+    if is_traced(value):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(replaced(v, change) for v in value)
+    if isinstance(value, dict):
+        return {k: replaced(v, change) for k, v in value.items()}
+    if isinstance(value, slice):
+        return slice(*(replaced(v, change) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+def refused(what: str) -> Callable[..., Any]:
+    """A method that would take a value out of a traced array."""
+
+    def method(self: "Traced", *args: Any, **params: Any) -> Any:
+        if not self.recorder.records():
+            return getattr(self.value, what)(*args, **params)
+        raise Revealed(data_dependent(what))
+
+    return method
+
+
+def place() -> str:
+    """The line of the step that is being recorded."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, NUMPY)):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def data_dependent(what: str) -> str:
+    """What `Revealed` says: PyTorch's words, the line, and what to do."""
+    return (
+        f"Data-dependent branching: {place()} asks for a value ({what.strip('_')}) that is known only when the "
+        "compiled step runs; use where() instead of a branch, return the tensor and look at it outside, or leave "
+        "this part out of the step"
+    )
+
+
+class Traced(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array whose use is recorded. ``value`` holds the numbers of the step that is being recorded.
+
+    It says that its class is ndarray, so that code which asks goes on as with any array. ``parent`` and ``call`` are
+    the array that it is a view of, and how it was made from that.
+    """
+
+    __slots__ = ("call", "parent", "recorder", "storage", "value")
+
+    def __init__(
+        self, value: Array, storage: Storage, recorder: "Recorder", parent: "Traced | None" = None, call: Any = None
+    ) -> None:
+        self.value = value
+        self.storage = storage
+        self.recorder = recorder
+        self.parent = parent
+        self.call = call
+
+    @property  # type: ignore[misc]  # object has it as an attribute that can be set
+    def __class__(self) -> Any:
+        return np.ndarray
+
+    # --- what is known of an array without its values
+    @property
+    def shape(self) -> Any: return self.value.shape
+    @property
+    def ndim(self) -> int: return self.value.ndim
+    @property
+    def size(self) -> int: return self.value.size
+    @property
+    def dtype(self) -> Any: return self.value.dtype
+    @property
+    def itemsize(self) -> int: return self.value.itemsize
+    @property
+    def nbytes(self) -> int: return self.value.nbytes
+    @property
+    def strides(self) -> Any: return self.value.strides
+    @property
+    def flags(self) -> Any: return self.value.flags
+    @property
+    def base(self) -> Any: return self.parent
+    @property
+    def T(self) -> Any: return self.recorder.record(np.ndarray.transpose, (self,), {})
+    @property
+    def mT(self) -> Any: return self.recorder.record(np.ndarray.swapaxes, (self, -1, -2), {})
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self.value)))
+
+    def __getitem__(self, index: Any) -> Any:
+        varies = any(t.value.dtype == bool and t.ndim for t in traced_in(index))
+        if varies and self.recorder.records():
+            raise Varying(data_dependent("a size"))
+        return self.recorder.record(np.ndarray.__getitem__, (self, index), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.recorder.record(np.ndarray.__setitem__, (self, index, value), {}, writes=(self,))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **params: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        if method == "at":
+            return self.recorder.record(function, inputs, params, writes=inputs[:1])
+        return self.recorder.record(function, inputs, params, out=tuple(o for o in out if o is not None))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in ABOUT:
+            return function(*untraced(args), **untraced(kwargs))
+        if function in NEW:
+            return self.recorder.empty(function(*untraced(args), **untraced(kwargs)), NEW[function])
+        if function in VARYING and self.recorder.records():
+            raise Varying(data_dependent(function.__name__))
+        if function is np.copyto:
+            return self.recorder.record(function, args, kwargs, writes=args[:1])
+        if function is np.concatenate:
+            arrays, axis, out = (*args, *((0, None)[len(args) - 1 :] if len(args) < 3 else ()))[:3]
+            given = {k: v for k, v in kwargs.items() if k not in ("axis", "out")}
+            axis, out = kwargs.get("axis", axis), kwargs.get("out", out)
+            return self.recorder.record(
+                function, (arrays, axis), given, out=() if out is None else (out,)
+            )
+        params = dict(kwargs)
+        out = params.pop("out", None)
+        return self.recorder.record(function, args, params, out=() if out is None else (out,))
+
+    __bool__ = refused("__bool__")
+    __int__ = refused("__int__")
+    __float__ = refused("__float__")
+    __complex__ = refused("__complex__")
+    __index__ = refused("__index__")
+    __array__ = refused("__array__")
+    __contains__ = refused("__contains__")
+    item = refused("item")
+    tolist = refused("tolist")
+    tobytes = refused("tobytes")
+
+    def __repr__(self) -> str:
+        return f"traced {self.value!r}"
+
+
+def noted(name: str) -> Callable[..., Any]:
+    """A method of ndarray whose calls are recorded."""
+    function = getattr(np.ndarray, name)
+
+    def method(self: Traced, *args: Any, out: Any = None, **params: Any) -> Any:
+        return self.recorder.record(function, (self, *args), params, out=() if out is None else (out,))
+
+    return method
+
+
+METHODS = [
+    *("all", "any", "argmax", "argmin", "argpartition", "argsort", "astype", "choose", "clip", "conj", "copy"),
+    *("cumprod", "cumsum", "diagonal", "dot", "flatten", "max", "mean", "min", "prod", "ravel", "repeat", "reshape"),
+    *("round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var", "view"),
+]
+for _name in METHODS:
+    setattr(Traced, _name, noted(_name))
+
+# functions that tell of shapes, dtypes and memory, which do not change between runs
+ABOUT = {np.ndim, np.shape, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.may_share_memory,
+         np.shares_memory, np.iscomplexobj, np.isrealobj}
+NEW: dict[Any, str] = {np.empty_like: "empty", np.zeros_like: "constant", np.ones_like: "constant"}
+VARYING = {np.nonzero, np.argwhere, np.flatnonzero, np.unique, np.extract, np.compress, np.bincount, np.trim_zeros}
+
+
+class Recorder:
+    """Notes every NumPy call of one thread on traced arrays."""
+
+    def __init__(self) -> None:
+        self.thread: int | None = get_ident()
+        self.instructions: list[Instruction] = []
+        self.storages: dict[int, Storage] = {}  # by the identity of their array, which they keep alive
+        self.adopted: dict[int, tuple[Tensor, Array]] = {}  # tensors from before, by identity, and their arrays
+        self.made: list[Tensor] = []
+        self.young: set[int] = set()  # identities of `made`
+        self.saved: dict[int, tuple[Array, Array]] = {}  # external memory that was written to, as it was before
+        self.grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
+        self.undo: list[Callable[[], None]] = []
+        self.lives: list[Any] = []  # calls made anew in every run
+        self.err = np.geterr()
+
+    def records(self) -> bool:
+        """Whether this is the thread, and the time, of the recording."""
+        return self.thread == get_ident()
+
+    # --- where traced arrays come from
+
+    def storage_of(self, array: Any, kind: str) -> Storage:
+        """The storage that ``array`` looks at."""
+        root = array if not isinstance(array.base, np.ndarray) else array.base
+        known = self.storages.get(id(root))
+        if known is None:
+            known = self.storages[id(root)] = Storage(kind, root)
+        return known
+
+    def lift(self, array: Any, kind: str = "external") -> Traced:
+        """A traced array on the memory of ``array``."""
+        return array if is_traced(array) else Traced(array, self.storage_of(array, kind), self)
+
+    def adopt(self, t: Tensor) -> Any:
+        """The array of a tensor, traced."""
+        if not is_traced(t.array) and self.records():
+            if id(t) not in self.young:
+                self.adopted[id(t)] = (t, t.array)
+            give(t, self.lift(t.array, "constant" if id(t) in self.young else "external"))
+        return t.array
+
+    def argument(self, array: Array) -> Traced:
+        """A traced array for an argument of the step."""
+        return Traced(array, self.storage_of(array, "argument"), self)
+
+    def empty(self, array: Array, kind: str = "empty") -> Any:
+        """New memory that is yet to be written to, or that is the same in every run until then."""
+        if not self.records():
+            return array
+        storage = self.storages[id(array)] = Storage(kind, array)
+        return Traced(array, storage, self)
+
+    # --- the hooks of the engine
+
+    def register(self, t: Tensor) -> None:
+        """Note a tensor made by the step."""
+        if not self.records():
+            return
+        self.made.append(t)
+        self.young.add(id(t))
+        if not is_traced(t.array):
+            give(t, self.lift(t.array, "constant"))
+
+    @contextmanager
+    def plain(self, params: Iterable[Tensor]) -> Iterator[None]:
+        """A block in which these tensors have their own arrays again, and nothing is recorded."""
+        traced = [(p, self.adopt(p)) for p in params]
+        thread, self.thread = self.thread, None
+        for p, array in traced:
+            p.array = self.adopted[id(p)][1] if id(p) in self.adopted else array.value
+        try:
+            yield
+        finally:
+            self.thread = thread
+            for p, array in traced:
+                p.array = array
+
+    def live(self, call: Any, writes: Sequence[Traced] = (), args: tuple[Any, ...] = ()) -> None:
+        """Do a call that every run of the program makes anew, whatever it does in Python."""
+        self.undo.append(call.undo)
+        self.lives.append(call)
+        self.record(call, args, {}, writes=tuple(writes), pure=False, note=True)
+
+    def optimize(self, optimizer: Any, step: Callable[..., Any], closure: Any) -> None:
+        """The step of an optimizer: call by call if its rule works on buckets, as one call if it does anything else."""
+        if closure is not None:
+            raise RuntimeError(
+                "optimizer.step(closure) cannot be compiled, because it may call the closure any number of times; "
+                "compile the closure instead"
+            )
+        if hasattr(optimizer, "record"):
+            optimizer.record(self)
+            return
+        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        weights, gradients = [self.adopt(p) for p in params], [self.adopt(p.grad) for p in params]
+        with self.plain(params):
+            call = Step(optimizer, step, params, [self.adopted[id(p)][1] for p in params])
+        self.live(call, weights, (gradients, weights))
+
+    def decide(self, condition: Any) -> bool:
+        """The truth of a condition, which the program asks again in every run."""
+        if not is_traced(condition) or not self.records():
+            return bool(untraced(condition))
+        answer = bool(condition.value)
+        if condition.storage.kind != "constant":
+            self.record(expect, (condition, answer), {}, pure=False, note=True)
+        return answer
+
+    def before_grad(self, t: Tensor) -> None:
+        """Note what gradient a leaf has before its first one from the step is added."""
+        if self.records():
+            self.grads_before.setdefault(id(t), (t, t.grad))
+            if t.grad is not None:
+                self.adopt(t.grad)
+
+    def clear(self, params: Iterable[Tensor]) -> None:
+        """Note that gradients are set to None."""
+        if self.records():
+            self.cleared.update((id(t), t) for t in params if id(t) not in self.grads_before)
+
+    def evaluate(self, o: Op, inputs: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Output and residual of an op."""
+        if not self.records():
+            return o.evaluate([x.array if isinstance(x, Tensor) else x for x in inputs], params)
+        raw = [self.adopt(x) if isinstance(x, Tensor) else x for x in inputs]
+        if "generator" in params and next(traced_in(raw), None) is None:
+            return self.opaque(o.kernel, tuple(raw), params, pure=False), None
+        mark = len(self.instructions)
+        try:
+            return o.evaluate(raw, params)
+        except Varying:
+            raise
+        except Revealed:
+            del self.instructions[mark:]
+        if o.residual is None:
+            return self.opaque(lambda *a, **p: o.evaluate(a, p)[0], tuple(raw), params, name=o.name), None
+        residual = self.apply(o.residual.function, o.residual.pick([arrays, *[None] * 6, *params.values(), *raw]))
+        return self.opaque(o.kernel, tuple(raw), {**params, "r": residual}), residual
+
+    def apply(self, function: Callable[..., Any], args: Sequence[Any], name: str = "") -> Any:
+        """``function(*args)``, a pure function of arrays; as one instruction if it cannot be looked into."""
+        mark = len(self.instructions)
+        try:
+            return function(*args)
+        except Varying:
+            raise
+        except Revealed:
+            del self.instructions[mark:]
+            return self.opaque(function, tuple(args), {}, name=name)
+
+    def opaque(
+        self, function: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], *,
+        pure: bool = True, writes: Sequence[Any] = (), name: str = "",
+    ) -> Any:
+        """Record a call as one instruction, whatever it does inside."""
+        if name:
+            function = Named(function, name)
+        return self.record(function, args, params, writes=tuple(writes), pure=pure, note=True)
+
+    # --- recording
+
+    def record(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+        *,
+        out: tuple[Any, ...] = (),
+        writes: tuple[Any, ...] = (),
+        pure: bool = True,
+        note: bool = False,
+    ) -> Any:
+        """Do a call and note it."""
+        if not self.records():
+            given = {"out": untraced(out[0] if len(out) == 1 else out)} if out else {}
+            result = function(*untraced(args), **untraced(params), **given)
+            return out[0] if len(out) == 1 else result
+        args, params = self.resolved(args), self.resolved(params)
+        targets = tuple(self.resolved(o) for o in (*out, *writes))
+        if not all(map(is_traced, targets)):
+            raise Revealed(
+                f"{place()} writes to an array that was made outside of the compiled step, or by np.zeros() inside it; "
+                "make it a tensor"
+            )
+        instruction = Instruction(function, args, params, targets, pure)
+        if self.folds(instruction, note):
+            return self.fold(instruction, out)
+        instruction.err = self.silenced()
+        for t in targets:
+            self.before_write(t.storage)
+        given = {"out": targets[0].value} if out else {}
+        result = function(*untraced(args), **untraced(params), **given)
+        for t in instruction.reads():
+            t.storage.read = True
+        if out:
+            instruction.result = targets[0]
+        elif isinstance(result, tuple) or not (isinstance(result, np.ndarray | np.generic) or result is None):
+            raise Revealed(data_dependent(getattr(function, "__name__", "a result")))
+        elif result is not None:
+            instruction.result = self.wrapped(result, instruction)
+        for t in targets:
+            t.storage.writes += 1
+        if instruction.result is not None and not targets and instruction.result.parent is None:
+            instruction.result.storage.writes += 1
+        self.instructions.append(instruction)
+        return instruction.result
+
+    def resolved(self, value: Any) -> Any:
+        """The same, with plain arrays that look at known memory traced."""
+        if isinstance(value, np.ndarray) and not is_traced(value):
+            root = value if not isinstance(value.base, np.ndarray) else value.base
+            known = self.storages.get(id(root))
+            return value if known is None else Traced(value, known, self)
+        if type(value) in (list, tuple):
+            return type(value)(map(self.resolved, value))
+        if isinstance(value, dict):
+            return {k: self.resolved(v) for k, v in value.items()}
+        return value
+
+    def folds(self, instruction: Instruction, note: bool) -> bool:
+        """Whether a call has the same result in every run, so that no instruction is needed."""
+        if note or not instruction.pure:
+            return False
+        constant = all(t.storage.kind == "constant" and t.storage.initial is None for t in instruction.reads())
+        written = [t.storage for t in instruction.writes]
+        return constant and all(s.kind == "empty" or (s.kind == "constant" and not s.read) for s in written)
+
+    def fold(self, instruction: Instruction, out: tuple[Any, ...]) -> Any:
+        given = {"out": instruction.writes[0].value} if out else {}
+        result = instruction.function(*untraced(instruction.args), **untraced(instruction.params), **given)
+        for t in instruction.writes:
+            t.storage.kind = "constant"
+        if out:
+            return instruction.writes[0]
+        if result is None:
+            return None
+        return self.lift(result if isinstance(result, np.ndarray) else np.asarray(result), "constant")
+
+    def silenced(self) -> tuple[tuple[str, str], ...]:
+        """The floating-point warnings that are off here and were on at the beginning."""
+        now = np.geterr()
+        return tuple((k, str(v)) for k, v in now.items() if v != self.err.get(k))
+
+    def before_write(self, storage: Storage) -> None:
+        """Keep what is about to be changed: to undo a step that fails, and as the start of a constant."""
+        if storage.kind == "empty":
+            storage.kind = "temporary"
+        elif storage.kind == "constant" and storage.initial is None:
+            storage.initial = storage.array.copy()
+        elif storage.kind in ("external", "argument") and id(storage) not in self.saved:
+            self.saved[id(storage)] = (storage.array, storage.array.copy())
+
+    def wrapped(self, result: Any, instruction: Instruction) -> Traced:
+        """A result as a traced array: new memory, or a view of an argument."""
+        array = result if isinstance(result, np.ndarray) else np.asarray(result)
+        root = array if not isinstance(array.base, np.ndarray) else array.base
+        known = self.storages.get(id(root))
+        if known is None:
+            storage = self.storages[id(root)] = Storage("temporary", array)
+            if root is not array:
+                self.storages[id(array)] = storage
+            return Traced(array, storage, self)
+        parent = next((t for t in instruction.reads() if t.storage is known), None)
+        return Traced(array, known, self, parent, (instruction.function, instruction.args, instruction.params))
+
+    # --- the end
+
+    def close(self, failed: bool) -> None:
+        """Give all tensors plain arrays again; after a failure also everything that was changed its old value."""
+        self.thread = None
+        for t, array in self.adopted.values():
+            value = untraced(t.array)
+            t.array = array
+            if value is not array and not failed:
+                np.copyto(array, value)
+        for t in self.made:
+            t.array = untraced(t.array)
+        if failed:
+            for array, before in self.saved.values():
+                np.copyto(array, before)
+            for undo in reversed(self.undo):
+                undo()
+
+
+class Step:
+    """The step of an optimizer that is not looked into."""
+
+    __name__ = "optimizer_step"
+
+    def __init__(
+        self, optimizer: Any, step: Callable[..., Any], params: Sequence[Tensor], arrays: Sequence[Array]
+    ) -> None:
+        self.optimizer, self.step, self.params, self.arrays = optimizer, step, params, arrays
+        self.mark()
+
+    def __call__(self, gradients: Sequence[Array], weights: Sequence[Array]) -> None:
+        held = [(p.array, p.grad) for p in self.params]
+        recorder = recording()
+        set_recorder(None)
+        for p, array, g in zip(self.params, self.arrays, gradients, strict=True):
+            p.array, p.grad = array, leaf(g)
+        try:
+            self.step(self.optimizer)
+        finally:
+            set_recorder(recorder)
+            for p, (array, grad) in zip(self.params, held, strict=True):
+                p.array, p.grad = array, grad
+
+    def holds(self) -> bool:
+        return True
+
+    def mark(self) -> None:
+        """Keep what `undo` goes back to."""
+        known = ("defaults", "param_groups", "_state")  # what state_dict() has
+        state = deepcopy({k: v for k, v in vars(self.optimizer).items() if k not in known})
+        self.before = (state, self.optimizer.state_dict(), [a.copy() for a in self.arrays])
+
+    def undo(self) -> None:
+        """Give the optimizer and its parameters what they had before the last call."""
+        state, whole, arrays = self.before
+        vars(self.optimizer).update(state)
+        self.optimizer.load_state_dict(whole)
+        for array, before in zip(self.arrays, arrays, strict=True):
+            np.copyto(array, before)
+
+
+class Departed(Exception):
+    """A program met values for which the step does something else than when it was recorded."""
+
+
+def expect(condition: Any, answer: bool) -> None:
+    """Leave the program unless the condition has the answer that it had."""
+    if bool(condition) is not answer:
+        raise Departed
+
+
+def give(t: Tensor, array: Any) -> None:
+    """Make a traced array that of a tensor."""
+    t.array = array
+
+
+class Named:
+    """A function and a name to show for it."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.function = function
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self.function(*args, **params)
