@@ -1,5 +1,8 @@
 """Compiled steps do what the steps do: to the last bit, on new data, after errors and changes."""
 
+import copy
+import threading
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -94,3 +97,533 @@ def test_every_op_and_its_rules(o: Op) -> None:
     for g, w in zip(got[1] or (), wanted[1] or (), strict=True):
         assert (g is None) == (w is None)
         assert g is None or same(g.array, w.array)
+
+
+@pytest.mark.parametrize("name", [n for n in tg.optim.__all__ if isinstance(getattr(tg.optim, n), type)])
+def test_every_optimizer(name: str) -> None:
+    kind = getattr(tg.optim, name)
+    if name == "Optimizer" or not issubclass(kind, tg.optim.Optimizer):
+        return
+    if name == "LBFGS":
+        pytest.skip("it calls a closure any number of times")
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        step = trained(model, kind(model.parameters(), lr=0.05), mean_square, compiled)
+        losses = [step(x, y).item() for x, y in batches(6, 3, 2)]
+        runs.append((losses, [a.copy() for a in arrays_of(model)]))
+    assert runs[0][0] == runs[1][0]
+    assert all(map(same, runs[0][1], runs[1][1]))
+
+
+def mean_square(model: nn.Module, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+    return nn.functional.mse_loss(model(x), y)
+
+
+def batches(n: int, n_in: int, n_out: int, m: int = 5) -> list[tuple[tg.Tensor, tg.Tensor]]:
+    rng = np.random.default_rng(0)
+    sizes = (m, n_in), (m, n_out)
+    return [tuple(leaf(rng.normal(size=s).astype(np.float32)) for s in sizes) for _ in range(n)]  # type: ignore[misc]  # pairs
+
+
+LABELS = ("cross_entropy", "nll_loss")
+SIGNS = ("soft_margin_loss", "hinge_embedding_loss")
+LOSSES = [
+    *("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits", "kl_div"),
+    *("poisson_nll_loss", "binary_cross_entropy", *LABELS, *SIGNS),
+]
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_every_loss(name: str, reduction: str) -> None:
+    def loss(model: nn.Module, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        y = y.argmax(1) if name in LABELS else y.sign() if name in SIGNS else y.sigmoid()
+        z = model(x).sigmoid() if name == "binary_cross_entropy" else model(x)
+        return getattr(nn.functional, name)(z, y, reduction=reduction)
+
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Linear(3, 4)
+        step = trained(model, tg.optim.SGD(model.parameters(), 0.05), loss, compiled)
+        runs.append([step(x, y).item() for x, y in batches(5, 3, 4)])
+    assert runs[0] == runs[1]
+
+
+class Layers(nn.Module):
+    """One of everything that has a state, draws or looks its parameters up."""
+
+    def __init__(self) -> None:
+        self.embedding = nn.Embedding(7, 4, padding_idx=0)
+        self.body = [nn.Dense(4, 6, activation="relu"), nn.BatchNorm1d(6), nn.Dropout(0.4), nn.Linear(6, 6)]
+        self.norm = nn.LayerNorm(6)
+
+    def forward(self, words: tg.Tensor) -> tg.Tensor:
+        x = self.embedding(words).mean(1)
+        for layer in self.body:
+            x = layer(x)
+        x = self.norm(x + nn.functional.gelu(x))
+        keys, values = x[:, :3], x[:, 3:]
+        return nn.functional.softmax(keys @ keys.T, dim=1) @ values
+
+
+def test_layers_with_state_random_masks_clipping_and_schedules() -> None:
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = Layers()
+        optimizer = tg.optim.AdamW(model.parameters(), lr=0.05)
+        schedules = [
+            tg.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=8),
+            tg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0),
+        ]
+
+        def step(words: tg.Tensor, y: tg.Tensor) -> tuple[Any, Any]:
+            optimizer.zero_grad()  # noqa: B023  # called within this round
+            loss = nn.functional.cross_entropy(model(words), y)  # noqa: B023
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)  # noqa: B023
+            optimizer.step()  # noqa: B023
+            schedules[0].step()  # noqa: B023
+            schedules[1].step(metrics=loss.detach())  # noqa: B023
+            return loss.item(), norm
+
+        run = tg.compile(step) if compiled else step
+        rng = np.random.default_rng(0)
+        seen: list[Any] = []
+        for _ in range(8):
+            words, y = tg.tensor(rng.integers(0, 7, (5, 3))), tg.tensor(rng.integers(0, 3, 5))
+            loss, norm = run(words, y)
+            seen += [loss, norm.item(), optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["betas"]]
+        runs.append((seen, arrays_of(model)))
+    assert runs[0][0] == runs[1][0]
+    assert all(map(same, runs[0][1], runs[1][1]))
+
+
+def test_two_optimizers_and_second_derivatives() -> None:
+    """An adversary and its opponent: what one update changes, the other part of the step reads."""
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        one, other = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+        first, second = tg.optim.SGD(one.parameters(), 0.1, momentum=0.9), tg.optim.RMSprop(other.parameters(), 0.01)
+
+        def step(x: tg.Tensor, one: Any = one, other: Any = other, first: Any = first, second: Any = second) -> Any:
+            second.zero_grad()
+            z = one(x).detach().requires_grad_()
+            slope = tg.autograd.grad(other(z).sum(), z, create_graph=True)[0]
+            penalty = ((slope.norm(dim=1) - 1) ** 2).mean() + other(z).mean()
+            penalty.backward()
+            second.step()
+            first.zero_grad()
+            loss = other(one(x)).mean()
+            loss.backward()
+            first.step()
+            return penalty.detach(), loss.detach()
+
+        run = tg.compile(step) if compiled else step
+        seen = [float(v) for x, _ in batches(5, 2, 1) for v in run(x)]
+        runs.append((seen, arrays_of(one) + arrays_of(other)))
+    assert runs[0][0] == runs[1][0]
+    assert all(map(same, runs[0][1], runs[1][1]))
+
+
+# --- what is live, and what is recorded anew --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts() -> tuple[nn.Sequential, tg.optim.Optimizer]:
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 2))
+    return model, tg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+Parts = tuple[nn.Sequential, tg.optim.Optimizer]
+
+
+def twins(parts: Parts) -> tuple[Parts, Parts, Callable[..., Any], Any]:
+    """The parts and a copy of them, a step on the first and a compiled one on the second."""
+    copied = copy.deepcopy(parts)
+    return parts, copied, trained(*parts, mean_square, False), trained(*copied, mean_square, True)
+
+
+def test_changes_between_runs_are_seen(parts: Parts) -> None:
+    a, b, step, compiled = twins(parts)
+    changes: list[Callable[[Parts], Any]] = [
+        lambda p: None,
+        lambda p: p[1].param_groups[0].update(lr=0.01),
+        lambda p: p[1].param_groups[0].update(momentum=0.5),
+        lambda p: p[1].param_groups[0].update(weight_decay=0.1),
+        lambda p: p[0].eval(),
+        lambda p: p[0].train(),
+        lambda p: setattr(p[0][1], "p", 0.25),
+        lambda p: p[0][0].weight.requires_grad_(False),
+        lambda p: p[0][0].weight.requires_grad_(True),
+        lambda p: p[1].state_dict(),
+        lambda p: p[1].load_state_dict(p[1].state_dict()),
+        lambda p: p[0].load_state_dict({k: v * 0.5 for k, v in p[0].state_dict().items()}),
+        lambda p: setattr(p[0][0].bias, "data", tg.ones(4)),
+        lambda p: p[0][0].weight.data.mul_(0.5),
+        lambda p: setattr(p[0][3], "weight", nn.Parameter(tg.ones(2, 4))),
+        lambda p: p[0].double(),
+    ]
+    for change in changes:
+        change(a)
+        change(b)
+        dtype = a[0][0].weight.dtype
+        for x, y in batches(2, 3, 2):
+            tg.manual_seed(1)
+            wanted = step(x.to(dtype), y.to(dtype))
+            tg.manual_seed(1)
+            assert compiled(x.to(dtype), y.to(dtype)).item() == wanted.item()
+        assert all(map(same, arrays_of(a[0]), arrays_of(b[0])))
+
+
+def test_a_program_for_every_kind_of_call(parts: Parts) -> None:
+    _, _, step, compiled = twins(parts)
+    for m in (5, 2, 5, 2):
+        for x, y in batches(1, 3, 2, m):
+            tg.manual_seed(1)
+            wanted = step(x, y)
+            tg.manual_seed(1)
+            assert compiled(x, y).item() == wanted.item()
+    assert len(compiled.programs) == 2
+
+
+def test_variables_that_are_bound_anew() -> None:
+    w = tg.ones(2, requires_grad=True)
+    x, scale, table = tg.tensor([1.0, 2.0]), 2.0, {"power": 2}
+
+    def step() -> tg.Tensor:
+        w.grad = None
+        y = ((w * x) ** table["power"]).sum() * scale
+        y.backward()
+        return y.detach()
+
+    run = tg.compile(step)
+    assert [run().item() for _ in range(3)] == [10.0, 10.0, 10.0]
+    scale = 3.0
+    assert run().item() == 15.0
+    x = tg.tensor([2.0, 0.0])
+    assert run().item() == 12.0
+    x[1] = 1.0
+    assert run().item() == 15.0
+    assert w.grad.tolist() == [24.0, 6.0]
+    table["power"] = 1
+    assert run().item() == 9.0
+
+
+def test_attributes_that_a_method_names() -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.factor = 2.0
+            self.w = tg.ones(1, requires_grad=True)
+
+        def step(self, x: tg.Tensor) -> tg.Tensor:
+            return (self.w * x * self.factor).detach()
+
+    trainer = Trainer()
+    run = tg.compile(trainer.step)
+    x = tg.tensor([3.0])
+    assert run(x).item() == run(x).item() == 6.0
+    trainer.factor = 1.0
+    assert run(x).item() == 3.0
+
+
+def test_python_values_and_arrays_as_arguments() -> None:
+    run = tg.compile(lambda x, n, *, flip=False: (tg.from_numpy(x) * n).flip(0) if flip else tg.from_numpy(x) * n)
+    for _ in range(2):
+        for n, flip in ((2, False), (3, False), (2, True)):
+            got = run(np.array([1.0, 2.0]), n, flip=flip)
+            assert got.tolist() == ([2 * n, n] if flip else [n, 2 * n])
+    assert len(run.programs) == 3
+    assert "3 programs" in repr(run)
+    with pytest.raises(TypeError, match="values that can be compared, got set"):
+        run(np.ones(2), {1})
+
+
+def test_labels_that_are_ignored_from_time_to_time() -> None:
+    """A branch of the loss on values: the program is left, and another recorded."""
+    def loss(model: nn.Module, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.cross_entropy(model(x), y)
+
+    tg.manual_seed(0)
+    a, b = nn.Linear(2, 3), nn.Linear(2, 3)
+    b.load_state_dict(a.state_dict())
+    step = trained(a, tg.optim.SGD(a.parameters(), 0.1), loss, False)
+    compiled = trained(b, tg.optim.SGD(b.parameters(), 0.1), loss, True)
+    x = tg.randn(3, 2)
+    for y in ([0, 1, 2], [0, -100, 2], [2, 1, 0], [-100, -100, 1], [-100, -100, -100], [1, 1, 1]):
+        assert np.array_equal(step(x, tg.tensor(y)).array, compiled(x, tg.tensor(y)).array, equal_nan=True)
+        assert all(map(same, arrays_of(a), arrays_of(b)))
+    with pytest.raises(IndexError, match="Target 3 is out of bounds"):
+        compiled(x, tg.tensor([0, 3, 1]))
+    assert all(map(same, arrays_of(a), arrays_of(b)))
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_that_somebody_keeps_stay() -> None:
+    w = tg.ones(3, requires_grad=True)
+
+    def step(x: tg.Tensor) -> None:
+        w.grad = None
+        (w * x * x).sum().backward()
+
+    run = tg.compile(step)
+    kept: list[Any] = []
+    for k in range(6):
+        run(tg.tensor([1.0, 2.0, 3.0]) * k)
+        kept.append([w.grad, w.grad.numpy(), w.grad.numpy()[1:]][k % 3])
+    for k, g in enumerate(kept):
+        assert np.array_equal(np.asarray(g), (np.array([1.0, 4.0, 9.0]) * k * k)[1 if k % 3 == 2 else 0 :])
+
+
+@pytest.mark.parametrize("where", ["begin", "end", "never", "by hand", "in place"])
+def test_clearing_gradients_wherever_it_is_done(where: str) -> None:
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: tg.Tensor, y: tg.Tensor, model: nn.Module = model, optimizer: Any = optimizer) -> tg.Tensor:
+            if where == "begin":
+                model.zero_grad()
+            if where == "in place":
+                optimizer.zero_grad(set_to_none=False)
+            if where == "by hand":
+                for p in model.parameters():
+                    p.grad = None
+            loss = mean_square(model, x, y)
+            loss.backward()
+            optimizer.step()
+            if where == "end":
+                optimizer.zero_grad()
+            return loss.detach()
+
+        run = tg.compile(step) if compiled else step
+        losses = []
+        for x, y in batches(6, 3, 2):
+            losses.append(run(x, y).item())
+            losses.append([None if p.grad is None else p.grad.tolist() for p in model.parameters()])
+        runs.append(losses)
+        if compiled:
+            assert len(run.programs) <= 2
+    assert runs[0] == runs[1]
+
+
+def test_a_step_without_gradients_on_a_tensor_that_has_one() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    run = tg.compile(lambda: (x * 2).sum().detach())
+    assert [run().item(), run().item(), x.grad] == [6.0, 6.0, None]
+    square = tg.compile(lambda t: (t * t).sum().backward())
+    for k in range(3):
+        t = tg.tensor([1.0 + k], requires_grad=True)
+        square(t)
+        assert t.grad.item() == 2.0 + 2 * k
+        square(t)
+        assert t.grad.item() == 2 * (2.0 + 2 * k)
+
+
+# --- what is refused, and what is left after an error -----------------------------------------------------------------
+
+
+def branching(x: tg.Tensor) -> Any:
+    if x.sum() > 1:
+        return x
+    return -x
+
+
+REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
+    "a branch": (branching, r"Data-dependent branching: .*test_compile.py, line \d+ asks for a value"),
+    "arithmetic with item": (lambda x: x * (x.sum().item() + 1), "item"),
+    "a loop": (lambda x: [x for _ in range(int(x.sum()))], "return the tensor and look at it outside"),
+    "an array out of it": (lambda x: tg.tensor(np.asarray(x.numpy())), "Data-dependent"),
+    "a list out of it": (lambda x: x.tolist(), "tolist"),
+    "a shape that depends on values": (lambda x: x[x > 0], "a size"),
+    "a size": (lambda x: tg.nonzero(x), "Data-dependent"),
+    "a graph that is left": (lambda x: (x * tg.ones(2, requires_grad=True)).sum(), "still to be differentiated"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_a_program_is_refused(what: str) -> None:
+    function, message = REFUSED[what]
+    with pytest.raises(RuntimeError, match=message):
+        tg.compile(function)(tg.ones(2))
+
+
+def test_a_step_that_rebinds_a_variable_is_refused() -> None:
+    count = 0
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        nonlocal count
+        count += 1
+        return x * 2
+
+    with pytest.raises(RuntimeError, match="may not rebind 'count'"):
+        tg.compile(step)(tg.ones(1))
+
+
+def test_arguments_of_compile() -> None:
+    model = nn.Linear(1, 1)
+    assert tg.compile(model) is model
+    assert tg.compile(backend="numpy")(lambda x: x + 1)(tg.ones(1)).item() == 2.0
+    with pytest.raises(ValueError, match=r"Invalid backend: 'cuda', should be one of \['numpy', 'native'\]"):
+        tg.compile(lambda x: x, backend="cuda")
+    with pytest.raises(TypeError, match="expects a function, got int"):
+        tg.compile(3)
+
+
+def test_nothing_to_record() -> None:
+    run = tg.compile(lambda: (3, "text", tg.ones(2), None))
+    for _ in range(2):
+        three, text, ones, nothing = run()
+        assert (three, text, ones.tolist(), nothing) == (3, "text", [1.0, 1.0], None)
+        ones.zero_()
+
+
+class Failing(tg.optim.lr_scheduler.LRScheduler):
+    """Raises when it is told to."""
+
+    fails = False
+
+    def get_lr(self) -> list[float]:
+        if self.fails:
+            raise ZeroDivisionError("on purpose")
+        return self.base_lrs
+
+
+@pytest.mark.parametrize("when", ["while recording", "later"])
+@pytest.mark.parametrize("kind", [tg.optim.SGD, tg.optim.Adam])
+def test_an_error_leaves_everything_as_it_was(when: str, kind: Any) -> None:
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    optimizer = kind(model.parameters(), lr=0.1)
+    schedule = Failing(optimizer)
+
+    def step(x: tg.Tensor, y: tg.Tensor) -> None:
+        optimizer.zero_grad()
+        mean_square(model, x, y).backward()
+        optimizer.step()
+        schedule.step()
+
+    run = tg.compile(step)
+    (x, y), *_ = batches(1, 3, 2)
+    if when == "later":
+        run(x, y)
+        run(x, y)
+    state = [a.copy() for a in arrays_of(model)], copy.deepcopy(optimizer.state_dict())
+    grads = [None if p.grad is None else p.grad.tolist() for p in model.parameters()]
+    schedule.fails = True
+    with pytest.raises(ZeroDivisionError):
+        run(x, y)
+    assert all(map(same, arrays_of(model), state[0]))
+    assert repr(optimizer.state_dict()) == repr(state[1])
+    assert when == "later" or grads == [None if p.grad is None else p.grad.tolist() for p in model.parameters()]
+    schedule.fails = False
+    run(x, y)
+
+
+def test_two_threads_with_different_shapes() -> None:
+    tg.manual_seed(0)
+    model = nn.Linear(3, 2)
+    run = tg.compile(lambda x: model(x).sum().detach())
+    wrong: list[Any] = []
+
+    def work(m: int) -> None:
+        x = tg.ones(m, 3)
+        wanted = tg.no_grad()(lambda: model(x).sum().item())()
+        wrong.extend(m for _ in range(200) if run(x).item() != wanted)
+
+    threads = [threading.Thread(target=work, args=(m,)) for m in (1, 2, 3, 4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []
+
+
+def test_eager_work_goes_on_in_other_threads_while_a_step_is_recorded() -> None:
+    model = nn.Linear(2, 2)
+    found: list[Any] = []
+
+    def elsewhere() -> None:
+        found.append(model(tg.ones(1, 2)).sum().item())
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        y = model(x)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        return y.sum().detach()
+
+    run = tg.compile(step)
+    assert run(tg.ones(1, 2)).item() == found[0] == model(tg.ones(1, 2)).sum().item()
+    assert run(tg.zeros(1, 2)).item() == pytest.approx(model.bias.sum().item())
+
+
+def test_a_compiled_step_within_another() -> None:
+    inner = tg.compile(lambda x: x * 2)
+    outer = tg.compile(lambda x: inner(x) + 1)
+    assert [outer(tg.tensor([k])).item() for k in (1.0, 2.0, 3.0)] == [3.0, 5.0, 7.0]
+
+
+def test_verify_compares_with_the_step(parts: Parts) -> None:
+    a, b, step, _ = twins(parts)
+    run = tg.compile(trained(*b, mean_square, False), verify=2)
+    for x, y in batches(4, 3, 2):
+        tg.manual_seed(2)
+        wanted = step(x, y)
+        tg.manual_seed(2)
+        assert run(x, y).item() == wanted.item()
+    assert all(map(same, arrays_of(a[0]), arrays_of(b[0])))
+    hidden = type("Hidden", (), {})()
+    hidden.factor = 1.0
+    read = vars(hidden)
+    run = tg.compile(lambda x: x * next(iter(read.values())), verify=1)
+    assert run(tg.ones(1)).item() == 1.0
+
+
+def test_verify_finds_what_compile_cannot_see() -> None:
+    class Outside:
+        @staticmethod
+        def factor(values: Any = iter([1.0, 2.0, 3.0])) -> float:  # noqa: B008  # that it is shared is the point
+            return next(values)
+
+    run = tg.compile(lambda x: x * Outside.factor(), verify=1)
+    assert run(tg.ones(1)).item() == 1.0
+    with pytest.raises(RuntimeError, match="the compiled step differs from the step: a result"):
+        run(tg.ones(1))
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def test_the_source_is_what_runs(parts: Parts) -> None:
+    model, optimizer = parts
+    run = trained(model, optimizer, mean_square, True)
+    for x, y in batches(2, 3, 2):
+        run(x, y)
+    source = run.programs[0].source
+    assert "np.dot(input_0, weight_0_T, out=" in source
+    assert source in repr(run.programs[0])
+    assert "# (5, 4)" in source
+
+
+def test_a_program_does_not_grow(parts: Parts) -> None:
+    run = trained(*parts, mean_square, True)
+    (x, y), *_ = batches(1, 3, 2)
+    tracemalloc.start()
+    used = []
+    for _ in range(3):
+        for _ in range(1000):
+            run(x, y)
+        used.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert used[2] - used[1] < 2000  # the first thousand fill lists of free objects

@@ -90,6 +90,20 @@ def cleared(params: "Sequence[Tensor]") -> None:
         _recorder.clear(params)
 
 
+def shown(array: Any) -> Array:
+    """The numbers of an array for a message: of a traced one, those of the step that is being recorded."""
+    numbers: Array = getattr(array, "value", array)
+    return numbers
+
+
+def in_place(function: Callable[..., Any], arrays: Sequence[Any], *args: Any) -> Any:
+    """``function(arrays, *args)``, which may change the arrays; while a step is recorded, noted as one call."""
+    recorder = recording()
+    if recorder is None:
+        return function(arrays, *args)
+    return recorder.opaque(function, (list(arrays), *args), {}, writes=arrays)
+
+
 def decided(condition: Any) -> bool:
     """``bool(condition)``, where code of this package asks for values; while a step is recorded, the answer is noted.
 
@@ -363,7 +377,7 @@ class Tensor(Operators):
         suffix = "requires_grad=True" if self.requires_grad else ""
         if self.op is not None:
             suffix = f"grad_fn=<{self.op.label}>"
-        return format_tensor(getattr(self.array, "value", self.array), _Defaults.dtype, suffix)
+        return format_tensor(shown(self.array), _Defaults.dtype, suffix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.op is not None:

@@ -1,5 +1,6 @@
 """`compile`: a function that records itself once for every kind of call and then runs the program."""
 
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,18 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, get_default_dtype, is_grad_enabled, leaf, set_recorder, touch
+from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, recording, set_recorder, touch
 from ..nn import Module
 from ..optim.algorithms import Prepare
+from ..optim.bucket import BLOCK
 from .guards import Guards, Surroundings, same
 from .program import Plan, is_view, reductions_of
-from .recording import Departed, Instruction, Recorder, Storage, Traced, give, is_traced
+from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, give, is_traced
 from .source import Source
 
 __all__ = ["Compiled", "Program", "compile"]
 
 BACKENDS = ("numpy", "native")
 MOST = 64  # programs that are kept; the least recently made goes first
+ROUNDING = 64  # units in the last place of the largest element, within which `verify` wants equality
 MANY = 16  # programs from which a warning is given
 RECORDING = threading.RLock()  # one step is recorded at a time
 
@@ -114,12 +117,17 @@ class Program:
         place = recording.places
         own = [(t, g) for t, g in recording.gradients if id(t) not in place]
         given = [(place[id(t)], g) for t, g in recording.gradients if id(t) in place]
-        self.leaves = [t for t, _ in own]
         self.given = [k for k, _ in given]  # the positions of arguments that get a gradient
         self.cleared = recording.cleared
-        results = [*recording.outputs, *(g for _, g in given)]
-        self.results = len(results)
-        self.plan = Plan(recorder.instructions, [*results, *(g for _, g in own)])
+        outputs, kept = len(recording.outputs) + len(given), [*recording.outputs, *(g for _, g in (*given, *own))]
+        self.plan = Plan(recorder.instructions, kept)
+        gradients = list(zip((t for t, _ in own), self.plan.kept[outputs:], strict=True))
+        stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" for _, g in gradients]
+        self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]
+        self.kept_gradients = [g for (_, g), fixed in zip(gradients, stays, strict=True) if fixed]
+        new = [(t, g) for (t, g), fixed in zip(gradients, stays, strict=True) if not fixed]
+        self.others = [t for t, _ in new]  # those whose gradient is in memory of its own, every time
+        self.results = [*self.plan.kept[:outputs], *(g for _, g in new)]
         written = {t.storage for i in self.plan.instructions for t in i.writes}
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
         self.changed = [t for t, a in outside if recorder.storage_of(a, "external") in written]
@@ -127,29 +135,37 @@ class Program:
         self.guards = Guards(around, [t for t, _ in outside], [e for e in recording.entry if id(e[0]) not in place])
         self.lives = recorder.lives
         self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
+        self.shielded = len(self.saved) < len(self.written_outside())
+        self.verified = 0
         self.build()
 
     def build(self) -> None:
         """Assign memory and write the source."""
         self.plan.assign()
-        written = Source(self.plan, self.arguments, self.plan.kept[: self.results], self.names)
+        written = Source(self.plan, self.arguments, self.results, self.names)
         self.source, self.function = written.text, written.function
-        arrays = [written.fixed(t) for t in self.plan.kept[self.results :]]
+        arrays = [written.fixed(t) for t in self.kept_gradients]
         self.gradients = [leaf(a) for a in arrays if a is not None]
+        memory = {id(a.base): a.base for a in arrays if a is not None}
+        self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
+        del arrays, memory, written
         # the leaves will be holders of their gradients
-        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(self.held())]
+        counts = list(map(getrefcount, self.watched))
+        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(counts)]
 
-    def held(self) -> list[int]:
-        """How many references there are to the gradients, their arrays and their memory."""
-        arrays = [g.array for g in self.gradients]
-        owners = {id(a.base): a.base for a in arrays}
-        return [*map(getrefcount, self.gradients), *map(getrefcount, arrays), *map(getrefcount, owners.values())]
+    def written_outside(self, stop: int | None = None) -> list[Storage]:
+        """The external memory that the calls before ``stop`` write to."""
+        calls = self.plan.instructions[:stop]
+        return list({t.storage: None for i in calls for t in i.writes if t.storage.kind == "external"})
 
     def at_risk(self) -> list[Storage]:
-        """External memory that is written to while something after it may still fail."""
-        instructions = self.plan.instructions
-        last = max((n for n, i in enumerate(instructions) if may_fail(i)), default=-1)
-        return list({t.storage: None for i in instructions[:last] for t in i.writes if t.storage.kind == "external"})
+        """External memory to copy before a run: all that is small, and what is written to before a call may fail.
+
+        What is left is written to at the end, by calls that do not fail; an interrupt has to wait for them.
+        """
+        last = max((n for n, i in enumerate(self.plan.instructions) if may_fail(i)), default=0)
+        early = self.written_outside(last)
+        return [s for s in self.written_outside() if s.array.size <= BLOCK or s in early]
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether the step would do the same again, with these tensors and arrays as its arguments."""
@@ -159,14 +175,14 @@ class Program:
     def run(self, leaves: Sequence[Any]) -> Any:
         """One step on these tensors and arrays; if it fails, everything is as before."""
         arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
-        if any(map(gt, self.held(), self.holders)):
+        if any(map(gt, map(getrefcount, self.watched), self.holders)):
             self.build()  # somebody keeps a gradient, and with it the memory
         for array, copy in self.saved:
             np.copyto(copy, array)
         for call in self.lives:
             call.mark()
         try:
-            results = self.function(*arrays)
+            results = uninterrupted(self.function, arrays) if self.shielded else self.function(*arrays)
         except BaseException:
             for array, copy in self.saved:
                 np.copyto(array, copy)
@@ -177,15 +193,30 @@ class Program:
             t.grad = g
         for t in self.cleared:
             t.grad = None
-        touch(*self.changed, *(leaves[k] for k in self.written if isinstance(leaves[k], Tensor)))
+        touch(*self.changed)
+        if self.written:
+            touch(*(leaves[k] for k in self.written if isinstance(leaves[k], Tensor)))
         made = iter(results)
         result = rebuilt(self.structure, made)
-        for k, array in zip(self.given, made, strict=True):
+        for k, array in zip(self.given, made, strict=False):
             leaves[k].grad = leaf(array)
+        for t, array in zip(self.others, made, strict=True):
+            t.grad = leaf(array)
         return result
 
     def __repr__(self) -> str:
         return f"<Program of {len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes>\n{self.source}"
+
+
+def uninterrupted(function: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """``function(*args)``, an interrupt from the keyboard held back until it is done."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        return function(*args)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return function(*args)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def may_fail(i: Instruction) -> bool:
@@ -205,6 +236,8 @@ def structured(result: Any) -> tuple[Any, list[Any]]:
         return Tensor, [result.array]
     if is_traced(result):
         return np.ndarray, [result]
+    if isinstance(result, Later):
+        return Later, [result.traced]
     if isinstance(result, list | tuple):
         parts = [structured(r) for r in result]
         return (type(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
@@ -220,6 +253,8 @@ def rebuilt(structure: Any, arrays: Iterator[Array]) -> Any:
         return leaf(next(arrays))
     if structure is np.ndarray:
         return next(arrays)
+    if structure is Later:
+        return next(arrays).item()
     if structure[0] == "value":
         return structure[1]
     if structure[0] is dict:
@@ -231,7 +266,9 @@ def rebuilt(structure: Any, arrays: Iterator[Array]) -> Any:
 class Recording:
     """A run of the step that was recorded, and what it left."""
 
-    def __init__(self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings) -> None:
+    def __init__(
+        self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings, keep: bool = True
+    ) -> None:
         before = list(around.values())
         grads = {id(t): t.grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
@@ -243,18 +280,40 @@ class Recording:
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
             check_unchanged(before, around)
-            failed = False
+            failed = not keep
         finally:
             set_recorder(None)
             touched = [t for t, _ in recorder.grads_before.values()]
-            self.gradients: list[tuple[Tensor, Any]] = [(t, t.grad.array) for t in touched if t.grad is not None]
+            before_it = {id(t): g for t, g in recorder.grads_before.values()}
+            self.gradients: list[tuple[Tensor, Any]] = [
+                (t, t.grad.array) for t in touched if t.grad is not None and t.grad is not before_it[id(t)]
+            ]
             self.cleared = [t for t in recorder.cleared.values() if t.grad is None]
+            if not keep:
+                self.left = self.values()
             recorder.close(failed)
+            if failed:
+                for t in around.leaves():
+                    t.grad = grads[id(t)]
         self.entry = [
             (t, g)
             for t, g in recorder.grads_before.values()
             if id(t) not in recorder.cleared and (g is not None or grads.get(id(t)) is None)
         ]
+
+    def adds_to_an_argument(self) -> bool:
+        """Whether an argument had a gradient already, which no later argument will have."""
+        return any(g is not None and id(t) in self.places for t, g in self.entry)
+
+    def values(self) -> dict[str, list[Array]]:
+        """Copies of what the step leaves: its results, gradients, and the memory from outside that it wrote to."""
+        written = [(array, array.copy()) for array, _ in self.recorder.saved.values()]
+        self.targets = [array for array, _ in written]
+        return {
+            "a result": [t.value.copy() for t in getattr(self, "outputs", [])],
+            "a gradient": [g.value.copy() for _, g in self.gradients],
+            "a parameter or state": [copy for _, copy in written],
+        }
 
     def traced(self, value: Any) -> Any:
         """The arguments of the step, with traced arrays in them."""
@@ -272,6 +331,24 @@ class Recording:
         if isinstance(value, dict):
             return {k: self.traced(v) for k, v in value.items()}
         return value
+
+
+def arrays_in(result: Any) -> list[Array]:
+    """The arrays of a result, in order."""
+    leaves: list[Any] = []
+    flattened(result, leaves)
+    return [as_array(x) for x in leaves]
+
+
+def compare(what: str, ours: Array, theirs: Array) -> None:
+    """Raise RuntimeError if an array differs from what it should be by more than rounding."""
+    tolerance = ROUNDING * np.finfo(theirs.dtype).eps * np.abs(theirs).max(initial=0) if theirs.dtype.kind == "f" else 0
+    if not np.allclose(ours, theirs, rtol=0, atol=tolerance, equal_nan=True):
+        error = np.abs(np.subtract(ours, theirs, dtype=np.float64)).max()
+        raise RuntimeError(
+            f"the compiled step differs from the step: {what} of shape {theirs.shape} by {error:.3g}; it may depend on "
+            "something that compile cannot see, such as an attribute of an object that it does not name"
+        )
 
 
 def check_unchanged(before: Sequence[tuple[str, Any]], around: Surroundings) -> None:
@@ -304,6 +381,8 @@ class Compiled:
         return [p for programs in self.kept.values() for p in programs]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if recording() is not None:  # a compiled step within one that is being recorded is a part of it
+            return self.step(*args, **kwargs)
         leaves: list[Any] = []
         shape = flattened((args, kwargs), leaves) if args or kwargs else None
         key = (shape, is_grad_enabled(), get_default_dtype())
@@ -311,6 +390,8 @@ class Compiled:
             for program in self.kept.get(key, ()):
                 if program.holds(leaves):
                     try:
+                        if program.verified < self.verify:
+                            return self.checked(program, args, kwargs, leaves)
                         return program.run(leaves)
                     except Departed:
                         continue
@@ -321,10 +402,28 @@ class Compiled:
         with RECORDING:
             around = Surroundings(self.step, (*args, *kwargs.values()))
             recording = Recording(self.step, args, kwargs, around)
-            program = Program(recording, around)
-            self.kept.setdefault(key, []).insert(0, program)
-            self.bound()
+            if not recording.adds_to_an_argument():
+                self.kept.setdefault(key, []).insert(0, Program(recording, around))
+                self.bound()
             return rebuilt(recording.structure, iter([t.value.copy() for t in recording.outputs]))
+
+    def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
+        """Run the step itself and take it back, then the program; raise RuntimeError unless both did the same."""
+        with RECORDING:
+            around = Surroundings(self.step, (*args, *kwargs.values()))
+            wanted = Recording(self.step, args, kwargs, around, keep=False)
+        result = program.run(leaves)
+        outputs = arrays_in(result)
+        got = {
+            "a result": outputs,
+            "a gradient": [as_array(t.grad) for t, _ in wanted.gradients],
+            "a parameter or state": wanted.targets,
+        }
+        for what, arrays in wanted.left.items():
+            for ours, theirs in zip(got[what], arrays, strict=True):
+                compare(what, ours, theirs)
+        program.verified += 1
+        return result
 
     def bound(self) -> None:
         """Keep the number of programs within `MOST`."""

@@ -39,6 +39,7 @@ class Surroundings:
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
         self.attributes: dict[str, tuple[dict[str, Any], str]] = {}  # of other objects, those that are named
+        self.containers: list[Any] = []
         self.used: set[str] = set()
         self.seen: set[int] = set()
         owner = None
@@ -58,6 +59,8 @@ class Surroundings:
         self.used.update(names_of(code))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.cells[name] = cell
+        for k, value in enumerate(function.__defaults__ or ()):
+            self.add(f"default_{k}", value)
         for name in names_of(code):
             if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
                 self.globals[name] = (function.__globals__, name)
@@ -91,6 +94,7 @@ class Surroundings:
         elif isinstance(value, Optimizer):
             self.optimizers.append(value)
         elif isinstance(value, list | tuple | dict):
+            self.containers.append(value)
             for k, v in value.items() if isinstance(value, dict) else enumerate(value):
                 self.add(f"{name}_{k}", v)
         elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
@@ -141,6 +145,7 @@ class Guards:
         self.cells = list(around.cells.values())
         self.spaces = [*around.globals.values(), *around.attributes.values()]
         self.views = [vars(m).values() for m in around.modules]
+        self.views += [c.values() if isinstance(c, dict) else c for c in around.containers]
         self.before = list(self.now())
         self.grads = list(grads)
 

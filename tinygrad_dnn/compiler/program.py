@@ -25,7 +25,7 @@ COPIES = {np.ndarray.copy, np.ndarray.astype, np.copy}
 
 def is_view(i: Instruction) -> bool:
     """Whether the call only looks at memory in another way."""
-    return i.result is not None and not i.writes and i.result.parent is not None
+    return i.result is not None and not i.into and i.result.parent is not None
 
 
 def is_elementwise(i: Instruction) -> bool:
@@ -94,7 +94,7 @@ class Plan:
         live = {t.storage for t in self.kept}
         needed = []
         for i in reversed(self.instructions):
-            changed = [t.storage for t in i.writes] or ([i.result.storage] if i.result is not None else [])
+            changed = [t.storage for t in (*i.writes, *([] if i.result is None else [i.result]))]
             outside = any(s.kind in ("external", "argument") for s in (t.storage for t in i.writes))
             if i.pure and not outside and live.isdisjoint(changed):
                 continue
@@ -224,7 +224,7 @@ class Plan:
         unbuffered = {
             i.result.storage
             for i in self.instructions
-            if i.result is not None and not i.writes and not is_view(i) and not buffered(i)
+            if i.result is not None and not i.into and not is_view(i) and not buffered(i)
         }
         for part, (host, _) in self.parts.items():
             first, last = spans[part]

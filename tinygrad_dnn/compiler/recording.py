@@ -9,17 +9,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..engine import Array, Op, Tensor, leaf, recording, set_recorder
+from ..engine import Array, Op, Tensor, leaf
 from ..interpreters import arrays
+from ..ops.random import default_generator
 
 __all__ = [
-    "Departed", "Instruction", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
+    "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
     "replaced", "traced_in",
 ]
 
@@ -59,11 +61,12 @@ class Storage:
 class Instruction:
     """A NumPy call: ``result = function(*args, **params)``.
 
-    ``result`` is the array it gives, new memory or one of ``writes``; ``err`` the floating-point warnings that were
-    switched off. ``pure`` calls depend on their arguments only and change nothing but what they write.
+    ``result`` is the array it gives, new memory or, if it is told ``into`` which array to write, that one; ``writes``
+    are all arrays that it changes; ``err`` are the floating-point warnings that were switched off. ``pure`` calls
+    depend on their arguments only and change nothing but what they write.
     """
 
-    __slots__ = ("args", "err", "function", "params", "pure", "result", "versions", "writes")
+    __slots__ = ("args", "err", "function", "into", "params", "pure", "result", "versions", "writes")
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class Instruction:
         self.params = params
         self.writes = writes
         self.pure = pure
+        self.into = False
         self.result: Traced | None = None
         self.versions = tuple((t.storage, t.storage.writes) for t in traced_in((args, params)))
         self.err: tuple[tuple[str, str], ...] = ()
@@ -251,9 +255,12 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     __index__ = refused("__index__")
     __array__ = refused("__array__")
     __contains__ = refused("__contains__")
-    item = refused("item")
     tolist = refused("tolist")
     tobytes = refused("tobytes")
+
+    def item(self, *index: int) -> Any:
+        """The number, which is not known yet."""
+        return Later(self) if self.recorder.records() and not index else self.value.item(*index)
 
     def __repr__(self) -> str:
         return f"traced {self.value!r}"
@@ -297,7 +304,7 @@ class Recorder:
         self.saved: dict[int, tuple[Array, Array]] = {}  # external memory that was written to, as it was before
         self.grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
-        self.undo: list[Callable[[], None]] = []
+        self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
         self.err = np.geterr()
 
@@ -363,11 +370,25 @@ class Recorder:
             for p, array in traced:
                 p.array = array
 
-    def live(self, call: Any, writes: Sequence[Traced] = (), args: tuple[Any, ...] = ()) -> None:
+    def live(self, call: Any, args: tuple[Any, ...] = (), writes: Sequence[Traced] = ()) -> None:
         """Do a call that every run of the program makes anew, whatever it does in Python."""
         self.undo.append(call.undo)
         self.lives.append(call)
-        self.record(call, args, {}, writes=tuple(writes), pure=False, note=True)
+        for t in writes:
+            self.before_write(t.storage)
+        instruction = Instruction(call, args, {}, tuple(writes), pure=False)
+        with self.plain(()):
+            call(*untraced(args))
+        for t in writes:
+            t.storage.writes += 1
+        for t in instruction.reads():
+            t.storage.read = True
+        self.instructions.append(instruction)
+
+    def method(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Call a method that works on Python's numbers, now and in every run: the step of a scheduler."""
+        given = [self.adopt(a) if isinstance(a, Tensor) else a for a in (*args, *kwargs.values())]
+        self.live(Method(owner, function, list(kwargs)), tuple(given))
 
     def optimize(self, optimizer: Any, step: Callable[..., Any], closure: Any) -> None:
         """The step of an optimizer: call by call if its rule works on buckets, as one call if it does anything else."""
@@ -383,7 +404,7 @@ class Recorder:
         weights, gradients = [self.adopt(p) for p in params], [self.adopt(p.grad) for p in params]
         with self.plain(params):
             call = Step(optimizer, step, params, [self.adopted[id(p)][1] for p in params])
-        self.live(call, weights, (gradients, weights))
+        self.live(call, (gradients, weights), weights)
 
     def decide(self, condition: Any) -> bool:
         """The truth of a condition, which the program asks again in every run."""
@@ -412,6 +433,8 @@ class Recorder:
             return o.evaluate([x.array if isinstance(x, Tensor) else x for x in inputs], params)
         raw = [self.adopt(x) if isinstance(x, Tensor) else x for x in inputs]
         if "generator" in params and next(traced_in(raw), None) is None:
+            generator = params["generator"] or default_generator
+            self.undo.append(partial(generator.set_state, generator.get_state()))
             return self.opaque(o.kernel, tuple(raw), params, pure=False), None
         mark = len(self.instructions)
         try:
@@ -481,14 +504,14 @@ class Recorder:
         for t in instruction.reads():
             t.storage.read = True
         if out:
-            instruction.result = targets[0]
+            instruction.into, instruction.result = True, targets[0]
         elif isinstance(result, tuple) or not (isinstance(result, np.ndarray | np.generic) or result is None):
             raise Revealed(data_dependent(getattr(function, "__name__", "a result")))
         elif result is not None:
             instruction.result = self.wrapped(result, instruction)
         for t in targets:
             t.storage.writes += 1
-        if instruction.result is not None and not targets and instruction.result.parent is None:
+        if instruction.result is not None and not out and instruction.result.parent is None:
             instruction.result.storage.writes += 1
         self.instructions.append(instruction)
         return instruction.result
@@ -583,14 +606,11 @@ class Step:
 
     def __call__(self, gradients: Sequence[Array], weights: Sequence[Array]) -> None:
         held = [(p.array, p.grad) for p in self.params]
-        recorder = recording()
-        set_recorder(None)
         for p, array, g in zip(self.params, self.arrays, gradients, strict=True):
             p.array, p.grad = array, leaf(g)
         try:
             self.step(self.optimizer)
         finally:
-            set_recorder(recorder)
             for p, (array, grad) in zip(self.params, held, strict=True):
                 p.array, p.grad = array, grad
 
@@ -610,6 +630,71 @@ class Step:
         self.optimizer.load_state_dict(whole)
         for array, before in zip(self.arrays, arrays, strict=True):
             np.copyto(array, before)
+
+
+class Method:
+    """A method of an object that counts, and what takes back what it changed: the object's attributes and rates."""
+
+    __name__ = "schedule"
+
+    def __init__(self, owner: Any, function: Callable[..., Any], names: Sequence[str]) -> None:
+        self.owner, self.function, self.names = owner, function, names
+        self.counted = list(within(owner))
+        self.groups = owner.optimizer.param_groups
+        self.mark()
+
+    def __call__(self, *args: Any) -> None:
+        by_place = len(args) - len(self.names)
+        self.function(self.owner, *args[:by_place], **dict(zip(self.names, args[by_place:], strict=True)))
+
+    def holds(self) -> bool:
+        return True
+
+    def mark(self) -> None:
+        """Keep what `undo` goes back to."""
+        self.before = [dict(vars(o)) for o in self.counted], [dict(g) for g in self.groups]
+
+    def undo(self) -> None:
+        """Give the object and the groups what they had before the last call."""
+        for o, attributes in zip(self.counted, self.before[0], strict=True):
+            vars(o).update(attributes)
+        for group, values in zip(self.groups, self.before[1], strict=True):
+            group.update(values)
+
+
+def within(owner: Any) -> Iterator[Any]:
+    """An object, and those of its kind that it holds in lists."""
+    yield owner
+    for value in vars(owner).values():
+        if isinstance(value, list | tuple):
+            for v in value:
+                if hasattr(v, "step") and hasattr(v, "optimizer"):
+                    yield from within(v)
+
+
+class Later:
+    """The number that ``item()`` gives, while a step is recorded: it may be returned, and is not known before."""
+
+    def __init__(self, traced: Traced) -> None:
+        self.traced = traced
+
+
+def unknown(what: str) -> Callable[..., Any]:
+    def method(self: Later, *args: Any) -> Any:
+        if self.traced.recorder.records():
+            raise Revealed(data_dependent("item"))
+        return getattr(self.traced.value.item(), what)(*args)
+
+    return method
+
+
+_OPERATORS = [
+    *("abs", "add", "bool", "divmod", "eq", "float", "floordiv", "format", "ge", "gt", "hash", "index", "int", "le"),
+    *("lt", "mod", "mul", "ne", "neg", "pos", "pow", "radd", "repr", "rfloordiv", "rmod", "rmul", "round", "rpow"),
+    *("rsub", "rtruediv", "str", "sub", "truediv"),
+]
+for _name in _OPERATORS:
+    setattr(Later, f"__{_name}__", unknown(f"__{_name}__"))
 
 
 class Departed(Exception):

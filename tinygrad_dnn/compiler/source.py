@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array
-from .program import COPIES, Plan, is_view, reductions_of
+from .program import COPIES, Plan, buffered, is_view, reductions_of
 from .recording import Instruction, Traced, is_traced
 
 __all__ = ["Source"]
@@ -168,9 +168,7 @@ class Source:
         called, args = self.called(function, args)
         if target is None:
             return f"{called}({', '.join(args + params)})"
-        if i.writes and i.result is None:
-            return f"{called}({', '.join(args + params)})"
-        if i.writes or target in self.namespace:
+        if i.into or (target in self.namespace and buffered(i)):
             return f"{called}({', '.join([*args, *params, f'out={target}'])})"
         return f"{target} = {called}({', '.join(args + params)})"
 

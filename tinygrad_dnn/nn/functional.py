@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf
+from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown
 from ..interpreters import arrays, tensors
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.random import Generator, random_mask
@@ -417,8 +417,10 @@ def other_dims(input: Tensor) -> tuple[int, ...]:
     return (0, *range(2, input.array.ndim))
 
 
-def follow(batch: Array, running_mean: Tensor, running_var: Tensor, momentum: float) -> None:
-    """Move running statistics towards those of a batch."""
+def follow(batch: Array, running_mean: Tensor, running_var: Tensor, momentum: Any) -> None:
+    """Move running statistics towards those of a batch; the share of the new one is a number or an array of it."""
+    if isinstance(momentum, np.ndarray | np.generic):
+        momentum = momentum.astype(batch.dtype)
     dims = (0, *range(2, batch.ndim))
     mean, var = arrays.mean(batch, dim=dims), arrays.var(batch, dim=dims, correction=1)
     for running, now in ((running_mean, mean), (running_var, var)):
@@ -770,7 +772,7 @@ def check_labels(target: Array, classes: int, ignore_index: int) -> Array | None
     counted: Array = target != ignore_index
     wrong = counted & (unsigned >= classes)
     if decided(wrong.any()):
-        first = target[wrong][0]
+        first = shown(target)[shown(wrong)][0]
         raise IndexError(f"Target {first} is out of bounds: with {classes} classes labels are 0 to {classes - 1}")
     return counted if isinstance(counted, np.ndarray) else np.asarray(counted)
 
@@ -800,7 +802,7 @@ def label_loss(
     if counted is None:
         counted = np.ones(labels.size, bool)
     labels = np.where(counted, labels, 0)
-    per_row = np.take(by_class, labels) * counted
+    per_row = counted.astype(by_class.dtype) if weight is None else by_class[labels] * counted
     loss: Tensor = -rows[np.arange(labels.size), labels] * per_row
     if smoothing:
         spread = (rows * by_class).sum(1) * counted.astype(by_class.dtype)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Op, Tensor, get_default_dtype
+from ..engine import Op, Tensor, array_of, get_default_dtype
 from ..interpreters import tensors
 from ..ops.fused import KERNELS, linear
 from ..ops.random import Generator, stream
@@ -405,7 +405,7 @@ class BatchNorm1d(Module):
         tracked = self.num_batches_tracked if self.training else None
         momentum = self.momentum
         if momentum is None:
-            momentum = 0.0 if tracked is None else 1 / (tracked.item() + 1)
+            momentum = 0.0 if tracked is None else 1 / (array_of(tracked) + 1)
         y = F.batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, get_default_dtype, leaf, no_grad, touch
+from ..engine import Array, Tensor, array_of, get_default_dtype, in_place, leaf, no_grad, touch
 from ..interpreters import tensors
 from .module import Module
 
@@ -53,8 +53,15 @@ def clip_grad_norm_(
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     grads = gradients(parameters)
+    total = in_place(clip_norm, [array_of(g) for g in grads], max_norm, norm_type, error_if_nonfinite)
+    touch(*grads)
+    return leaf(total)
+
+
+def clip_norm(grads: list[Array], max_norm: float, norm_type: float, error_if_nonfinite: bool) -> Array:
+    """Scale arrays as `clip_grad_norm_` does; returns the norm before."""
     # in float64, because the square of a float32 underflows below 1e-23 and overflows above 1e19
-    norms = [np.linalg.norm(g.array.ravel().astype(np.float64), norm_type) for g in grads if g.array.size]
+    norms = [np.linalg.norm(g.ravel().astype(np.float64), norm_type) for g in grads if g.size]
     total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
@@ -66,9 +73,8 @@ def clip_grad_norm_(
     if not scale >= 1.0:  # also where it is NaN
         with np.errstate(invalid="ignore"):  # inf * 0
             for g in grads:
-                g.array *= scale
-        touch(*grads)
-    return leaf(np.asarray(total, dtype=grads[0].array.dtype if grads else np.float32))
+                g *= scale
+    return np.asarray(total, dtype=grads[0].dtype if grads else np.float32)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -84,7 +90,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         raise ValueError(f"clip_value must be at least 0, got {clip_value}")
     grads = gradients(parameters)
     for g in grads:
-        np.clip(g.array, -clip_value, clip_value, out=g.array)
+        array = array_of(g)
+        np.clip(array, -clip_value, clip_value, out=array)
     touch(*grads)
 
 

@@ -6,6 +6,7 @@ brings parameters, gradients and state there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import sqrt
 from operator import attrgetter, is_
 from typing import Any
@@ -135,6 +136,12 @@ class BucketOptimizer(Optimizer):
         self._plans = {}
         self._keep(state)
 
+    def _go_back(self, plans: dict[int, Plan], names: dict[Bucket, set[str]]) -> None:
+        """Forget plans, and what buckets remember, made since these were all."""
+        self._plans = plans
+        for bucket, kept in names.items():
+            bucket.keep(kept)
+
     def _publish(self, plan: Plan) -> None:
         for p, entry in plan.states():
             if entry:
@@ -179,13 +186,15 @@ class BucketOptimizer(Optimizer):
 
     def record(self, recorder: Any) -> None:
         """Note the calls of a step in a program; `Prepare` goes on counting and giving numbers."""
+        buckets = [bucket for plan in self._plans.values() for _, bucket in plan.buckets]
+        recorder.undo.append(partial(self._go_back, dict(self._plans), {b: set(b.state) for b in buckets}))
         for k, group in enumerate(self.param_groups):
             with recorder.plain(group["params"]):
                 plan = self._plan(k, group)
             for positions, bucket in plan.buckets:
                 scalars = [recorder.lift(scalar) for scalar in bucket.scalars]
                 prepare = Prepare(self, k, plan, bucket)
-                recorder.live(prepare, scalars)
+                recorder.live(prepare, (), scalars)
                 blocks = [block.traced(recorder.lift, recorder.empty) for block in bucket.blocks]
                 bucket.gather([plan.gradients[i] for i in positions], blocks)
                 for block in blocks:

@@ -6,7 +6,7 @@ gets them; where that cannot be, each is updated by a call of its own, so what s
 Gradients are copied together, and state lives in flat arrays from the start.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from sys import getrefcount
 from typing import Any, TypeAlias
@@ -164,6 +164,12 @@ class Bucket:
             whole = self.state[name] = np.full(self.shape, fill, self.dtype)
             for block, span in zip(self.blocks, self.spans, strict=True):
                 block.state[name] = whole[span]
+
+    def keep(self, names: Container[str]) -> None:
+        """Forget all state arrays but these."""
+        for held in (self.state, *(block.state for block in self.blocks)):
+            for name in [name for name in held if name not in names]:
+                del held[name]
 
     def views(self, name: str) -> Iterator[Array]:
         """The state of this name, parameter by parameter."""

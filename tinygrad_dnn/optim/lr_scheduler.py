@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import wraps
 from inspect import signature
 from itertools import pairwise
 from types import FunctionType
@@ -19,7 +20,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from ..engine import leaf
+from ..engine import leaf, recording
 from .optimizer import Optimizer, check_number
 
 __all__ = [
@@ -34,6 +35,20 @@ TOO_EARLY = (
     "`optimizer.step()` before `lr_scheduler.step()`, or the first value of the learning rate schedule is skipped."
 )
 SAME_LENGTH = "{0} must have the same length as optimizer.param_groups. {0} has {{1}} values, param_groups has {{0}}."
+
+
+def repeatable(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A scheduler's ``step``, which in a compiled step is called in every run."""
+
+    @wraps(step)
+    def method(self: "LRScheduler", *args: Any, **kwargs: Any) -> None:
+        recorder = recording()
+        if recorder is None:
+            step(self, *args, **kwargs)
+        else:
+            recorder.method(self, step, args, kwargs)
+
+    return method
 
 
 class LRScheduler:
@@ -61,6 +76,11 @@ class LRScheduler:
 
     _is_initial = False
     _get_lr_called_within_step = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = repeatable(cls.step)  # type: ignore[method-assign]  # the same method, which can be compiled too
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_start(optimizer, last_epoch)
@@ -96,6 +116,7 @@ class LRScheduler:
         """The rate of a group at ``self.last_epoch``, from the one before and the initial one."""
         raise NotImplementedError(f"{type(self).__name__} must define get_lr()")
 
+    @repeatable
     def step(self) -> None:
         """Count one step and set the rates."""
         self._check_order()
@@ -139,7 +160,7 @@ class LRScheduler:
 
     def _check_order(self) -> None:
         if self._step_count == 1 and not self.optimizer._stepped:
-            warnings.warn(TOO_EARLY, stacklevel=3)
+            warnings.warn(TOO_EARLY, stacklevel=4)
 
     def _advance(self, epoch: int) -> None:
         groups = self.optimizer.param_groups

@@ -50,7 +50,7 @@ def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
 
 
 def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
-    """An optimizer's ``step`` that is noted, and not looked into, while a step is being compiled."""
+    """An optimizer's ``step``, which tells who records that it is called."""
 
     @wraps(step)
     def method(self: "Optimizer", closure: Callable[[], Any] | None = None) -> Any:
