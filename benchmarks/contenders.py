@@ -13,6 +13,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+from .hand import step_of
 from .networks import Network
 
 Step = Callable[[], SupportsFloat]
@@ -32,8 +33,10 @@ class Task:
         return self.network.rate if self.optimizer == "sgd" else 0.001
 
 
-def eager(library: str, task: Task, *, dense: bool = False) -> Step:
-    """PyTorch and tinygrad_dnn: the same lines run both."""
+def eager(
+    library: str, task: Task, *, dense: bool = False, compiled: Callable[[Any], Callable[[Step], Step]] | None = None
+) -> Step:
+    """PyTorch and tinygrad_dnn: the same lines run both, and ``compiled(library)`` compiles the step."""
     torch: Any = import_module(library)
     nn, network = torch.nn, task.network
     last = len(network.layers) - 2
@@ -63,7 +66,12 @@ def eager(library: str, task: Task, *, dense: bool = False) -> Step:
         value: float = loss.item()
         return value
 
-    return step
+    return step if compiled is None else compiled(torch)(step)
+
+
+def hand(task: Task) -> Step:
+    """NumPy written by hand for this one network."""
+    return step_of(task.network, task.optimizer, task.learning_rate)
 
 
 def manual(task: Task) -> Step:
@@ -136,7 +144,11 @@ def jax(task: Task) -> Step:
 CONTENDERS: dict[str, Callable[[Task], Step]] = {
     "torch": partial(eager, "torch"),
     "jax": jax,
+    "torch.compile": partial(eager, "torch", compiled=lambda torch: torch.compile),
     "manual": manual,
+    "hand": hand,
     "tinygrad_dnn": partial(eager, "tinygrad_dnn"),
     "tinygrad_dnn Dense": partial(eager, "tinygrad_dnn", dense=True),
+    "compiled": partial(eager, "tinygrad_dnn", compiled=lambda tg: tg.compile),
+    "native": partial(eager, "tinygrad_dnn", compiled=lambda tg: tg.compile(backend="native")),
 }

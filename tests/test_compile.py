@@ -611,7 +611,7 @@ def test_the_source_is_what_runs(parts: Parts) -> None:
     for x, y in batches(2, 3, 2):
         run(x, y)
     source = run.programs[0].source
-    assert "np.dot(input_0, weight_0_T, out=" in source
+    assert "input_0.dot(weight_0_T, out=" in source
     assert source in repr(run.programs[0])
     assert "# (5, 4)" in source
 

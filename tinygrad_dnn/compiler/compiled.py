@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, recording, set_recorder, touch
+from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, origin, set_recorder, touch
+from ..engine import recording as recording_here
 from ..nn import Module
 from ..optim.algorithms import Prepare
-from ..optim.bucket import BLOCK
-from .guards import Guards, Surroundings, same
+from ..optim.bucket import SMALL
+from .guards import Guards, Names, Surroundings, same
 from .program import Plan, is_view, reductions_of
 from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, give, is_traced
 from .source import Source
@@ -109,17 +110,17 @@ class Program:
         The program as NumPy, executed as it is printed.
     """
 
-    def __init__(self, recording: "Recording", around: Surroundings) -> None:
-        recorder = recording.recorder
-        self.structure = recording.structure
-        self.arguments = recording.arguments
+    def __init__(self, run: "Recording", around: Surroundings) -> None:
+        recorder = run.recorder
+        self.structure = run.structure
+        self.arguments = run.arguments
         self.names = {id(t.array): name for name, t in around.named.items()}
-        place = recording.places
-        own = [(t, g) for t, g in recording.gradients if id(t) not in place]
-        given = [(place[id(t)], g) for t, g in recording.gradients if id(t) in place]
+        place = run.places
+        own = [(t, g) for t, g in run.gradients if id(t) not in place]
+        given = [(place[id(t)], g) for t, g in run.gradients if id(t) in place]
         self.given = [k for k, _ in given]  # the positions of arguments that get a gradient
-        self.cleared = recording.cleared
-        outputs, kept = len(recording.outputs) + len(given), [*recording.outputs, *(g for _, g in (*given, *own))]
+        self.cleared = run.cleared
+        outputs, kept = len(run.outputs) + len(given), [*run.outputs, *(g for _, g in (*given, *own))]
         self.plan = Plan(recorder.instructions, kept)
         gradients = list(zip((t for t, _ in own), self.plan.kept[outputs:], strict=True))
         stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" for _, g in gradients]
@@ -130,9 +131,9 @@ class Program:
         self.results = [*self.plan.kept[:outputs], *(g for _, g in new)]
         written = {t.storage for i in self.plan.instructions for t in i.writes}
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
-        self.changed = [t for t, a in outside if recorder.storage_of(a, "external") in written]
+        self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
-        self.guards = Guards(around, [t for t, _ in outside], [e for e in recording.entry if id(e[0]) not in place])
+        self.guards = Guards(around, [t for t, _ in outside], [e for e in run.entry if id(e[0]) not in place])
         self.lives = recorder.lives
         self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
         self.shielded = len(self.saved) < len(self.written_outside())
@@ -149,13 +150,22 @@ class Program:
         memory = {id(a.base): a.base for a in arrays if a is not None}
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
         del arrays, memory, written
-        # the leaves will be holders of their gradients
-        counts = list(map(getrefcount, self.watched))
-        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(counts)]
+        self.leave = self.leaving()
+        # the leaves will hold them too
+        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
+
+    def leaving(self) -> Callable[[], None]:
+        """What a run does last: gradients are given to their leaves, and what has changed is marked."""
+        names = Names()
+        lines = [f"{names(t)}.grad = {names(g)}" for t, g in zip(self.leaves, self.gradients, strict=True)]
+        lines += [f"{names(t)}.grad = None" for t in self.cleared]
+        if self.changed:
+            lines.append(f"{names(touch)}({', '.join(map(names, self.changed))})")
+        return names.function(*lines or ["pass"])
 
     def written_outside(self, stop: int | None = None) -> list[Storage]:
         """The external memory that the calls before ``stop`` write to."""
-        calls = self.plan.instructions[:stop]
+        calls = [i for i in self.plan.instructions[:stop] if not isinstance(i.function, Prepare)]
         return list({t.storage: None for i in calls for t in i.writes if t.storage.kind == "external"})
 
     def at_risk(self) -> list[Storage]:
@@ -165,35 +175,33 @@ class Program:
         """
         last = max((n for n, i in enumerate(self.plan.instructions) if may_fail(i)), default=0)
         early = self.written_outside(last)
-        return [s for s in self.written_outside() if s.array.size <= BLOCK or s in early]
+        return [s for s in self.written_outside() if s.array.size <= SMALL or s in early]
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether the step would do the same again, with these tensors and arrays as its arguments."""
-        fresh = all(leaves[k].grad is None for k in self.given)
-        return fresh and self.guards.hold() and all(call.holds() for call in self.lives)
+        if not self.guards.hold() or any(leaves[k].grad is not None for k in self.given):
+            return False
+        return all(call.holds() for call in self.lives) if self.lives else True
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """One step on these tensors and arrays; if it fails, everything is as before."""
         arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
-        if any(map(gt, map(getrefcount, self.watched), self.holders)):
+        holders = list(map(getrefcount, self.watched))
+        if holders != self.holders and any(map(gt, holders, self.holders)):
             self.build()  # somebody keeps a gradient, and with it the memory
         for array, copy in self.saved:
-            np.copyto(copy, array)
+            copy[...] = array
         for call in self.lives:
             call.mark()
         try:
             results = uninterrupted(self.function, arrays) if self.shielded else self.function(*arrays)
         except BaseException:
             for array, copy in self.saved:
-                np.copyto(array, copy)
+                array[...] = copy
             for call in reversed(self.lives):
                 call.undo()
             raise
-        for t, g in zip(self.leaves, self.gradients, strict=True):
-            t.grad = g
-        for t in self.cleared:
-            t.grad = None
-        touch(*self.changed)
+        self.leave()
         if self.written:
             touch(*(leaves[k] for k in self.written if isinstance(leaves[k], Tensor)))
         made = iter(results)
@@ -381,7 +389,7 @@ class Compiled:
         return [p for programs in self.kept.values() for p in programs]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if recording() is not None:  # a compiled step within one that is being recorded is a part of it
+        if recording_here() is not None:  # a compiled step within one that is being recorded is a part of it
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
         shape = flattened((args, kwargs), leaves) if args or kwargs else None
@@ -401,11 +409,11 @@ class Compiled:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
             around = Surroundings(self.step, (*args, *kwargs.values()))
-            recording = Recording(self.step, args, kwargs, around)
-            if not recording.adds_to_an_argument():
-                self.kept.setdefault(key, []).insert(0, Program(recording, around))
+            run = Recording(self.step, args, kwargs, around)
+            if not run.adds_to_an_argument():
+                self.kept.setdefault(key, []).insert(0, Program(run, around))
                 self.bound()
-            return rebuilt(recording.structure, iter([t.value.copy() for t in recording.outputs]))
+            return rebuilt(run.structure, iter([t.value.copy() for t in run.outputs]))
 
     def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
         """Run the step itself and take it back, then the program; raise RuntimeError unless both did the same."""

@@ -532,8 +532,9 @@ class Recorder:
         """Whether a call has the same result in every run, so that no instruction is needed."""
         if note or not instruction.pure:
             return False
-        constant = all(t.storage.kind == "constant" and t.storage.initial is None for t in instruction.reads())
         written = [t.storage for t in instruction.writes]
+        others = [t.storage for t in instruction.reads() if t.storage not in written]
+        constant = all(s.kind == "constant" and s.initial is None for s in others)
         return constant and all(s.kind == "empty" or (s.kind == "constant" and not s.read) for s in written)
 
     def fold(self, instruction: Instruction, out: tuple[Any, ...]) -> Any:

@@ -13,7 +13,6 @@ from .recording import Instruction, Traced, is_traced
 
 __all__ = ["Source"]
 
-METHODS_AS_FUNCTIONS = {getattr(np.ndarray, n): getattr(np, n) for n in ("dot", "clip", "take", "trace")}
 
 
 class Source:
@@ -35,7 +34,8 @@ class Source:
     ) -> None:
         self.plan = plan
         self.given = names
-        self.namespace: dict[str, Any] = {"np": np}
+        self.namespace: dict[str, Any] = {}
+        self.imported: dict[str, str] = {}  # NumPy's functions: the name here, and there
         self.names: dict[Any, str] = {}  # by identity of what is named
         self.held: list[Any] = []  # so that identities stay theirs
         self.parameters = [self.fresh(f"input_{k}" if len(arguments) > 1 else "input") for k in range(len(arguments))]
@@ -47,7 +47,9 @@ class Source:
         returned = ", ".join(self.returned(t) for t in results)
         head = f"def step({', '.join(self.parameters)}):"
         body.append(f"return ({returned}{',' * (len(results) == 1)})")
-        self.text = "\n".join([head, *(f"    {line}" for line in body)]) + "\n"
+        numpys = ", ".join(sorted(n if n == name else f"{n} as {name}" for name, n in self.imported.items()))
+        lines = [f"from numpy import {numpys}", "", ""] if numpys else []
+        self.text = "\n".join([*lines, head, *(f"    {line}" for line in body)]) + "\n"
         exec(compile(self.text, "<compiled step>", "exec"), self.namespace)
         self.function: Callable[..., tuple[Array, ...]] = self.namespace["step"]
 
@@ -124,7 +126,7 @@ class Source:
         """Constants that the step changes, set to what they start from."""
         storages = {t.storage: t for i in self.plan.instructions for t in (*i.writes, *i.reads())}
         return [
-            f"np.copyto({self.bind(s.array, s.name or 'state')}, {self.bind(s.initial, 'start')})"
+            f"{self.bind(s.array, s.name or 'state')}[...] = {self.bind(s.initial, 'start')}"
             for s in storages
             if s.initial is not None
         ]
@@ -138,7 +140,7 @@ class Source:
                 states = {v for _, v in err}
                 every = len(err) >= 3 and len(states) == 1
                 options = f"all={err[0][1]!r}" if every else ", ".join(f"{k}={v!r}" for k, v in err)
-                lines += [f"with np.errstate({options}):", *(f"    {line}" for line in block)]
+                lines += [f"with {self.numpys(np.errstate)}({options}):", *(f"    {line}" for line in block)]
             else:
                 lines += block
         return lines
@@ -152,7 +154,7 @@ class Source:
         return [call if shape is None else f"{call}  # {tuple(shape.shape)}"]
 
     def call(self, i: Instruction) -> str:
-        function = METHODS_AS_FUNCTIONS.get(i.function, i.function)
+        function = np.ndarray.dot if i.function is np.dot else i.function  # the method is called sooner
         if function is np.ndarray.__setitem__:
             target, index, value = i.args
             return f"{self.name(target)}[{self.index(index)}] = {self.text_of(value)}"
@@ -160,8 +162,9 @@ class Source:
         if function is np.ndarray.__getitem__:
             return f"{target} = {self.name(i.args[0])}[{self.index(i.args[1])}]"
         if function in COPIES and target in self.namespace:
-            unsafe = ', casting="unsafe"' if function is np.ndarray.astype else ""
-            return f"np.copyto({target}, {self.text_of(i.args[0])}{unsafe})"
+            return f"{target}[...] = {self.text_of(i.args[0])}"
+        if function is np.copyto and not i.params:
+            return f"{self.name(i.args[0])}[...] = {self.text_of(i.args[1])}"
         scalars = self.scalar_type(i)
         args = [self.text_of(a, scalars) for a in i.args]
         params = [f"{k}={self.text_of(v)}" for k, v in i.params.items()]
@@ -180,13 +183,19 @@ class Source:
         """What is called, and with what: functions of NumPy and methods of arrays by their names."""
         owner = reductions_of(function)
         if owner is not None:
-            return f"np.{owner.__name__}.{function.__name__}", args
-        name = getattr(function, "__name__", "call").lstrip("<").rstrip(">")
+            return f"{self.numpys(owner)}.{function.__name__}", args
+        name = name_of(function)
         if getattr(np, name, None) is function:
-            return f"np.{name}", args
+            return self.numpys(function), args
         if getattr(np.ndarray, name, None) is function:
             return f"{args[0]}.{name}", args[1:]
         return self.bind(function, name), args
+
+    def numpys(self, function: Any) -> str:
+        """The name of a function of NumPy."""
+        name = self.bind(function, name_of(function))
+        self.imported[name] = name_of(function)
+        return name
 
     def scalar_type(self, i: Instruction) -> Any:
         """The type of Python numbers beside arrays in a call of a ufunc, where it is the arrays'."""
@@ -241,6 +250,10 @@ class Source:
     def returned(self, t: Traced) -> str:
         """A result of the step, in memory of its own."""
         return f"{self.name(t)}.copy()"
+
+
+def name_of(function: Any) -> str:
+    return str(getattr(function, "__name__", "call")).strip("<>")
 
 
 def number_name(value: Any) -> str:

@@ -62,6 +62,12 @@ class IncompatibleKeys(NamedTuple):
 forward_hooks: list[Callable[["Module", Any], None]] = []
 
 
+class Settings:
+    """How often attributes of modules were set: while that stays the same, so do all modules."""
+
+    changes = 0
+
+
 class Module:
     """A part of a network: parameters, submodules and a ``forward``.
 
@@ -111,6 +117,11 @@ class Module:
                 raise TypeError(f"cannot assign '{given}' as {kind} '{name}' ({wanted} or None expected)")
             value = Buffer(value)
         super().__setattr__(name, value)
+        Settings.changes += 1
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        Settings.changes += 1
 
     # --- what it owns
 

@@ -75,23 +75,27 @@ class Prepare:
         self.optimizer, self.k, self.plan, self.bucket = optimizer, k, plan, bucket
         self.group = optimizer.param_groups[k]
         self.course = optimizer.course(bucket, self.group)
-        self.values: list[Any] = []
+        self.values: list[Any] = []  # of the group when it was last looked at
         self.count = 0
         self.mark()
 
     def __call__(self) -> None:
-        group = self.group
-        values = [group[name] for name in self.optimizer.hyperparameters]
+        optimizer, group = self.optimizer, self.group
+        values = list(group.values())
         if values != self.values:
-            check_hyperparameters(self.optimizer.hyperparameters, group)
+            check_hyperparameters(optimizer.hyperparameters, group)
             self.values = values
-        self.count = len(self.optimizer.prepare(self.bucket, group))
-        self.optimizer._stepped = True
+        elif not optimizer.counted and not self.bucket.first:
+            return  # the numbers of the rule are those of the last step
+        self.count = len(optimizer.prepare(self.bucket, group))
+        optimizer._stepped = True
 
     def holds(self) -> bool:
         """Whether the rule would make the same calls."""
         optimizer = self.optimizer
-        return optimizer._plans.get(self.k) is self.plan and optimizer.course(self.bucket, self.group) == self.course
+        if optimizer._plans.get(self.k) is not self.plan:
+            return False
+        return list(self.group.values()) == self.values or optimizer.course(self.bucket, self.group) == self.course
 
     def mark(self) -> None:
         """Keep what `undo` goes back to."""
