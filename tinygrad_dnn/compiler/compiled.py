@@ -17,7 +17,8 @@ from ..nn import Module
 from ..optim.algorithms import Prepare
 from ..optim.bucket import SMALL
 from .guards import Guards, Names, Surroundings, same
-from .program import Plan, is_view, reductions_of
+from .native import NativeSource, buffered_natively
+from .program import Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, give, is_traced
 from .source import Source
 
@@ -110,7 +111,7 @@ class Program:
         The program as NumPy, executed as it is printed.
     """
 
-    def __init__(self, run: "Recording", around: Surroundings) -> None:
+    def __init__(self, run: "Recording", around: Surroundings, backend: str = "numpy") -> None:
         recorder = run.recorder
         self.structure = run.structure
         self.arguments = run.arguments
@@ -121,7 +122,10 @@ class Program:
         self.given = [k for k, _ in given]  # the positions of arguments that get a gradient
         self.cleared = run.cleared
         outputs, kept = len(run.outputs) + len(given), [*run.outputs, *(g for _, g in (*given, *own))]
-        self.plan = Plan(recorder.instructions, kept)
+        native = backend == "native"
+        copied = [t for t in self.arguments if t.storage.writes == 0] if native else []
+        self.plan = Plan(recorder.instructions, kept, buffered_natively if native else buffered, copied)
+        self.kind = NativeSource if native else Source
         gradients = list(zip((t for t, _ in own), self.plan.kept[outputs:], strict=True))
         stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" for _, g in gradients]
         self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]
@@ -143,13 +147,14 @@ class Program:
     def build(self) -> None:
         """Assign memory and write the source."""
         self.plan.assign()
-        written = Source(self.plan, self.arguments, self.results, self.names)
+        written = self.kind(self.plan, self.arguments, self.results, self.names)
+        self.text = written  # kept, because tables point to memory that it holds
         self.source, self.function = written.text, written.function
         arrays = [written.fixed(t) for t in self.kept_gradients]
         self.gradients = [leaf(a) for a in arrays if a is not None]
         memory = {id(a.base): a.base for a in arrays if a is not None}
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
-        del arrays, memory, written
+        del arrays, memory
         self.leave = self.leaving()
         # the leaves will hold them too
         self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
@@ -411,7 +416,7 @@ class Compiled:
             around = Surroundings(self.step, (*args, *kwargs.values()))
             run = Recording(self.step, args, kwargs, around)
             if not run.adds_to_an_argument():
-                self.kept.setdefault(key, []).insert(0, Program(run, around))
+                self.kept.setdefault(key, []).insert(0, Program(run, around, self.backend))
                 self.bound()
             return rebuilt(run.structure, iter([t.value.copy() for t in run.outputs]))
 

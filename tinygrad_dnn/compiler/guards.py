@@ -149,15 +149,16 @@ class Guards:
         self.views = [vars(m).values() for m in around.modules]
         self.items, self.attributes = list(chain(*self.containers)), list(chain(*self.views))
         self.changes = Settings.changes
-        slots = [(t, name, getattr(t, name)) for t in tensors for name in ("array", "requires_grad")]
+        names = ("array", "requires_grad")
+        slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
         self.slots = slots
         self.variables = [(space, key, space.get(key)) for space, key in around.spaces()]
-        names = Names()
-        tests = [f"{names(owner)}.{name} is {names(value)}" for owner, name, value in slots]
-        tests += [f"{names(space)}.get({key!r}) is {names(value)}" for space, key, value in self.variables]
-        self.unchanged = names.function("return " + " and ".join(tests or ["True"]))
+        of = Names()
+        tests = [f"{of(owner)}.{name} is {of(value)}" for owner, name, value in slots]
+        tests += [f"{of(space)}.get({key!r}) is {of(value)}" for space, key, value in self.variables]
+        self.unchanged = of.function("return " + " and ".join(tests or ["True"]))
 
     def hold(self) -> bool:
         """Whether all is as it was."""

@@ -70,9 +70,21 @@ class Plan:
     instructions : sequence of Instruction
     kept : sequence of Traced
         What is read after a run: results and gradients.
+    buffered : callable
+        Tells whether a call can write its result into memory that is kept.
+    arguments : sequence of Traced
+        Those that are copied to memory that is kept, whose address stays the same.
     """
 
-    def __init__(self, instructions: Sequence[Instruction], kept: Sequence[Traced]) -> None:
+    def __init__(
+        self,
+        instructions: Sequence[Instruction],
+        kept: Sequence[Traced],
+        buffered: Callable[[Instruction], bool] = buffered,
+        arguments: Sequence[Traced] = (),
+    ) -> None:
+        self.buffered = buffered
+        self.arguments = arguments
         self.instructions = list(instructions)
         self.kept = list(kept)
         self.substitutes: dict[Storage, Traced] = {}
@@ -203,7 +215,7 @@ class Plan:
         results = (i for i in self.instructions if i.result is not None and not is_view(i))
         makers = [i for i in results if i.result is not None and i.result.storage is t.storage]
         alike = t.dtype == host.dtype and t.storage.array.flags.c_contiguous and t.value.flags.c_contiguous
-        return alike and t.size == t.storage.array.size and all(i.writes or buffered(i) for i in makers)
+        return alike and t.size == t.storage.array.size and all(i.writes or self.buffered(i) for i in makers)
 
     # --- memory
 
@@ -224,7 +236,7 @@ class Plan:
         unbuffered = {
             i.result.storage
             for i in self.instructions
-            if i.result is not None and not i.into and not is_view(i) and not buffered(i)
+            if i.result is not None and not i.into and not is_view(i) and not self.buffered(i)
         }
         for part, (host, _) in self.parts.items():
             first, last = spans[part]
@@ -250,6 +262,8 @@ class Plan:
         ]
         offsets, total = packed([b[:3] for b in blocks])
         self.arena = aligned(total)
+        for t in self.arguments:
+            self.memory[t.storage] = np.empty(t.shape, t.dtype)
         for (_, _, _, m), offset in zip(blocks, offsets, strict=True):
             for s in m:
                 a = s.array

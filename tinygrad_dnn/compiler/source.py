@@ -80,7 +80,7 @@ class Source:
         """The memory of an array, if it is the same in every run."""
         if t.storage not in self.plan.memory:
             return None
-        if t.storage.kind != "temporary":
+        if t.storage.kind in ("external", "constant"):
             return t.value
         if t.parent is None:
             return self.plan.memory[t.storage]
@@ -125,7 +125,10 @@ class Source:
     def start(self) -> list[str]:
         """Constants that the step changes, set to what they start from."""
         storages = {t.storage: t for i in self.plan.instructions for t in (*i.writes, *i.reads())}
-        return [
+        copied = [
+            f"{self.bind(self.plan.memory[t.storage], 'held')}[...] = {self.name(t)}" for t in self.plan.arguments
+        ]
+        return copied + [
             f"{self.bind(s.array, s.name or 'state')}[...] = {self.bind(s.initial, 'start')}"
             for s in storages
             if s.initial is not None
@@ -135,15 +138,17 @@ class Source:
         """A line for each call, those with warnings switched off in blocks."""
         lines: list[str] = []
         for err, run in groupby(self.plan.instructions, key=lambda i: i.err):
-            block = [line for i in run for line in self.line(i)]
-            if err and block:
-                states = {v for _, v in err}
-                every = len(err) >= 3 and len(states) == 1
-                options = f"all={err[0][1]!r}" if every else ", ".join(f"{k}={v!r}" for k, v in err)
-                lines += [f"with {self.numpys(np.errstate)}({options}):", *(f"    {line}" for line in block)]
-            else:
-                lines += block
+            lines += self.block(err, [line for i in run for line in self.line(i)])
         return lines
+
+    def block(self, err: tuple[tuple[str, str], ...], lines: list[str]) -> list[str]:
+        """Lines that are run with these floating-point warnings switched off."""
+        if not err or not lines:
+            return lines
+        states = {v for _, v in err}
+        every = len(err) >= 3 and len(states) == 1
+        options = f"all={err[0][1]!r}" if every else ", ".join(f"{k}={v!r}" for k, v in err)
+        return [f"with {self.numpys(np.errstate)}({options}):", *(f"    {line}" for line in lines)]
 
     def line(self, i: Instruction) -> list[str]:
         """The text of a call; nothing for a view of fixed memory, which is made once."""
@@ -160,6 +165,7 @@ class Source:
             return f"{self.name(target)}[{self.index(index)}] = {self.text_of(value)}"
         target = self.target(i)
         if function is np.ndarray.__getitem__:
+            target = f"{target}[...]" if target in self.namespace else target
             return f"{target} = {self.name(i.args[0])}[{self.index(i.args[1])}]"
         if function in COPIES and target in self.namespace:
             return f"{target}[...] = {self.text_of(i.args[0])}"

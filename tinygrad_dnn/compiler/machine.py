@@ -1,0 +1,293 @@
+"""The native backend's machine: one function of loops that runs any program from a table of numbers.
+
+A row of the table is a call: what to do, where in memory, and sizes. Chains of elementwise calls are done piece by
+piece in registers, rows of a small array that stay in the first cache, so that what is between them never goes to
+memory. The function is plain Python; `native` compiles it with Numba, once for each floating type and not for each
+program, and the file of the compiled code serves every later process.
+
+Memory is one array that begins at address `BASE` and reaches over everything, as floats, bytes and integers. All sizes
+and places are unsigned: an index that may be negative would have to be looked at, and loops that look are not done on
+several elements at once.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["BASE", "CALLS", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD", "OPS", "REDUCE", "REGISTERS",
+           "SCATTER", "STORE", "VECTOR_DOT", "WIDTH", "run"]
+
+BASE = 64
+WIDTH = 10  # columns of the table
+LENGTH = 512  # elements of a register
+REGISTERS = 24
+
+# calls
+CHAIN, DOT, VECTOR_DOT, REDUCE, GATHER, SCATTER, CHECK = range(7)
+CALLS = ("chain", "dot", "vector dot", "reduce", "gather", "scatter", "check")
+# parts of a chain; what has a name of NumPy's is that ufunc
+LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
+OPS = (
+    "load", "load bytes", "store", "store bytes", "add", "subtract", "multiply", "divide", "maximum", "minimum",
+    "negative", "absolute", "exp", "sqrt", "square", "reciprocal", "greater", "greater_equal", "less", "less_equal",
+    "equal", "not_equal", "tanh", "log", "log1p", "expm1", "sign",
+)
+(
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, NEGATIVE, ABSOLUTE, EXP, SQRT, SQUARE, RECIPROCAL, GREATER,
+    GREATER_EQUAL, LESS, LESS_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN,
+) = range(4, len(OPS))
+
+NONE, ONE = np.uint64(0), np.uint64(1)
+PIECE = np.uint64(LENGTH)
+SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
+
+
+def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: Any, scales: Any) -> Any:
+    """Do all calls of the table; the result is the number of those done, fewer than all if a check failed.
+
+    ``floats``, ``flags`` and ``whole`` are memory as floats, bytes and 64-bit integers; ``powers`` (n) and ``scales``
+    are one array seen as integers and as floats.
+    """
+    pc = NONE
+    end = np.uint64(code.shape[0])
+    single = floats.itemsize == 4
+    while pc < end:
+        call = code[pc, 0]
+        if call == CHAIN:
+            parts, rows, columns, together = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
+            r0 = NONE
+            while r0 < rows:
+                n_rows = min(together, rows - r0)
+                c0 = NONE
+                while c0 < columns:
+                    n_columns = min(PIECE, columns - c0)
+                    n = n_rows * n_columns
+                    for q in range(pc + ONE, pc + ONE + parts):
+                        op = code[q, 0]
+                        d = registers[code[q, 1]]
+                        if op <= STORE_BYTES:
+                            by_row, by_column = code[q, 3], code[q, 4]
+                            start = code[q, 2] + r0 * by_row + c0 * by_column
+                            flat = by_column == 1 and (n_rows == 1 or by_row == n_columns)
+                            if op == LOAD:
+                                if flat:
+                                    for i in range(n):
+                                        d[i] = floats[start + i]
+                                elif by_row == 0 and by_column == 0:
+                                    value = floats[start]
+                                    for i in range(n):
+                                        d[i] = value
+                                elif by_column == 1:
+                                    for r in range(n_rows):
+                                        for c in range(n_columns):
+                                            d[r * n_columns + c] = floats[start + r * by_row + c]
+                                else:
+                                    for r in range(n_rows):
+                                        for c in range(n_columns):
+                                            d[r * n_columns + c] = floats[start + r * by_row + c * by_column]
+                            elif op == STORE:
+                                if flat:
+                                    for i in range(n):
+                                        floats[start + i] = d[i]
+                                else:
+                                    for r in range(n_rows):
+                                        for c in range(n_columns):
+                                            floats[start + r * by_row + c * by_column] = d[r * n_columns + c]
+                            elif op == LOAD_BYTES:
+                                for r in range(n_rows):
+                                    for c in range(n_columns):
+                                        d[r * n_columns + c] = flags[start + r * by_row + c * by_column]
+                            else:
+                                for r in range(n_rows):
+                                    for c in range(n_columns):
+                                        flags[start + r * by_row + c * by_column] = d[r * n_columns + c] != 0
+                            continue
+                        a = registers[code[q, 2]]
+                        b = registers[code[q, 3]]
+                        if op == ADD:
+                            for i in range(n):
+                                d[i] = a[i] + b[i]
+                        elif op == SUBTRACT:
+                            for i in range(n):
+                                d[i] = a[i] - b[i]
+                        elif op == MULTIPLY:
+                            for i in range(n):
+                                d[i] = a[i] * b[i]
+                        elif op == DIVIDE:
+                            for i in range(n):
+                                d[i] = a[i] / b[i]
+                        elif op == MAXIMUM:  # NaN in either is the result, as NumPy has it
+                            for i in range(n):
+                                d[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+                        elif op == MINIMUM:
+                            for i in range(n):
+                                d[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+                        elif op == NEGATIVE:
+                            for i in range(n):
+                                d[i] = -a[i]
+                        elif op == ABSOLUTE:
+                            for i in range(n):
+                                d[i] = abs(a[i])
+                        elif op == GREATER:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] > b[i] else 0.0
+                        elif op == EXP:
+                            if single:
+                                # 2^k e^f with f within log(2)/2 of 0: Cephes' polynomial; 2^k is written bit by bit
+                                for i in range(n):
+                                    x = a[i]
+                                    x = min(max(x, np.float32(-88.0)), np.float32(88.8))
+                                    k = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+                                    f = x - k * np.float32(0.693359375) - k * np.float32(-2.12194440e-4)
+                                    p = np.float32(1.9875691500e-4) * f + np.float32(1.3981999507e-3)
+                                    p = p * f + np.float32(8.3334519073e-3)
+                                    p = p * f + np.float32(4.1665795894e-2)
+                                    p = p * f + np.float32(1.6666665459e-1)
+                                    p = p * f + np.float32(5.0000001201e-1)
+                                    d[i] = p * f * f + f + np.float32(1.0)
+                                    powers[i] = (np.int32(k) + np.int32(127)) << np.int32(23)
+                                for i in range(n):
+                                    d[i] = d[i] * scales[i]
+                            else:
+                                for i in range(n):
+                                    d[i] = math.exp(a[i])
+                        elif op == SQRT:
+                            for i in range(n):
+                                d[i] = np.sqrt(a[i])
+                        elif op == SQUARE:
+                            for i in range(n):
+                                d[i] = a[i] * a[i]
+                        elif op == RECIPROCAL:
+                            for i in range(n):
+                                d[i] = 1 / a[i]
+                        elif op == GREATER_EQUAL:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] >= b[i] else 0.0
+                        elif op == LESS:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] < b[i] else 0.0
+                        elif op == LESS_EQUAL:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] <= b[i] else 0.0
+                        elif op == EQUAL:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] == b[i] else 0.0
+                        elif op == NOT_EQUAL:
+                            for i in range(n):
+                                d[i] = 1.0 if a[i] != b[i] else 0.0
+                        elif op == TANH:
+                            for i in range(n):
+                                d[i] = math.tanh(a[i])
+                        elif op == LOG:
+                            for i in range(n):
+                                d[i] = np.log(a[i])
+                        elif op == LOG1P:
+                            for i in range(n):
+                                d[i] = np.log1p(a[i])
+                        elif op == EXPM1:
+                            for i in range(n):
+                                d[i] = np.expm1(a[i])
+                        else:
+                            for i in range(n):
+                                d[i] = np.sign(a[i])
+                    c0 += PIECE
+                r0 += together
+            pc += ONE + parts
+            continue
+        if call == DOT:
+            m, k, n = code[pc, 1], code[pc, 2], code[pc, 3]
+            a0, b0, y0 = code[pc, 4], code[pc, 5], code[pc, 6]
+            a_turned, b_turned = code[pc, 7] != 0, code[pc, 8] != 0
+            if m * k * n <= SMALL_PRODUCT:
+                a_row, a_column = (ONE, m) if a_turned else (k, ONE)
+                if b_turned:
+                    for i in range(m):
+                        for j in range(n):
+                            total = floats[a0 + i * a_row] * floats[b0 + j * k]
+                            for q in range(ONE, k):
+                                total += floats[a0 + i * a_row + q * a_column] * floats[b0 + j * k + q]
+                            floats[y0 + i * n + j] = total
+                else:
+                    for i in range(m):
+                        value = floats[a0 + i * a_row]
+                        for j in range(n):
+                            floats[y0 + i * n + j] = value * floats[b0 + j]
+                        for q in range(ONE, k):
+                            value = floats[a0 + i * a_row + q * a_column]
+                            for j in range(n):
+                                floats[y0 + i * n + j] += value * floats[b0 + q * n + j]
+            else:
+                y = floats[y0 : y0 + m * n].reshape((m, n))
+                if a_turned and b_turned:
+                    np.dot(
+                        floats[a0 : a0 + m * k].reshape((k, m)).T, floats[b0 : b0 + k * n].reshape((n, k)).T, y
+                    )
+                elif a_turned:
+                    np.dot(floats[a0 : a0 + m * k].reshape((k, m)).T, floats[b0 : b0 + k * n].reshape((k, n)), y)
+                elif b_turned:
+                    np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((n, k)).T, y)
+                else:
+                    np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((k, n)), y)
+        elif call == VECTOR_DOT:  # a row of k times (k, n)
+            k, n, a0, b0, y0 = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
+            value = floats[a0]
+            for j in range(n):
+                floats[y0 + j] = value * floats[b0 + j]
+            for q in range(ONE, k):
+                value = floats[a0 + q]
+                for j in range(n):
+                    floats[y0 + j] += value * floats[b0 + q * n + j]
+        elif call == REDUCE:  # (outer, middle, inner) over the middle
+            kind, outer, middle, inner = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
+            a0, y0 = code[pc, 5], code[pc, 6]
+            for o in range(outer):
+                start = a0 + o * middle * inner
+                if inner == 1:
+                    total = floats[start]
+                    if kind == ADD:
+                        for q in range(ONE, middle):
+                            total += floats[start + q]
+                    elif kind == MAXIMUM:
+                        for q in range(ONE, middle):
+                            x = floats[start + q]
+                            total = x if x > total or x != x else total
+                    else:
+                        for q in range(ONE, middle):
+                            x = floats[start + q]
+                            total = x if x < total or x != x else total
+                    floats[y0 + o] = total
+                    continue
+                for j in range(inner):
+                    floats[y0 + o * inner + j] = floats[start + j]
+                for q in range(ONE, middle):
+                    if kind == ADD:
+                        for j in range(inner):
+                            floats[y0 + o * inner + j] += floats[start + q * inner + j]
+                    elif kind == MAXIMUM:
+                        for j in range(inner):
+                            x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
+                            floats[y0 + o * inner + j] = x if x > t or x != x else t
+                    else:
+                        for j in range(inner):
+                            x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
+                            floats[y0 + o * inner + j] = x if x < t or x != x else t
+        elif call == GATHER:  # the element of each row that an integer tells
+            n, y0, a0, by_row, by_column, i0 = (
+                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6]
+            )
+            for r in range(n):
+                floats[y0 + r] = floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column]
+        elif call == SCATTER:
+            n, y0, a0, by_row, by_column, i0 = (
+                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6]
+            )
+            for r in range(n):
+                floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column] = floats[y0 + r]
+        else:  # CHECK: integers within 0 to limit - 1
+            n, limit, i0 = code[pc, 1], code[pc, 2], code[pc, 3]
+            for r in range(n):
+                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
+                    return pc
+        pc += ONE
+    return pc

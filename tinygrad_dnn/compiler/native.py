@@ -1,0 +1,428 @@
+"""The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..engine import Array
+from . import machine
+from .program import COPIES, Plan, buffered, is_view, reductions_of
+from .recording import Departed, Instruction, Storage, Traced, expect, is_traced
+from .source import Source
+
+__all__ = ["NativeSource", "buffered_natively"]
+
+LARGE_PRODUCT = 1_000_000  # multiplications from which a product is left to NumPy: its BLAS may use both cores
+LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
+SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
+LARGE_SLOW = 128  # the same for functions that are called element by element
+PART_OF = {name: k for k, name in enumerate(machine.OPS)}
+FLAGS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+EXTREMES = {np.add: machine.ADD, np.maximum: machine.MAXIMUM, np.minimum: machine.MINIMUM}
+
+
+class Memory:
+    """Everything from address `machine.BASE` on as one array of a type; only what is known to be there is touched."""
+
+    def __init__(self, dtype: Any) -> None:
+        size = (1 << 47) // np.dtype(dtype).itemsize
+        self.__array_interface__ = {
+            "data": (machine.BASE, False), "shape": (size,), "typestr": np.dtype(dtype).str, "version": 3,
+        }
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    """The machine, compiled for whatever types it is called with, or read from the disk."""
+    try:
+        import numba
+        import scipy.linalg.cython_blas  # noqa: F401  # where Numba finds BLAS
+    except ImportError as error:
+        raise ImportError(
+            f"backend='native' needs numba and scipy ({error}); pip install 'tinygrad_dnn[native]', or use 'numpy'"
+        ) from None
+    options = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; NaN and infinities stay what they are
+    made: Callable[..., Any] = numba.njit(cache=True, fastmath=options, error_model="numpy")(machine.run)
+    return made
+
+
+@cache
+def surroundings(dtype: Any) -> tuple[Array, ...]:
+    """What the machine gets besides a table: memory and registers."""
+    powers = np.zeros(machine.LENGTH, np.int32)
+    registers = np.zeros((machine.REGISTERS, machine.LENGTH), dtype)
+    memory = [np.asarray(Memory(t)) for t in (dtype, np.uint8, np.int64)]
+    return (*memory, registers, powers, powers.view(np.float32))
+
+
+def index_of(a: Array) -> int:
+    """Where an array begins, in elements from the beginning of memory."""
+    return int((a.__array_interface__["data"][0] - machine.BASE) // a.itemsize)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Elements in memory as the rows and columns of a chain; strides in elements."""
+
+    start: int
+    by_row: int
+    by_column: int
+    kind: str  # "f" or "b"
+    low: int  # the bytes it lies in
+    high: int
+
+    def meets(self, other: "Place") -> bool:
+        """Whether both have a byte in common."""
+        return self.low < other.high and other.low < self.high
+
+
+def place(a: Array, shape: tuple[int, ...], floats: Any) -> Place | None:
+    """An operand of a call on ``shape``, broadcast; None if it is not of the kind that chains take."""
+    if a.dtype not in (floats, np.bool_):
+        return None
+    wide = np.broadcast_to(a, shape)
+    by_row, by_column = ((0, 0, *wide.strides) if wide.ndim < 2 else wide.strides)[-2:]
+    if by_row < 0 or by_column < 0 or by_row % a.itemsize or by_column % a.itemsize:
+        return None
+    address = a.__array_interface__["data"][0]
+    reach = sum((n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)) + a.itemsize
+    return Place(index_of(a), by_row // a.itemsize, by_column // a.itemsize, a.dtype.kind, address, address + reach)
+
+
+@dataclass
+class Elementwise:
+    """A call as part of a chain: its operation, and where operands and result are."""
+
+    op: str  # "copy" for none
+    shape: tuple[int, int]
+    operands: list[Place]
+    result: Place
+    storage: Storage
+
+
+@dataclass
+class Chain:
+    """Elementwise calls on the same rows and columns, done piece by piece.
+
+    Values live in registers; what is needed later is stored at the end of each piece. A call joins only if no piece
+    can see what another one has stored: whoever reads memory that is written in the chain reads it at the same place.
+    """
+
+    shape: tuple[int, int]
+    calls: list[Elementwise] = field(default_factory=list)
+
+    def takes(self, call: Elementwise) -> bool:
+        """Whether a call may join."""
+        if call.shape != self.shape or len(self.calls) >= 40:
+            return False
+        written = [c.result for c in self.calls]
+        read = [p for c in (*self.calls, call) for p in c.operands]
+        clash = any(p.meets(w) and p != w for p in call.operands for w in written)
+        return not clash and not any(call.result.meets(p) and p != call.result for p in (*read, *written))
+
+    def rows(self, needed: Callable[[Storage], bool]) -> list[list[int]]:
+        """The rows of the table."""
+        n_rows, n_columns = self.shape
+        places = {p for c in self.calls for p in (*c.operands, c.result)}
+        if all((p.by_row, p.by_column) in ((n_columns, 1), (0, 0)) or n_rows == 1 for p in places):
+            n_rows, n_columns = 1, n_rows * n_columns
+        held: dict[Place, int] = {}
+        steps: list[tuple[str, int, list[Any]]] = []  # what, the value it gives, and what of
+        values = 0
+        for c in self.calls:
+            given = []
+            for p in c.operands:
+                if p not in held:
+                    steps.append(("load" if p.kind == "f" else "load bytes", values, [p]))
+                    held[p] = values
+                    values += 1
+                given.append(held[p])
+            if c.op == "copy":
+                held[c.result] = given[0]
+            else:
+                steps.append((c.op, values, given))
+                held[c.result] = values
+                values += 1
+        stored = {c.result: None for c in self.calls if needed(c.storage)}
+        steps += [("store" if p.kind == "f" else "store bytes", held[p], [p]) for p in stored]
+        together = max(1, machine.LENGTH // max(1, n_columns))
+        parts = allocated(steps)
+        return [[machine.CHAIN, len(parts), n_rows, n_columns, together], *parts]
+
+
+def allocated(steps: Sequence[tuple[str, int, list[Any]]]) -> list[list[int]]:
+    """Parts of a chain in registers: a value's register is free again after its last use."""
+    last = {v: k for k, (what, value, of) in enumerate(steps) for v in (value, *(x for x in of if isinstance(x, int)))}
+    free = list(range(machine.REGISTERS))[::-1]
+    register: dict[int, int] = {}
+    parts = []
+    for k, (what, value, of) in enumerate(steps):
+        operands = [register[v] for v in of if isinstance(v, int)]
+        if value not in register:
+            register[value] = free.pop()
+        if of and isinstance(of[0], Place):
+            parts.append([PART_OF[what], register[value], of[0].start, of[0].by_row, of[0].by_column])
+        else:
+            parts.append([PART_OF[what], register[value], operands[0], operands[-1]])
+        done = {v for v in (value, *(x for x in of if isinstance(x, int))) if last[v] == k}
+        free += [register[v] for v in done]
+    return parts
+
+
+def gathers(i: Instruction) -> bool:
+    """Whether a call takes, or sets, one element of each row as integers tell."""
+    if i.function not in (np.ndarray.__getitem__, np.ndarray.__setitem__) or not isinstance(i.args[1], tuple):
+        return False
+    a, index = i.args[0], i.args[1]
+    if len(index) != 2 or not is_traced(index[1]) or is_traced(index[0]) or not isinstance(index[0], np.ndarray):
+        return False
+    rows, columns = index
+    exact = rows.dtype == np.int64 and columns.dtype == np.int64 and rows.shape == columns.shape == (len(a),)
+    return a.ndim == 2 and exact and np.array_equal(rows, np.arange(len(rows)))
+
+
+def buffered_natively(i: Instruction) -> bool:
+    """Whether a call can write its result into memory that is kept, when the machine does it."""
+    return buffered(i) or gathers(i)
+
+
+class NativeSource(Source):
+    """A program in which runs of calls are tables for the machine; ``notes`` tells what was left to NumPy.
+
+    The text shows the NumPy calls of a table as comments before the call of the machine.
+    """
+
+    def __init__(
+        self, plan: Plan, arguments: Sequence[Traced], results: Sequence[Traced], names: Mapping[int, str]
+    ) -> None:
+        self.floats = main_float(plan)
+        self.notes: dict[str, int] = {}
+        self.spans = plan.accesses()
+        self.kept = {t.storage for t in plan.kept}
+        super().__init__(plan, arguments, results, names)
+
+    def body(self) -> list[str]:
+        """The lines; calls that NumPy has to do come before the table they do not depend on."""
+        checks, absorbed = self.label_checks()
+        lines: list[str] = []
+        table: list[tuple[Instruction, Any]] = []
+        for i in self.plan.instructions:
+            if id(i) in absorbed or (is_view(i) and i.result is not None and self.fixed(i.result) is not None):
+                continue
+            native = checks.get(id(i)) or self.native(i)
+            if native is not None:
+                table.append((i, native))
+                continue
+            name = getattr(i.function, "__name__", "call")
+            self.notes[name] = self.notes.get(name, 0) + 1
+            if any(depends(i, j) for j, _ in table):
+                lines += self.run_of(table)
+                table = []
+            lines += self.block(i.err, self.line(i))
+        return lines + self.run_of(table)
+
+    def run_of(self, table: list[tuple[Instruction, Any]]) -> list[str]:
+        """The lines that run calls on the machine."""
+        if not table:
+            return []
+        rows: list[list[int]] = []
+        chain: Chain | None = None
+        position = {id(i): n for n, i in enumerate(self.plan.instructions)}
+        members: list[Instruction] = []
+
+        def close() -> None:
+            if chain is not None:
+                within = {id(i) for i in members}
+                rows.extend(chain.rows(lambda s: self.needed(s, within, position[id(members[-1])])))
+                members.clear()
+
+        for i, native in table:
+            if isinstance(native, Elementwise):
+                if chain is None or not chain.takes(native):
+                    close()
+                    chain = Chain(native.shape)
+                chain.calls.append(native)
+                members.append(i)
+                continue
+            close()
+            chain = None
+            rows.append(native)
+        close()
+        code = np.zeros((len(rows), machine.WIDTH), np.uint64)
+        for k, row in enumerate(rows):
+            code[k, : len(row)] = row
+        run, memory = self.bind(compiled(), "run"), self.bind(surroundings(self.floats), "memory")
+        call = f"{run}({self.bind(code, 'table')}, *{memory})"
+        if any(row[0] == machine.CHECK for row in rows if row):
+            call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
+        shown = [f"# {line}" for i, _ in table for line in self.line(i)]
+        return [*shown, call]
+
+    def needed(self, s: Storage, within: set[int], end: int) -> bool:
+        """Whether a storage is read after a chain."""
+        return s.kind != "temporary" or s in self.kept or s in self.hosts() or self.spans[s][1] > end
+
+    def hosts(self) -> set[Storage]:
+        """Storages that are parts of others."""
+        return set(self.plan.parts)
+
+    # --- one call
+
+    def native(self, i: Instruction) -> Any:
+        """A call as an `Elementwise`, or as a row of the table; None if NumPy has to do it."""
+        if i.result is None and i.function is not np.ndarray.__setitem__ and i.function is not np.copyto:
+            return None
+        if isinstance(i.function, np.ufunc):
+            return self.elementwise(i.function.__name__, i.args, i.result) if not i.params else None
+        if i.function in COPIES:
+            return self.elementwise("copy", i.args[:1], i.result)
+        if i.function is np.copyto:
+            return self.elementwise("copy", i.args[1:2], i.args[0])
+        if gathers(i):
+            return self.gather(i)
+        if i.function is np.ndarray.__setitem__:
+            return self.elementwise("copy", i.args[2:], i.args[0]) if i.args[1] is Ellipsis else None
+        if i.function in (np.dot, np.ndarray.dot):
+            return self.product(i)
+        kernel = reductions_of(i.function)
+        return self.reduction(i, kernel) if kernel in EXTREMES and i.function.__name__ == "reduce" else None
+
+    def memory_of(self, value: Any) -> Array | None:
+        """The memory of an argument that does not move; of a number, an array that holds it."""
+        if is_traced(value):
+            return self.fixed(value)
+        if isinstance(value, np.ndarray):
+            self.held.append(value)
+            return value
+        if isinstance(value, int | float | np.generic) and not isinstance(value, bool):
+            array = np.array(value, self.floats)
+            self.held.append(array)
+            return array
+        return None
+
+    def elementwise(self, op: str, args: Sequence[Any], target: Any) -> Elementwise | None:
+        """An elementwise call, or a copy."""
+        y = self.memory_of(target)
+        operands = [self.memory_of(a) for a in args]
+        if y is None or any(a is None for a in operands) or (op != "copy" and op not in PART_OF):
+            return None
+        if op in SLOW and y.size > (LARGE_EXP if op == "exp" and self.floats == np.float32 else LARGE_SLOW):
+            return None
+        if (y.dtype == np.bool_) != (op in FLAGS) and not (op == "copy" and y.dtype == self.floats):
+            return None
+        shape = y.shape
+        if len(shape) > 2:  # only what lies in one piece, or is a single number
+            whole = [a for a in (y, *operands) if a is not None and a.size != 1]
+            if any(a.shape != shape or not a.flags.c_contiguous for a in whole):
+                return None
+            y = y.reshape(-1)
+            operands = [a.reshape(-1) if a is not None and a.size != 1 else a for a in operands]
+            operands = [a.reshape(()) if a is not None and a.size == 1 else a for a in operands]
+            shape = y.shape
+        places = [place(a, shape, self.floats) for a in operands if a is not None]
+        result = place(y, shape, self.floats)
+        if result is None or any(p is None for p in places) or 0 in shape:
+            return None
+        size = (1, 1, *shape)[-2:]
+        return Elementwise(op, size, [p for p in places if p is not None], result, target.storage)
+
+    def product(self, i: Instruction) -> list[int] | None:
+        """A matrix product, or a row times a matrix."""
+        a, b = (self.memory_of(x) for x in i.args[:2])
+        y = self.memory_of(i.result)
+        if a is None or b is None or y is None or b.ndim != 2 or {a.dtype, b.dtype, y.dtype} != {self.floats}:
+            return None
+        if not y.flags.c_contiguous or 0 in (a.size, b.size):
+            return None
+        if a.ndim == 1:
+            k, n = b.shape
+            if a.flags.c_contiguous and b.flags.c_contiguous:
+                return [machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]
+            columns = a.flags.c_contiguous and b.flags.f_contiguous
+            return [machine.DOT, 1, k, n, index_of(a), index_of(b), index_of(y), 0, 1] if columns else None
+        (m, k), n = a.shape, b.shape[1]
+        flat = all(x.flags.c_contiguous or x.flags.f_contiguous for x in (a, b))
+        if a.ndim != 2 or not flat or m * k * n >= LARGE_PRODUCT:
+            return None
+        turned = [int(not x.flags.c_contiguous) for x in (a, b)]
+        return [machine.DOT, m, k, n, index_of(a), index_of(b), index_of(y), *turned]
+
+    def reduction(self, i: Instruction, kernel: Any) -> list[int] | None:
+        """A sum or an extreme over one dimension or all."""
+        a, y = self.memory_of(i.args[0]), self.memory_of(i.result)
+        axis = i.params.get("axis", 0)
+        axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+        if a is None or y is None or {a.dtype, y.dtype} != {self.floats} or not a.size or len(i.args) > 1:
+            return None
+        if not (a.flags.c_contiguous and y.flags.c_contiguous) or not (axis is None or isinstance(axis, int)):
+            return None
+        if set(i.params) - {"axis", "keepdims"}:
+            return None
+        shape = (1, a.size, 1)
+        if axis is not None and a.ndim:
+            axis %= a.ndim
+            inner = int(np.prod(a.shape[axis + 1 :]))
+            shape = (int(np.prod(a.shape[:axis])), a.shape[axis], inner)
+        return [machine.REDUCE, EXTREMES[kernel], *shape, index_of(a), index_of(y)]
+
+    def gather(self, i: Instruction) -> list[int] | None:
+        """One element of each row."""
+        a, labels = self.memory_of(i.args[0]), self.memory_of(i.args[1][1])
+        taking = i.function is np.ndarray.__getitem__
+        y = self.memory_of(i.result if taking else i.args[2])
+        if a is None or labels is None or y is None or {a.dtype, y.dtype} != {self.floats} or y.shape != labels.shape:
+            return None
+        if not (labels.flags.c_contiguous and y.flags.c_contiguous):
+            return None
+        strides = [s // a.itemsize for s in a.strides]
+        call = machine.GATHER if taking else machine.SCATTER
+        return [call, len(labels), index_of(y), index_of(a), *strides, index_of(labels)]
+
+    def label_checks(self) -> tuple[dict[int, list[int]], set[int]]:
+        """Rows for the questions whether all labels are below a number, by call, and the calls that they make idle."""
+        maker = {i.result.storage: i for i in self.plan.instructions if i.result is not None and not is_view(i)}
+        checks: dict[int, list[int]] = {}
+        absorbed: set[int] = set()
+        for i in self.plan.instructions:
+            if i.function is not expect or i.args[1] is not True:
+                continue
+            less = maker.get(i.args[0].storage)
+            largest = maker.get(less.args[0].storage) if less is not None and is_traced(less.args[0]) else None
+            if less is None or largest is None or less.function is not np.less or not isinstance(less.args[1], int):
+                continue
+            labels = largest.args[0] if reductions_of(largest.function) is np.maximum else None
+            memory = self.memory_of(labels.parent) if is_traced(labels) and labels.parent is not None else None
+            if memory is None or memory.dtype != np.int64 or not memory.flags.c_contiguous:
+                continue
+            checks[id(i)] = [machine.CHECK, memory.size, less.args[1], index_of(memory)]
+            absorbed |= {id(less), id(largest)}
+        return checks, absorbed
+
+
+def complete(done: int, rows: int) -> None:
+    """Leave the program if the machine met labels that are out of range or not to be counted."""
+    if done != rows:
+        raise Departed
+
+
+def depends(i: Instruction, j: Instruction) -> bool:
+    """Whether a call has to come after ``j``, because one of them writes to what the other touches."""
+    def touched(x: Instruction) -> set[Storage]:
+        return {t.storage for t in (*x.reads(), *x.writes, *([] if x.result is None else [x.result]))}
+
+    def written(x: Instruction) -> set[Storage]:
+        return {t.storage for t in (*x.writes, *([] if x.result is None or is_view(x) else [x.result]))}
+
+    return not written(j).isdisjoint(touched(i)) or not written(i).isdisjoint(touched(j))
+
+
+def main_float(plan: Plan) -> Any:
+    """The floating type that most of the work is in."""
+    sizes: dict[Any, int] = {}
+    for i in plan.instructions:
+        if i.result is not None and i.result.dtype in (np.float32, np.float64):
+            sizes[i.result.dtype] = sizes.get(i.result.dtype, 0) + i.result.size
+    return max(sizes, key=lambda d: sizes[d], default=np.dtype(np.float32))
