@@ -47,6 +47,30 @@ def trained(model: nn.Module, optimizer: Any, loss: Callable[..., tg.Tensor], co
 # --- equal to the step itself -----------------------------------------------------------------------------------------
 
 
+def close(a: Any, b: Any, units: float) -> bool:
+    """Equal to so many units in the last place of the largest element."""
+    if a.dtype.kind != "f":
+        return same(a, b)
+    tolerance = units * np.finfo(a.dtype).eps * max(1.0, np.abs(b).max(initial=0.0))
+    return a.dtype == b.dtype and bool(np.allclose(a, b, rtol=0, atol=tolerance, equal_nan=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(strategies.training_problems(normalization=True))
+def test_native_training_is_the_same_to_rounding(problem: strategies.TrainingProblem) -> None:
+    pytest.importorskip("numba", reason="the native backend is compiled by it")
+    runs = []
+    for compiled in (False, True):
+        model = problem.network.model()
+        optimizer = tg.optim.SGD(model.parameters(), 0.01)
+        step = trained(model, optimizer, problem.loss_of, False)
+        step = tg.compile(step, backend="native") if compiled else step
+        losses = [step(leaf(x), leaf(y)).array for _ in range(2) for x, y in problem.batches]
+        runs.append((losses, arrays_of(model), gradients(model)))
+    for eager, replayed in zip(*runs, strict=True):
+        assert all(close(a, b, 1e5) for a, b in zip(eager, replayed, strict=True))
+
+
 @settings(max_examples=150, deadline=None)
 @given(strategies.training_problems(normalization=True))
 def test_training_is_the_same_to_the_last_bit(problem: strategies.TrainingProblem) -> None:
@@ -67,12 +91,17 @@ def floats(args: Any) -> list[int]:
     return [k for k, a in enumerate(args) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("o", REGISTRY.values(), ids=REGISTRY)
-def test_every_op_and_its_rules(o: Op) -> None:
+def test_every_op_and_its_rules(o: Op, dtype: Any, backend: str) -> None:
     """On other numbers than those it was recorded with."""
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
     example = example_of(o, np.random.default_rng(0))
     args, params = example.args, example.params
     places = floats(args)
+    args = [np.asarray(a, dtype) if k in places else a for k, a in enumerate(args)]
 
     def step(*given: tg.Tensor) -> tuple[Any, ...]:
         inputs = list(args)
@@ -85,7 +114,7 @@ def test_every_op_and_its_rules(o: Op) -> None:
         return y.detach(), [t.grad for t in given]
 
     first = [leaf(np.array(args[k]), o.differentiable) for k in places]
-    compiled = tg.compile(step)
+    compiled = tg.compile(step, backend=backend)
     compiled(*first)
     other = [np.array(args[k])[::-1] if np.ndim(args[k]) else np.array(args[k]) * 0.75 for k in places]
     tg.manual_seed(0)
@@ -93,10 +122,11 @@ def test_every_op_and_its_rules(o: Op) -> None:
     tg.manual_seed(0)
     got = compiled(*(leaf(np.ascontiguousarray(a), o.differentiable) for a in other))
     assert len(compiled.programs) == 1
-    assert same(wanted[0].array, got[0].array)
+    alike = same if backend == "numpy" else lambda a, b: close(a, b, 64)
+    assert alike(got[0].array, wanted[0].array)
     for g, w in zip(got[1] or (), wanted[1] or (), strict=True):
         assert (g is None) == (w is None)
-        assert g is None or same(g.array, w.array)
+        assert g is None or alike(g.array, w.array)
 
 
 @pytest.mark.parametrize("name", [n for n in tg.optim.__all__ if isinstance(getattr(tg.optim, n), type)])

@@ -20,7 +20,7 @@ __all__ = ["BASE", "CALLS", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD",
 
 BASE = 64
 WIDTH = 10  # columns of the table
-LENGTH = 512  # elements of a register
+LENGTH = 2048  # elements of a register
 REGISTERS = 24
 
 # calls
@@ -55,7 +55,9 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
     while pc < end:
         call = code[pc, 0]
         if call == CHAIN:
-            parts, rows, columns, together = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
+            # the first parts are loads that are the same for every piece, and are done for the first one only
+            parts, rows, columns, together, once = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
+            first = pc + ONE
             r0 = NONE
             while r0 < rows:
                 n_rows = min(together, rows - r0)
@@ -63,7 +65,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                 while c0 < columns:
                     n_columns = min(PIECE, columns - c0)
                     n = n_rows * n_columns
-                    for q in range(pc + ONE, pc + ONE + parts):
+                    for q in range(first, pc + ONE + parts):
                         op = code[q, 0]
                         d = registers[code[q, 1]]
                         if op <= STORE_BYTES:
@@ -191,6 +193,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                         else:
                             for i in range(n):
                                 d[i] = np.sign(a[i])
+                    first = pc + ONE + once
                     c0 += PIECE
                 r0 += together
             pc += ONE + parts
@@ -201,7 +204,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
             a_turned, b_turned = code[pc, 7] != 0, code[pc, 8] != 0
             if m * k * n <= SMALL_PRODUCT:
                 a_row, a_column = (ONE, m) if a_turned else (k, ONE)
-                if b_turned:
+                if b_turned or n == 1:
                     for i in range(m):
                         for j in range(n):
                             total = floats[a0 + i * a_row] * floats[b0 + j * k]

@@ -18,7 +18,7 @@ __all__ = ["NativeSource", "buffered_natively"]
 LARGE_PRODUCT = 1_000_000  # multiplications from which a product is left to NumPy: its BLAS may use both cores
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
-LARGE_SLOW = 128  # the same for functions that are called element by element
+LARGE_SLOW = 256  # the same for functions that are called element by element
 PART_OF = {name: k for k, name in enumerate(machine.OPS)}
 FLAGS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
 EXTREMES = {np.add: machine.ADD, np.maximum: machine.MAXIMUM, np.minimum: machine.MINIMUM}
@@ -124,19 +124,31 @@ class Chain:
         return not clash and not any(call.result.meets(p) and p != call.result for p in (*read, *written))
 
     def rows(self, needed: Callable[[Storage], bool]) -> list[list[int]]:
-        """The rows of the table."""
+        """The rows of the table; a chain that has too few registers is cut in two."""
+        try:
+            return self.table(needed)
+        except IndexError:
+            half = len(self.calls) // 2
+            first, second = Chain(self.shape, self.calls[:half]), Chain(self.shape, self.calls[half:])
+            return first.rows(lambda s: True) + second.rows(needed)
+
+    def table(self, needed: Callable[[Storage], bool]) -> list[list[int]]:
+        """The rows, if there are registers enough."""
         n_rows, n_columns = self.shape
         places = {p for c in self.calls for p in (*c.operands, c.result)}
         if all((p.by_row, p.by_column) in ((n_columns, 1), (0, 0)) or n_rows == 1 for p in places):
             n_rows, n_columns = 1, n_rows * n_columns
         held: dict[Place, int] = {}
+        once: list[tuple[str, int, list[Any]]] = []  # loads of what is the same for every piece
         steps: list[tuple[str, int, list[Any]]] = []  # what, the value it gives, and what of
         values = 0
         for c in self.calls:
             given = []
             for p in c.operands:
                 if p not in held:
-                    steps.append(("load" if p.kind == "f" else "load bytes", values, [p]))
+                    same = p.by_row == 0 and (p.by_column == 0 or n_columns <= machine.LENGTH)
+                    load = ("load" if p.kind == "f" else "load bytes", values, [p])
+                    (once if same and n_rows * n_columns > machine.LENGTH else steps).append(load)
                     held[p] = values
                     values += 1
                 given.append(held[p])
@@ -149,12 +161,15 @@ class Chain:
         stored = {c.result: None for c in self.calls if needed(c.storage)}
         steps += [("store" if p.kind == "f" else "store bytes", held[p], [p]) for p in stored]
         together = max(1, machine.LENGTH // max(1, n_columns))
-        parts = allocated(steps)
-        return [[machine.CHAIN, len(parts), n_rows, n_columns, together], *parts]
+        parts = allocated(once, steps)
+        return [[machine.CHAIN, len(parts), n_rows, n_columns, together, len(once)], *parts]
 
 
-def allocated(steps: Sequence[tuple[str, int, list[Any]]]) -> list[list[int]]:
-    """Parts of a chain in registers: a value's register is free again after its last use."""
+def allocated(
+    once: Sequence[tuple[str, int, list[Any]]], steps: Sequence[tuple[str, int, list[Any]]]
+) -> list[list[int]]:
+    """Parts of a chain in registers: a value's register is free again after its last use, unless it is loaded once."""
+    steps = [*once, *steps]
     last = {v: k for k, (what, value, of) in enumerate(steps) for v in (value, *(x for x in of if isinstance(x, int)))}
     free = list(range(machine.REGISTERS))[::-1]
     register: dict[int, int] = {}
@@ -167,7 +182,8 @@ def allocated(steps: Sequence[tuple[str, int, list[Any]]]) -> list[list[int]]:
             parts.append([PART_OF[what], register[value], of[0].start, of[0].by_row, of[0].by_column])
         else:
             parts.append([PART_OF[what], register[value], operands[0], operands[-1]])
-        done = {v for v in (value, *(x for x in of if isinstance(x, int))) if last[v] == k}
+        kept = {value for _, value, _ in once}
+        done = {v for v in (value, *(x for x in of if isinstance(x, int))) if last[v] == k and v not in kept}
         free += [register[v] for v in done]
     return parts
 
@@ -218,7 +234,7 @@ class NativeSource(Source):
                 continue
             name = getattr(i.function, "__name__", "call")
             self.notes[name] = self.notes.get(name, 0) + 1
-            if any(depends(i, j) for j, _ in table):
+            if any(self.depends(i, j) for j, _ in table):
                 lines += self.run_of(table)
                 table = []
             lines += self.block(i.err, self.line(i))
@@ -260,6 +276,19 @@ class NativeSource(Source):
             call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
         shown = [f"# {line}" for i, _ in table for line in self.line(i)]
         return [*shown, call]
+
+    def depends(self, i: Instruction, j: Instruction) -> bool:
+        """Whether a call has to come after ``j``, because one of them writes to memory that the other touches."""
+        return self.meet(written_by(j), touched_by(i)) or self.meet(written_by(i), touched_by(j))
+
+    def meet(self, some: set[Storage], others: set[Storage]) -> bool:
+        """Whether storages have memory in common: those that are never needed at once share it."""
+        return not some.isdisjoint(others) or any(
+            np.may_share_memory(self.plan.memory[s], self.plan.memory[o])
+            for s in some
+            for o in others
+            if s in self.plan.memory and o in self.plan.memory
+        )
 
     def needed(self, s: Storage, within: set[int], end: int) -> bool:
         """Whether a storage is read after a chain."""
@@ -408,15 +437,12 @@ def complete(done: int, rows: int) -> None:
         raise Departed
 
 
-def depends(i: Instruction, j: Instruction) -> bool:
-    """Whether a call has to come after ``j``, because one of them writes to what the other touches."""
-    def touched(x: Instruction) -> set[Storage]:
-        return {t.storage for t in (*x.reads(), *x.writes, *([] if x.result is None else [x.result]))}
+def touched_by(i: Instruction) -> set[Storage]:
+    return {t.storage for t in (*i.reads(), *i.writes, *([] if i.result is None else [i.result]))}
 
-    def written(x: Instruction) -> set[Storage]:
-        return {t.storage for t in (*x.writes, *([] if x.result is None or is_view(x) else [x.result]))}
 
-    return not written(j).isdisjoint(touched(i)) or not written(i).isdisjoint(touched(j))
+def written_by(i: Instruction) -> set[Storage]:
+    return {t.storage for t in (*i.writes, *([] if i.result is None or is_view(i) else [i.result]))}
 
 
 def main_float(plan: Plan) -> Any:
