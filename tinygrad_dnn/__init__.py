@@ -13,9 +13,14 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from .blas import choose_kernels as _choose_kernels
+
+_choose_kernels()  # before NumPy is imported
+
 import numpy as _np
 
 from . import autograd, check, data, manual, nn, optim, plot
+from .blas import empty_cache, show_config
 from .derive import derive
 from .devices import *
 from .engine import *
