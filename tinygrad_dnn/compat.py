@@ -56,13 +56,23 @@ VISION_ROOMS: dict[str, str | None] = {"": "", "datasets": "datasets", "transfor
 LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what there is to say
     (r"conv(?!ert)|pool|fold|upsampl|interpolat|pixel", "no convolutions and no pooling: the nearest is nn.Linear"),
     (r"rnn|lstm|gru", "no recurrent layers: loop over the steps with nn.Linear and torch.tanh"),
-    (r"transformer|multihead|scaled_dot", "no attention layers: write them with nn.Linear, softmax and @"),
-    (r"batchnorm[23]d|instancenorm|groupnorm", "no layers for images: the nearest are BatchNorm1d and LayerNorm"),
+    (r"transformer|multi_?head|scaled_dot", "no attention layers: write them with nn.Linear, softmax and @"),
+    (r"batchnorm[23]d|(instance|group|response|rms)_?norm|lrn", "two normalisations: nn.BatchNorm1d and nn.LayerNorm"),
+    (r"pad[123]d$", "no layers for images: the nearest is nn.functional.pad"),
+    (r"channel_?shuffle|grid_sample", "no layers for images: reshape, transpose and index tensors"),
+    (r"ctc_?loss|adaptivelogsoftmax", "no losses of sequences and of many classes: the nearest is nn.CrossEntropyLoss"),
     (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
     (r"distributed|parallel|multiprocessing", "one process only: use the model itself"),
     (r"jit|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: compile the whole training step"),
-    (r"complex|fft|view_as_real", "no complex numbers: use two real tensors, or np.fft"),
-    (r"sparse|quanti[sz]", "dense tensors of NumPy's dtypes only"),
+    (r"deterministic|flush_denormal|num_\w*threads|matmul_precision|warn_always|device_module|scaling|swizzle|"
+     r"torch_function", "no such switch: leave that part out"),
+    (r"rng_state|^seed$|worker_info", "random numbers by torch.manual_seed and torch.Generator"),
+    (r"complex|conj|^polar$|^isreal$|^resolve_neg$|[^s]fft|view_as_real", "no complex numbers: use two real tensors"),
+    (r"sparse|quanti[sz]e|int_repr|qscheme|^layout$|^hspmm$", "dense tensors of NumPy's dtypes only"),
+    (r"cholesky|svd|qr$|eig|^lu_|lstsq|^(slog|log)?det$|inverse|solve|matrix_|lobpcg|pca_|^pinv|^cond$|^chain_matmul$|"
+     r"gamma|erfinv|^i0|heaviside|nextafter|copysign|^gcd|^lcm|_shift$|_window$|rad2deg|poisson|stft$|is_neg|is_signed|"
+     r"quantile|histogram|cumm|trapezoid|trapz|corrcoef|^cov$|^or[gm]qr|dlpack",
+     "not this function: NumPy or SciPy have it, for arrays without gradients"),
     (r"resize|crop|flip|rotat|affine|jitter", "no augmentation: transforms.Lambda takes a function of yours"),
     (r"cifar|imagenet|imagefolder|svhn|coco|kmnist", "MNIST and FashionMNIST: TensorDataset takes any arrays"),
     (r"^hub$|^models$|pretrained", "no pretrained models, and downloads nothing"),
@@ -170,22 +180,30 @@ def missing(module: str, name: str) -> str:
         return message
     root = module.partition(".")[0]
     rooms = {key: m for key, m in sys.modules.items() if isinstance(m, Alias) and key.partition(".")[0] == root}
-    elsewhere = [key for key, m in rooms.items() if name in vars(m)]
+    shown = {key: public(m) for key, m in rooms.items()}
+    elsewhere = [key for key, names in shown.items() if name in names]
     if elsewhere:
         return f"{message}; there is {elsewhere[0]}.{name}"
     for pattern, what in LEFT_OUT:
         if re.search(pattern, name, re.IGNORECASE):
             return f"{message}; tinygrad_dnn has {what}"
-    own = vars(rooms[module]) if module in rooms else {}
-    near = nearest(name, {module: own}) or nearest(name, {key: vars(m) for key, m in rooms.items()})
+    near = nearest(name, {module: shown.get(module, [])}) or nearest(name, shown)
     return f"{message}; " + (f"the nearest is {' or '.join(near)}" if near else "tinygrad_dnn has nothing like it")
 
 
-def nearest(name: str, rooms: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The full names of up to three public names that are spelled like ``name``."""
+def public(room: Alias) -> list[str]:
+    """The names that a room is for: those it lists if it lists any, or all but modules that it imports itself."""
+    listed = getattr(room._room, "__all__", None)
+    if listed is not None:
+        return list(listed)
+    values = vars(room).items()
+    return [k for k, v in values if not k.startswith("_") and (isinstance(v, Alias) or not isinstance(v, ModuleType))]
+
+
+def nearest(name: str, rooms: Mapping[str, list[str]]) -> list[str]:
+    """The full names of up to three names that are spelled like ``name``."""
     spelled: dict[str, str] = {}
     for room, names in rooms.items():
-        for key, value in names.items():
-            if not key.startswith("_") and not (isinstance(value, ModuleType) and not isinstance(value, Alias)):
-                spelled.setdefault(key.lower(), f"{room}.{key}")
+        for key in names:
+            spelled.setdefault(key.lower(), f"{room}.{key}")
     return [spelled[key] for key in get_close_matches(name.lower(), spelled, n=3, cutoff=0.7)]
