@@ -148,6 +148,20 @@ def test_integers_beside_index_arrays_select_first() -> None:
     assert x[tg.tensor(1), ..., tg.tensor([0, 3])].shape == (3, 2)
 
 
+@pytest.mark.parametrize("index", [1, -2, (1,), (1, ...)])
+def test_one_element_is_a_view_too(index: object) -> None:
+    x = tg.zeros(3)
+    y = x[index]
+    y.fill_(5)
+    x += 1
+    assert (y.shape, y.item(), x.tolist()) == ((), 6.0, [1.0, 6.0, 1.0])
+    for row in x:
+        row.mul_(2)
+    x.unbind()[0].zero_()
+    x.view(3, 1).select(0, 2)[0].zero_()
+    assert x.tolist() == [0.0, 12.0, 0.0]
+
+
 def test_shapes_of_tensors_without_dimensions() -> None:
     x = tg.tensor(2.0, requires_grad=True)
     assert x.sum(0).shape == x.cumsum(0).shape == x.softmax(0).shape == ()

@@ -65,7 +65,10 @@ def getitem(a: Array, *, index: Any, out: Out = None) -> Any:
     tensor([10, 30])
     """
     first, then = steps(index)
-    return into(out, a[first] if then is None else a[first][then])
+    y = a[first] if then is None else a[first][then]
+    if isinstance(y, np.generic) and is_basic(first):  # NumPy's scalar is a copy, and y is to be a view
+        y = a[*first, ...] if isinstance(first, tuple) else a[first, ...]
+    return into(out, y)
 
 
 @op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=3),), {"index": np.array([0, 2, 2]), "size": (4,)}))
