@@ -1,9 +1,7 @@
 """The same calls of PyTorch and of this package: results, gradients and errors are equal.
 
 A table gives, for each name, what its arguments are drawn from; Hypothesis draws shapes, dtypes, ties, zeros,
-infinities and options that are sometimes wrong. More examples run by
-
-    FUZZ_EXAMPLES=20000 python -m pytest tests/test_pytorch_fuzz.py
+infinities and options that are sometimes wrong. ``TINYGRAD_DNN_LONG=1`` draws more, and others each time.
 """
 
 import math
@@ -22,7 +20,8 @@ from hypothesis import strategies as st  # noqa: E402
 
 import tinygrad_dnn as tg  # noqa: E402
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
+LONG = os.environ.get("TINYGRAD_DNN_LONG") == "1"
+EXAMPLES = 1000 if LONG else 300  # for each name
 TOLERANCE = {"float64": (1e-10, 1e-11), "float32": (2e-5, 2e-6)}
 # PyTorch's own kernels keep constants such as 1/6 and 1e-12 in float32 even for float64 tensors.
 IMPRECISE = {f"nn.functional.{name}": 1e-7 for name in ("hardsigmoid", "hardswish", "binary_cross_entropy")}
@@ -494,7 +493,7 @@ def test_calls_agree_with_pytorch(name: str) -> None:
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
-        derandomize=EXAMPLES <= 300,
+        derandomize=not LONG,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(TABLE[name])

@@ -384,6 +384,7 @@ class Operators:
     def addmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmm(self, *args, **params)
     def addmv(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmv(self, *args, **params)
     def addbmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addbmm(self, *args, **params)
+    def addr(self, *args: Any, **params: Any) -> "Tensor": return tensors.addr(self, *args, **params)
     def baddbmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.baddbmm(self, *args, **params)
     def cross(self, *args: Any, **params: Any) -> "Tensor": return tensors.cross(self, *args, **params)
     def inner(self, *args: Any, **params: Any) -> "Tensor": return tensors.inner(self, *args, **params)

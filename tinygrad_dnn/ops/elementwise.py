@@ -272,7 +272,6 @@ def log1p(a: Array) -> Any:
 log1p.vjp(a=lambda g, a: g / (1 + a))
 
 
-
 # --- trigonometry -----------------------------------------------------------------------------------------------------
 
 
@@ -302,7 +301,6 @@ def cos(a: Array) -> Any:
 
 
 cos.vjp(a=lambda xp, g, a: -g * xp.sin(a))
-
 
 
 @op(np.tanh, signature="()->()")
@@ -474,8 +472,6 @@ def ndtr(a: Array, *, out: Out = None) -> Any:
 ndtr.vjp(a=lambda xp, g, a: g * xp.exp(-0.5 * a * a) * (1 / SQRT_2PI))
 
 
-
-
 @op(signature="()->()", composed=lambda xp, a, approximate: a * phi(xp, a, approximate))
 def gelu(a: Array, *, approximate: str = "none", out: Out = None) -> Any:
     """Elementwise ``y = a Phi(a)``, Phi the normal distribution function; or its tanh approximation.
@@ -500,7 +496,6 @@ def phi_slope(xp: Any, s: Any, a: Any, approximate: str) -> Any:
     if approximate == "none":
         return xp.exp(-0.5 * a * a) * (1 / SQRT_2PI)
     return 2 * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * a * a))
-
 
 
 gelu.vjp(shared=phi, a=lambda xp, g, s, a, approximate: g * (s + a * phi_slope(xp, s, a, approximate)))
@@ -728,8 +723,6 @@ def greater_equal(a: Array, b: Array) -> Any:
     """Elementwise ``a >= b``; broadcasts like NumPy."""
 
 
-
-
 def two_masks(rng: np.random.Generator) -> Any:
     return (rng.random((3, 4)) > 0.5, rng.random(4) > 0.5), {}
 
@@ -747,7 +740,6 @@ def bitwise_or(a: Array, b: Array) -> Any:
 @op(np.bitwise_xor, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_xor(a: Array, b: Array) -> Any:
     """Elementwise ``a ^ b``; broadcasts like NumPy."""
-
 
 
 @op(np.bitwise_not, signature="()->()", sample=lambda rng: ((rng.random(4) > 0.5,), {}), differentiable=False)
