@@ -13,8 +13,9 @@ ROOT = Path(tinygrad_dnn.__file__).parent
 
 # Imports go one way: a room may import the rooms before it.
 ORDER = [
-    *("blas", "interpreters", "printing", "operators", "engine", "ops", "nn", "optim", "compiler"),
-    *("data", "plot", "train", "check", "derive", "compare", "io", "transforms", "datasets", "compat", "__main__"),
+    *("blas", "interpreters", "printing", "dtypes", "operators", "engine", "ops", "linalg", "nn", "optim"),
+    *("compiler", "data", "plot", "train", "check", "derive", "compare", "io", "transforms", "datasets", "compat"),
+    "__main__",
 ]
 DERIVE = ["symbols", "reading", "walk", "layouts", "text", "latex", "derivation", "program", "deriving"]
 OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "safetensors", "scipy"}

@@ -30,7 +30,8 @@ def test_the_rooms_are_ours(torch: Any) -> None:
     assert torch.nn.functional.relu is tg.nn.functional.relu
     assert torch.optim.lr_scheduler.StepLR is tg.optim.lr_scheduler.StepLR
     assert torch.utils.data.DataLoader is tg.data.DataLoader
-    assert torch.float32 is tg.float32
+    assert torch.float32 == tg.float32
+    assert repr(torch.float32) == "mini.float32"
     assert torch.save is tg.io.save
     assert torch.load is tg.io.load
     assert torch.__version__ == tg.__version__

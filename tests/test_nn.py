@@ -933,7 +933,7 @@ def test_a_state_that_is_not_strict_loads_what_fits() -> None:
     bias = net.bias.array.copy()
     found = net.load_state_dict({"weight": tg.ones(1, 2).double(), "more": tg.zeros(1)}, strict=False)
     assert found == (["bias"], ["more"])
-    assert repr(found) == "IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['more'])"
+    assert repr(found) == "_IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['more'])"
     np.testing.assert_array_equal(net.weight.array, [[1, 1]])
     np.testing.assert_array_equal(net.bias.array, bias)
     assert net.weight.dtype == np.float32

@@ -19,7 +19,7 @@ _choose_kernels()  # before NumPy is imported
 
 import numpy as _np
 
-from . import autograd, check, data, manual, nn, optim, plot
+from . import autograd, check, data, linalg, manual, nn, optim, plot
 from .blas import empty_cache, show_config
 from .derive import derive
 from .devices import *

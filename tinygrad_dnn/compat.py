@@ -17,7 +17,10 @@ from operator import attrgetter
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from . import datasets, transforms
+from .dtypes import named
 from .printing import options
 
 __all__ = ["install"]
@@ -30,6 +33,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "nn.modules": "nn",
     "nn.parameter": "nn",
     "nn.utils": "nn.utils",
+    "nn.utils.rnn": "nn.utils",
     "optim": "optim",
     "optim.lr_scheduler": "optim.lr_scheduler",
     "optim.optimizer": "optim.optimizer",
@@ -44,6 +48,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "utils.data.sampler": "data",
     "accelerator": "accelerator",
     "backends": "backends",
+    "linalg": "linalg",
     "backends.cuda": "backends.cuda",
     "backends.cudnn": "backends.cudnn",
     "backends.mps": "backends.mps",
@@ -150,6 +155,7 @@ class Alias(ModuleType):
         self.__spec__ = ModuleSpec(name, None, origin=__package__, is_package=True)
         self.__path__: list[str] = []  # a package, so that the import of what is below it comes to the finder
         kept = {key: value for key, value in vars(room).items() if not key.startswith("__")}
+        kept = {key: named(value) if isinstance(value, np.dtype) else value for key, value in kept.items()}
         vars(self).update(kept, __version__=getattr(room, "__version__", None), _room=room)
 
     def __getattr__(self, name: str) -> Any:

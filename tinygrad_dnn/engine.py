@@ -7,13 +7,14 @@
 """
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from inspect import Parameter as Argument
 from inspect import signature as signature_of
 from operator import attrgetter, itemgetter
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -303,6 +304,21 @@ class Tensor(Operators):
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         self.retains_grad = self.op is not None
 
+    def register_hook(self, hook: "Callable[[Tensor], Tensor | None]") -> "GradientHook":
+        """Call ``hook(grad)`` when `backward` has this tensor's gradient; unless it returns None, that replaces it.
+
+        Returns a handle whose ``remove()`` ends it. Raises RuntimeError for a tensor that requires no grad.
+
+        >>> x = tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda grad: grad * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return GradientHook(self, hook)
+
     def detach(self) -> "Tensor":
         """A tensor on the same memory, cut off from the graph."""
         return leaf(array_of(self), base=origin(self))
@@ -376,7 +392,7 @@ class Tensor(Operators):
     def __repr__(self) -> str:
         suffix = "requires_grad=True" if self.requires_grad else ""
         if self.op is not None:
-            suffix = f"grad_fn=<{self.op.label}>"
+            suffix = f"grad_fn=<{label_of(self)}>"
         return format_tensor(shown(self.array), _Defaults.dtype, suffix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -498,6 +514,26 @@ LABELS = {  # what PyTorch prints as grad_fn, where it is not the op's name
     "power": "PowBackward0", "square": "PowBackward0", "matmul": "MmBackward0", "linear": "AddmmBackward0",
     "reshape": "ViewBackward0", "astype": "ToCopyBackward0", "getitem": "SelectBackward0",
     "softmax_cross_entropy": "NllLossBackward0", "log_softmax": "LogSoftmaxBackward0",
+}
+
+
+def label_of(t: Tensor) -> str:
+    """What PyTorch prints as the ``grad_fn`` of a tensor, which for an index and a mean depends on what they are of."""
+    o = cast(Op, t.op)
+    if o.name == "getitem":
+        index = t.params["index"]
+        parts = index if isinstance(index, tuple) else (index,)
+        kinds = {type(i) for i in parts}
+        if kinds & {Tensor, list, np.ndarray}:
+            return "IndexBackward0"
+        return "SelectBackward0" if int in kinds else "UnsqueezeBackward0" if slice not in kinds else "SliceBackward0"
+    of = t.inputs[0].op if t.inputs and isinstance(t.inputs[0], Tensor) else None
+    return MEANS_OF.get(of.name, o.label) if of is not None and o.name == "mean" else o.label
+
+
+MEANS_OF = {
+    "logistic_cross_entropy": "BinaryCrossEntropyWithLogitsBackward0",
+    "bernoulli_cross_entropy": "BinaryCrossEntropyBackward0",
 }
 
 
@@ -1072,6 +1108,42 @@ def index_arrays(index: Any) -> Any:
     return np.asarray(index) if isinstance(index, range) else index
 
 
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+
+class GradientHook:
+    """A function that sees the gradient of a tensor, for as long as the tensor lives or until ``remove()``."""
+
+    of: ClassVar[dict[int, list["GradientHook"]]] = {}  # by the tensor's number
+
+    def __init__(self, t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> None:
+        self.serial, self.hook = t.serial, hook
+        self.of.setdefault(t.serial, []).append(self)
+        weakref.finalize(t, self.of.pop, t.serial, None)
+
+    def remove(self) -> None:
+        """Call the function no longer."""
+        kept = [h for h in self.of.pop(self.serial, []) if h is not self]
+        if kept:
+            self.of[self.serial] = kept
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def hooked(serial: int, g: Any) -> Any:
+    """A gradient as its tensor's hooks leave it."""
+    for hook in GradientHook.of.get(serial, ()):
+        seen = g if isinstance(g, Tensor) else leaf(g)
+        given = hook.hook(seen)
+        if given is not None:
+            g = given if isinstance(g, Tensor) else given.array
+    return g
+
+
 # --- the walk ---------------------------------------------------------------------------------------------------------
 
 serial_of = attrgetter("serial")
@@ -1140,12 +1212,14 @@ def walk(
         g = cotangents.pop(t.serial, None)
         if g is None or (useful is not None and t.serial not in useful):
             continue
+        if GradientHook.of:
+            g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = (t, g)
         pull(t, g, xp, useful, cotangents, owned)
     for key, x in leaves.items():  # what has not been consumed is theirs
         if key in cotangents and (wanted is None or key in wanted):
-            found[key] = (x, cotangents[key])
+            found[key] = (x, hooked(key, cotangents[key]))
     if not retain_graph:
         for t in nodes:
             t.inputs = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .devices import CPU, device
+from .dtypes import named
 from .interpreters import tensors
 from .printing import options
 
@@ -251,7 +252,10 @@ class Operators:
     @property
     def ndim(self) -> Int: return self.array.ndim
     @property
-    def dtype(self) -> np.dtype[Any]: return self.array.dtype
+    def dtype(self) -> np.dtype[Any]:
+        dtype = self.array.dtype
+        return named(dtype) if options.namespace else dtype
+
     @property
     def device(self) -> device: return CPU
     @property
@@ -495,7 +499,7 @@ class Operators:
     def unbind(self, dim: Int = 0) -> Any: return tensors.unbind(self, dim)
     def flip(self, *dims: Any) -> "Tensor": return tensors.flip(self, dim=sizes(dims))
     def gather(self, dim: Int, index: Any) -> "Tensor": return tensors.gather(self, dim=dim, index=index)
-    def contiguous(self) -> Any: return self if self.array.flags.c_contiguous else tensors.clone(self)
+    def contiguous(self) -> Any: return self if self.array.flags.c_contiguous else tensors.clone(self, order="C")
 
     # --- copies and conversions
     def clone(self, *, memory_format: Any = None) -> "Tensor": return tensors.clone(self)

@@ -1,5 +1,6 @@
 """Numbers laid out as PyTorch lays them out: ``tensor([1.0000, 0.5000], requires_grad=True)``."""
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["format_array", "format_tensor", "get_printoptions", "options", "printoptions", "set_printoptions"]
+__all__ = [
+    "format_array", "format_tensor", "get_printoptions", "options", "printoptions", "results", "set_printoptions",
+]
 
 
 @dataclass
@@ -30,6 +33,18 @@ PROFILES: dict[str, dict[str, Any]] = {
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": inf, "edgeitems": 3, "linewidth": 80},
 }
+
+
+def results(name: str, *fields: str) -> Any:
+    """A tuple with names for the results of a function; under PyTorch's name it prints as PyTorch's."""
+
+    def __repr__(self: Any) -> str:
+        parts = [f"{field}={value!r}" for field, value in zip(fields, self, strict=True)]
+        if options.namespace:
+            return f"{options.namespace}return_types.{name}(\n" + ",\n".join(parts) + ")"
+        return f"{name}({', '.join(parts)})"
+
+    return type(name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": __repr__})
 
 
 def set_printoptions(

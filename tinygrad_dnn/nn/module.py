@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -54,12 +54,34 @@ class IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 # Called after every forward pass of any module with (module, output); `summary` adds one for the time of a pass.
 # One list for all, because a list in every module would be one more attribute to look up in every call.
 forward_hooks: list[Callable[["Module", Any], None]] = []
+
+
+Hooks: TypeAlias = tuple[Callable[..., Any], ...]
+
+
+class RemovableHandle:
+    """What ends a hook."""
+
+    def __init__(self, module: "Module", k: int, hook: Callable[..., Any]) -> None:
+        self.module, self.k, self.hook = module, k, hook
+
+    def remove(self) -> None:
+        """Call the hook no longer."""
+        hooks = list(self.module._hooks)
+        hooks[self.k] = tuple(h for h in hooks[self.k] if h is not self.hook)
+        self.module._hooks = tuple(hooks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
 
 
 class Settings:
@@ -87,20 +109,60 @@ class Module:
     """
 
     training: bool = True
+    _hooks: tuple[Hooks, ...] = ((), ())  # what is called before and after a forward pass
 
     if TYPE_CHECKING:  # a type checker cannot know what is held; at run time this would hide misspelled names
         def __getattr__(self, name: str) -> Any: ...
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before, after = self._hooks
+        for hook in before:
+            given = hook(self, args)
+            args = args if given is None else given if isinstance(given, tuple) else (given,)
         try:
             output = self.forward(*args, **kwargs)
         except Exception as error:
             locate(error, self, (*args, *kwargs.values()))
             raise
+        for hook in after:
+            replaced = hook(self, args, output)
+            output = output if replaced is None else replaced
         if forward_hooks:
             for hook in forward_hooks:
                 hook(self, output)
         return output
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
+        """Call ``hook(module, args)`` before every forward pass; what it returns, if not None, takes the place of args.
+
+        Returns a handle whose ``remove()`` ends it.
+
+        >>> double = nn.Identity()
+        >>> handle = double.register_forward_pre_hook(lambda module, args: args[0] * 2)
+        >>> double(tg.tensor(1.5))
+        tensor(3.)
+        """
+        return self._hooked(0, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
+        """Call ``hook(module, args, output)`` after every forward pass; what it returns, if not None, is the output.
+
+        Returns a handle whose ``remove()`` ends it.
+
+        >>> layer = nn.Identity()
+        >>> handle = layer.register_forward_hook(lambda module, args, output: print(output))
+        >>> _ = layer(tg.tensor(1.5))
+        tensor(1.5000)
+        >>> handle.remove()
+        >>> _ = layer(tg.tensor(1.5))
+        """
+        return self._hooked(1, hook)
+
+    def _hooked(self, k: int, hook: Callable[..., Any]) -> "RemovableHandle":
+        hooks: list[Hooks] = list(self._hooks)
+        hooks[k] = (*hooks[k], hook)
+        self._hooks = tuple(hooks)
+        return RemovableHandle(self, k, hook)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines its own."""
@@ -345,7 +407,9 @@ class Module:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         own = self.state_dict()
-        missing, unexpected = [k for k in own if k not in state_dict], [k for k in state_dict if k not in own]
+        # as in PyTorch, a state from before batches were counted is whole
+        missing = [k for k in own if k not in state_dict and not k.endswith("num_batches_tracked")]
+        unexpected = [k for k in state_dict if k not in own]
         arrays = {k: as_array(state_dict[k]) for k in own if k in state_dict}
         problems = []
         if strict and missing:

@@ -1,7 +1,7 @@
 """Gradient clipping, parameters as one vector, and a block in which a model is evaluated."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from ..engine import Array, Tensor, array_of, get_default_dtype, in_place, leaf, no_grad, touch
 from ..interpreters import tensors
+from ..ops.shape import stack
 from .module import Module
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "evaluating", "float_dtype", "parameters_to_vector", "vector_to_parameters",
+    "clip_grad_norm_", "clip_grad_value_", "evaluating", "float_dtype", "pad_sequence",
+    "parameters_to_vector", "vector_to_parameters",
 ]
 
 
@@ -121,6 +123,25 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         p.array[...] = vec.array[start : start + p.numel()].reshape(p.shape)
         start += p.numel()
     touch(*targets)
+
+
+def pad_sequence(sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0) -> Tensor:
+    """Tensors (l_i, ...) of different lengths as one, (max l, n, ...) or with ``batch_first`` (n, max l, ...).
+
+    What is missing at their ends is ``padding_value``. Raises RuntimeError for no sequences.
+
+    >>> nn.utils.pad_sequence([tg.tensor([1, 2]), tg.tensor([3])], batch_first=True)
+    tensor([[1, 2],
+            [3, 0]])
+    """
+    if not sequences:
+        raise RuntimeError("pad_sequence: received an empty list of sequences; give at least one tensor")
+    longest = max(len(s) for s in sequences)
+    rows = []
+    for s in sequences:
+        missing = np.full((longest - len(s), *s.shape[1:]), padding_value, s.array.dtype)
+        rows.append(tensors.cat(s, leaf(missing)) if len(missing) else s)
+    return stack(rows, 0 if batch_first else 1)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from . import (
     rearrange,
     reduce,
     shape,
+    solve,
     sort,
     special,
     types,
@@ -19,5 +20,5 @@ from . import (
 
 __all__ = [
     "creation", "elementwise", "fused", "index", "linalg", "logic", "matrix", "random", "rearrange", "reduce", "shape",
-    "sort", "special", "types",
+    "solve", "sort", "special", "types",
 ]

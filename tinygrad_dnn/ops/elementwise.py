@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, as_result, into, op
+from ..engine import Array, Out, Tensor, as_array, as_result, into, op
 from ..interpreters import arrays, tensors
 
 __all__ = [
@@ -642,7 +642,9 @@ clamp.vjp(a=inside)
 
 
 def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two floats in one dtype: a tensor with dimensions decides over one without."""
+    """Two floats in one dtype: a tensor with dimensions decides over one without, and the default over two numbers."""
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return as_array(a), as_array(b)
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
         return a, b
     if (a.ndim == 0) == (b.ndim == 0) or a.dtype.kind != b.dtype.kind:

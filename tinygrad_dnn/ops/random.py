@@ -13,8 +13,9 @@ from ..interpreters import tensors
 from .creation import shape_of
 
 __all__ = [
-    "Generator", "bernoulli", "initial_seed", "manual_seed", "multinomial", "normal", "rand", "rand_like", "randint",
-    "randint_like", "randn", "randn_like", "random_normal", "random_uniform", "randperm",
+    "Generator", "bernoulli", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "random_normal", "random_uniform", "randperm",
+    "set_rng_state",
 ]
 
 
@@ -75,6 +76,23 @@ def manual_seed(seed: int) -> Generator:
 def initial_seed() -> int:
     """The seed of the default generator."""
     return default_generator.initial_seed()
+
+
+def get_rng_state() -> dict[str, Any]:
+    """The position of the default generator in its stream, for `set_rng_state`; not PyTorch's tensor of bytes.
+
+    >>> state = get_rng_state()
+    >>> a = rand(2)
+    >>> set_rng_state(state)
+    >>> bool((rand(2) == a).all())
+    True
+    """
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: dict[str, Any]) -> None:
+    """Go to a position that `get_rng_state` gave."""
+    default_generator.set_state(new_state)
 
 
 def stream(generator: Generator | None) -> np.random.Generator:

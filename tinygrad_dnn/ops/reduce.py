@@ -3,14 +3,14 @@
 ``dim`` is None for all dimensions, an int, or several; ``keepdim`` keeps them with size 1.
 """
 
-from collections import namedtuple
 from math import prod as product
 from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, into, leaf, op
+from ..engine import Array, Out, Tensor, array_of, as_result, into, leaf, op
 from ..interpreters import tensors
+from ..printing import results
 from .shape import checked
 
 __all__ = [
@@ -305,8 +305,8 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     >>> tg.nanmean(tg.tensor([1.0, float("nan")]))
     tensor(1.)
     """
-    held = np.sum(~np.isnan(input.array), axis=axes(input.array, dim), keepdims=keepdim)
-    return nansum(input, dim, keepdim) / leaf(np.asarray(held).astype(input.array.dtype))
+    held = np.sum(~np.isnan(array_of(input)), axis=axes(input.array, dim), keepdims=keepdim)
+    return nansum(input, dim, keepdim) / leaf(as_result(held).astype(input.array.dtype))
 
 
 def var_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
@@ -394,7 +394,7 @@ amax.vjp(a=extreme_rule)
 amin.vjp(a=extreme_rule)
 
 
-Extremes = namedtuple("Extremes", ["values", "indices"])
+Max, Min = results("max", "values", "indices"), results("min", "values", "indices")
 
 
 def max(a: Any, *args: Any, **params: Any) -> Any:
@@ -403,9 +403,9 @@ def max(a: Any, *args: Any, **params: Any) -> Any:
     With ``dim`` only the element returned gets the gradient, the first one of equals; without it, they share it.
 
     >>> tg.max(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
-    Extremes(values=tensor([5., 7.]), indices=tensor([1, 0]))
+    max(values=tensor([5., 7.]), indices=tensor([1, 0]))
     """
-    return extreme("amax", "argmax", "maximum", a, *args, **params)
+    return extreme(Max, "amax", "argmax", "maximum", a, *args, **params)
 
 
 def min(a: Any, *args: Any, **params: Any) -> Any:
@@ -416,10 +416,10 @@ def min(a: Any, *args: Any, **params: Any) -> Any:
     >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]))
     tensor(1.)
     """
-    return extreme("amin", "argmin", "minimum", a, *args, **params)
+    return extreme(Min, "amin", "argmin", "minimum", a, *args, **params)
 
 
-def extreme(whole: str, position: str, pair: str, a: Any, *args: Any, **params: Any) -> Any:
+def extreme(kind: Any, whole: str, position: str, pair: str, a: Any, *args: Any, **params: Any) -> Any:
     """`max` and `min`, by the names of the ops for each of their three meanings."""
     dim = args[0] if args else params.get("dim", params.get("axis"))
     if isinstance(dim, Tensor) or "other" in params:
@@ -431,17 +431,17 @@ def extreme(whole: str, position: str, pair: str, a: Any, *args: Any, **params: 
     values = tensors.gather(a, dim=dim, index=indices.array)
     if not keepdim:
         values, indices = tensors.squeeze(values, dim), tensors.squeeze(indices, dim)
-    return Extremes(values, indices)
+    return kind(values, indices)
 
 
-MinMax = namedtuple("MinMax", ["min", "max"])
+MinMax = results("aminmax", "min", "max")
 
 
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """``(min, max)`` over ``dim``: `amin` and `amax`.
 
     >>> tg.aminmax(tg.tensor([2, 1, 3]))
-    MinMax(min=tensor(1), max=tensor(3))
+    aminmax(min=tensor(1), max=tensor(3))
     """
     return MinMax(*(extreme(input, dim=dim, keepdim=keepdim) for extreme in (tensors.amin, tensors.amax)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import DType
 from ..engine import Array, Out, Tensor, into, leaf, op, origin
 from ..interpreters import tensors
 from ..operators import sizes
@@ -96,15 +97,15 @@ flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
 
 
 @op(signature="()->()")
-def clone(a: Array, *, out: Out = None) -> Any:
-    """A copy with memory of its own.
+def clone(a: Array, *, order: Any = "K", out: Out = None) -> Any:
+    """A copy with memory of its own, in the order of ``a``'s, or with ``order="C"`` row by row.
 
     da = g
 
     >>> tg.clone(tg.tensor([1.0]))
     tensor([1.])
     """
-    return into(out, np.array(a)) if out is not None else np.array(a)
+    return into(out, a.copy(order))
 
 
 clone.vjp(a=lambda g: g)
@@ -125,6 +126,15 @@ def astype(a: Array, *, dtype: Any, out: Out = None) -> Any:
 astype.vjp(a=lambda g: g)  # the engine gives every gradient the dtype of what it belongs to
 
 
+def of_joint_dtype(parts: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Arrays in one dtype, that of the floats if there are any; parts (0) without numbers are left out."""
+    dtypes = {p.dtype for p in parts}
+    if len(dtypes) > 1 and (floats := [d for d in dtypes if d.kind == "f"]):
+        parts = tuple(p.astype(max(floats), copy=False) for p in parts)
+    empty = [p.shape == (0,) for p in parts]
+    return tuple(p for p, e in zip(parts, empty, strict=True) if not e) if any(empty) and not all(empty) else parts
+
+
 @op(signature="(n),(n)->(n)", sample=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(2, 2))), {"dim": 1}))
 def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
     """Tensors joined along ``dim``; other sizes must agree.
@@ -136,6 +146,7 @@ def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
     """
     if not parts:
         raise ValueError("expected a non-empty list of Tensors")
+    parts = of_joint_dtype(parts)
     try:
         return np.concatenate(parts, axis=dim, out=out)
     except ValueError as error:
@@ -187,8 +198,8 @@ def view(a: Tensor, *shape: Any) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
-    if len(shape) == 1 and isinstance(shape[0], np.dtype | type):
-        return leaf(a.array.view(shape[0]), base=origin(a))
+    if len(shape) == 1 and isinstance(shape[0], np.dtype | DType | type):
+        return leaf(a.array.view(np.dtype(shape[0])), base=origin(a))
     y: Tensor = reshape(a, size=sizes(shape))
     if a.array.size and not np.may_share_memory(y.array, a.array):
         raise RuntimeError(
@@ -334,7 +345,7 @@ def dtype_among(args: Sequence[Any], dtype: Any, ignored: dict[str, Any]) -> Any
     for a in args:
         if isinstance(a, Tensor):
             dtype = a.array.dtype
-        elif isinstance(a, np.dtype | type):
+        elif isinstance(a, np.dtype | DType | type):
             dtype = np.dtype(a)
     return dtype
 

@@ -3,14 +3,14 @@
 Positions and counts have no gradient. Values do, through `gather`: an element's cotangent goes back to where it was.
 """
 
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, into, leaf, op
+from ..engine import Array, Out, Tensor, array_of, into, leaf, op
 from ..interpreters import tensors
+from ..printing import results
 from .reduce import extreme_rule
 from .shape import checked
 
@@ -19,7 +19,8 @@ __all__ = [
     "sort", "topk", "unique", "unique_consecutive",
 ]
 
-Values = namedtuple("Values", ["values", "indices"])
+Sorted, TopK = results("sort", "values", "indices"), results("topk", "values", "indices")
+KthValue, Median = results("kthvalue", "values", "indices"), results("median", "values", "indices")
 
 
 def order(a: Array, dim: int, descending: bool = False) -> Array:
@@ -33,12 +34,12 @@ def order(a: Array, dim: int, descending: bool = False) -> Array:
     return np.asarray(a.shape[dim] - 1 - np.flip(backwards, dim))
 
 
-def taken(input: Tensor, positions: Array, dim: int) -> Values:
+def taken(kind: Any, input: Tensor, positions: Array, dim: int) -> Any:
     """The elements of ``input`` at ``positions`` along ``dim``, and the positions."""
-    return Values(tensors.gather(input, dim=dim, index=positions), leaf(positions))
+    return kind(tensors.gather(input, dim=dim, index=positions), leaf(positions))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Values:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """``(values, indices)`` of the elements in order along ``dim``; always stable. NaN counts as the largest.
 
     >>> values, indices = tg.sort(tg.tensor([3.0, 1.0, 2.0]))
@@ -46,7 +47,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     (tensor([1., 2., 3.]), tensor([1, 2, 0]))
     """
     dim = checked(dim, input.ndim)
-    return taken(input, order(input.array, dim, descending), dim)
+    return taken(Sorted, input, order(array_of(input), dim, descending), dim)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -55,7 +56,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     >>> tg.argsort(tg.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
-    return leaf(order(input.array, checked(dim, input.ndim), descending))
+    return leaf(order(array_of(input), checked(dim, input.ndim), descending))
 
 
 def msort(input: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ def msort(input: Tensor) -> Tensor:
     return values
 
 
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Values:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """``(values, indices)`` of the k largest elements along ``dim``, or the smallest, best first.
 
     Raises RuntimeError unless 0 <= k <= the size of ``dim``.
@@ -76,11 +77,11 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     size = input.shape[dim] if input.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"selected index k out of range: k is {k}, dimension {dim} has {size} elements")
-    positions = order(input.array, dim, descending=largest)
-    return taken(input, positions.take(range(k), axis=dim) if input.ndim else positions, dim)
+    positions = order(array_of(input), dim, descending=largest)
+    return taken(TopK, input, positions.take(range(k), axis=dim) if input.ndim else positions, dim)
 
 
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Values:
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """``(values, indices)`` of the k-th smallest element along ``dim``, counted from 1.
 
     Raises RuntimeError unless 1 <= k <= the size of ``dim``.
@@ -93,16 +94,16 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     if not 1 <= k <= size:
         kind = RuntimeError if size else IndexError
         raise kind(f"kthvalue(): selected number k out of range for dimension {dim}: {k} of {size}")
-    positions = order(input.array, dim)
-    return picked(input, positions.take([k - 1], axis=dim) if input.ndim else positions, dim, keepdim)
+    positions = order(array_of(input), dim)
+    return picked(KthValue, input, positions.take([k - 1], axis=dim) if input.ndim else positions, dim, keepdim)
 
 
-def picked(input: Tensor, positions: Array, dim: int, keepdim: bool) -> Values:
+def picked(kind: Any, input: Tensor, positions: Array, dim: int, keepdim: bool) -> Any:
     """The elements at ``positions``, one along ``dim``, which goes unless it is kept."""
-    values, indices = taken(input, positions, dim)
+    values, indices = taken(kind, input, positions, dim)
     if keepdim or input.ndim == 0:
-        return Values(values, indices)
-    return Values(tensors.squeeze(values, dim), tensors.squeeze(indices, dim))
+        return kind(values, indices)
+    return kind(tensors.squeeze(values, dim), tensors.squeeze(indices, dim))
 
 
 @op(signature="(...)->()", sample=lambda rng: ((rng.permutation(12).reshape(3, 4) / 4.0,), {}))
@@ -130,17 +131,17 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         return lower_median(input)
     dim = checked(dim, input.ndim)
-    positions = order(input.array, dim)
+    positions = order(array_of(input), dim)
     if input.ndim == 0:
-        return taken(input, positions, dim)
+        return taken(Median, input, positions, dim)
     if input.shape[dim] == 0:
         raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size; the shape is {input.shape}")
     middle = (input.shape[dim] - 1) // 2
     chosen = positions.take([middle], axis=dim)
     if input.array.dtype.kind == "f":
-        nan = np.isnan(input.array)
+        nan = np.isnan(array_of(input))
         chosen = np.where(nan.any(axis=dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), chosen)
-    return picked(input, chosen, dim, keepdim)
+    return picked(Median, input, chosen, dim, keepdim)
 
 
 # --- distinct values and counts ---------------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ def unique(
     (tensor([1, 3]), tensor([1, 2]))
     """
     values, inverse, counts = np.unique(
-        input.array, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+        array_of(input), return_inverse=True, return_counts=True, axis=dim, equal_nan=False
     )
     shape = input.shape if dim is None else (input.shape[dim],)
     return chosen_of((values, True), (inverse.reshape(shape), return_inverse), (counts, return_counts))
@@ -182,7 +183,7 @@ def unique_consecutive(
     >>> tg.unique_consecutive(tg.tensor([3, 3, 1, 3]))
     tensor([3, 1, 3])
     """
-    a = input.array.reshape(-1) if dim is None else np.moveaxis(input.array, dim, 0)
+    a = array_of(input).reshape(-1) if dim is None else np.moveaxis(array_of(input), dim, 0)
     new = np.ones(len(a), bool)
     new[1:] = (a[1:] != a[:-1]).reshape(len(a) - 1, -1).any(axis=1) if len(a) else new[1:]
     starts = np.flatnonzero(new)
@@ -200,7 +201,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     >>> tg.bincount(tg.tensor([0, 2, 2]))
     tensor([1, 0, 2])
     """
-    a = input.array
+    a = array_of(input)
     if a.ndim != 1 or a.dtype.kind not in "iu" or (a.size and a.min() < 0):
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs; got {a.dtype} of shape {a.shape}")
     if minlength < 0:
@@ -209,7 +210,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         return leaf(np.bincount(a, minlength=minlength))
     if weights.shape != a.shape:
         raise RuntimeError(f"weights should be 1-d and have the same length as input: {weights.shape} and {a.shape}")
-    total = np.bincount(a, weights.array, minlength)
+    total = np.bincount(a, array_of(weights), minlength)
     return leaf(total.astype(np.float32) if weights.array.dtype == np.float32 else total)
 
 
@@ -219,7 +220,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     >>> tg.histc(tg.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
     tensor([0., 2., 1., 0.])
     """
-    a = input.array.astype(np.float64)
+    a = array_of(input).astype(np.float64)
     low, high = (a.min(), a.max()) if min == max and a.size else (min, max)
     if low == high:
         low, high = low - 1, high + 1
@@ -236,7 +237,7 @@ def searchsorted(
     >>> tg.searchsorted(tg.tensor([1, 3, 5]), tg.tensor([3, 4]))
     tensor([1, 2])
     """
-    rows, wanted = sorted_sequence.array, np.asarray(input.array if isinstance(input, Tensor) else input)
+    rows, wanted = array_of(sorted_sequence), np.asarray(array_of(input) if isinstance(input, Tensor) else input)
     way: Any = side or ("right" if right else "left")
     dtype = np.int32 if out_int32 else np.int64
     if rows.ndim == 1:
@@ -266,13 +267,13 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Tensor | Sequence[Tenso
             [2]])
     """
     if as_tuple:
-        return tuple(leaf(k) for k in np.nonzero(np.atleast_1d(input.array)))
-    return leaf(np.argwhere(input.array))
+        return tuple(leaf(k) for k in np.nonzero(np.atleast_1d(array_of(input))))
+    return leaf(np.argwhere(array_of(input)))
 
 
 def argwhere(input: Tensor) -> Tensor:
     """The indices (n, d) of the elements that are not 0."""
-    return leaf(np.argwhere(input.array))
+    return leaf(np.argwhere(array_of(input)))
 
 
 for _function in (
