@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
-from tinygrad_dnn.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from tinygrad_dnn.optim import LBFGS, SGD, Adagrad, Adam, AdamW, NAdam, Optimizer
 from tinygrad_dnn.optim import lr_scheduler as S
+from tinygrad_dnn.optim.lbfgs import Point, strong_wolfe
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
-ALGORITHMS = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)}
+ALGORITHMS = {  # those with a rule for each parameter
+    name: getattr(tg.optim, name)
+    for name in tg.optim.__all__
+    if name not in ("Optimizer", "LBFGS", "lr_scheduler")
+}
 
 # --- the formulas, a parameter at a time ------------------------------------------------------------------------------
 
@@ -59,7 +64,66 @@ def adagrad(w: Array, g: Array, s: State, o: State) -> Array:
     return w - lr * g / (np.sqrt(s["sum"]) + o.get("eps", 1e-10))
 
 
-RULES = {"SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "Adagrad": adagrad}
+def adadelta(w: Array, g: Array, s: State, o: State) -> Array:
+    rho, eps = o.get("rho", 0.9), o.get("eps", 1e-6)
+    s["v"] = rho * s.get("v", 0) + (1 - rho) * g * g
+    d = np.sqrt((s.get("u", 0) + eps) / (s["v"] + eps)) * g
+    s["u"] = rho * s.get("u", 0) + (1 - rho) * d * d
+    return w - o["lr"] * d
+
+
+def adamax(w: Array, g: Array, s: State, o: State) -> Array:
+    b1, b2 = o.get("betas", (0.9, 0.999))
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["u"] = np.maximum(b2 * s.get("u", 0), np.abs(g) + o.get("eps", 1e-8))
+    return w - o["lr"] / (1 - b1 ** s["t"]) * s["m"] / s["u"]
+
+
+def nadam(w: Array, g: Array, s: State, o: State) -> Array:
+    (b1, b2), t, psi = o.get("betas", (0.9, 0.999)), s["t"], o.get("momentum_decay", 4e-3)
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["v"] = b2 * s.get("v", 0) + (1 - b2) * g * g
+    mu, after = (b1 * (1 - 0.96 ** (k * psi) / 2) for k in (t, t + 1))
+    s["p"] = s.get("p", np.float32(1)) * np.float32(mu)  # PyTorch keeps it so
+    p = float(s["p"])
+    n = after * s["m"] / (1 - p * after) + (1 - mu) * g / (1 - p)
+    return w - o["lr"] * n / (np.sqrt(s["v"] / (1 - b2**t)) + o.get("eps", 1e-8))
+
+
+def radam(w: Array, g: Array, s: State, o: State) -> Array:
+    (b1, b2), t = o.get("betas", (0.9, 0.999)), s["t"]
+    s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+    s["v"] = b2 * s.get("v", 0) + (1 - b2) * g * g
+    m, longest = s["m"] / (1 - b1**t), 2 / (1 - b2) - 1
+    q = longest - 2 * t * b2**t / (1 - b2**t)
+    if q <= 5:
+        return w - o["lr"] * m
+    r = np.sqrt((q - 4) * (q - 2) * longest / ((longest - 4) * (longest - 2) * q))
+    return w - o["lr"] * m * r * np.sqrt(1 - b2**t) / (np.sqrt(s["v"]) + o.get("eps", 1e-8))
+
+
+def rprop(w: Array, g: Array, s: State, o: State) -> Array:
+    (shrink, grow), bounds = o.get("etas", (0.5, 1.2)), o.get("step_sizes", (1e-6, 50))
+    sign = np.sign(g * s.get("g", 0))
+    s["s"] = np.clip(s.get("s", o["lr"]) * np.choose(sign.astype(int) + 1, [shrink, 1.0, grow]), *bounds)
+    s["g"] = g * (sign >= 0)
+    return w - s["s"] * np.sign(s["g"])
+
+
+def asgd(w: Array, g: Array, s: State, o: State) -> Array:
+    lambd, lr = o.get("lambd", 1e-4), o["lr"]
+    eta, mu = s.get("eta", float(np.float32(lr))), s.get("mu", 1.0)
+    w = w * (1 - lambd * eta) - eta * g
+    s["ax"] = s.get("ax", 0) + mu * (w - s.get("ax", 0))
+    s["eta"] = float(np.float32(lr / (1 + lambd * lr * s["t"]) ** o.get("alpha", 0.75)))
+    s["mu"] = float(np.float32(1 / max(1, s["t"] - o.get("t0", 1e6))))
+    return w
+
+
+RULES = {
+    "SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "Adagrad": adagrad, "Adadelta": adadelta,
+    "Adamax": adamax, "NAdam": nadam, "RAdam": radam, "Rprop": rprop, "ASGD": asgd,
+}
 
 
 def updated(name: str, w: Array, g: Array, s: State, o: State) -> Array:
@@ -67,8 +131,8 @@ def updated(name: str, w: Array, g: Array, s: State, o: State) -> Array:
     s["t"] = s.get("t", 0) + 1
     decay = o.get("weight_decay", 0.01 if name == "AdamW" else 0)
     g = -g if o.get("maximize") else g
-    if name == "AdamW":
-        return adam(w * (1 - o["lr"] * decay), g, s, o)
+    if o.get("decoupled_weight_decay", name == "AdamW"):
+        return RULES[name](w * (1 - o["lr"] * decay), g, s, o)
     return RULES[name](w, g + decay * w, s, o)
 
 
@@ -93,6 +157,11 @@ PINNED: list[tuple[str, State, list[float]]] = [
         "Adam",
         {"maximize": True, "amsgrad": True, "weight_decay": 0.2},
         [1.4370926579384395, -1.9068575501387746, 0.6985656798022537],
+    ),
+    (
+        "Adam",
+        {"weight_decay": 0.3, "decoupled_weight_decay": True},
+        [0.4453890660184511, -1.3315341420438447, 0.25853922110953026],
     ),
     ("AdamW", {}, [0.5519526000107668, -1.5666000919283003, 0.3029774171566599]),
     (
@@ -122,6 +191,50 @@ PINNED: list[tuple[str, State, list[float]]] = [
         [0.7978739710223434, -1.7546533503698574, 0.47595541809679826],
     ),
     ("Adagrad", {"weight_decay": 0.3, "maximize": True}, [1.2661738620269802, -2.009056743093839, 0.5044859113989828]),
+    ("ASGD", {}, [0.6818108549339885, -1.538932509067977, 0.48804757183870306]),
+    ("ASGD", {"t0": 1, "lambd": 0.3, "alpha": 0.5}, [0.5855336813217592, -1.3199919254024755, 0.43075152265756755]),
+    (
+        "ASGD",
+        {"t0": 0, "weight_decay": 0.2, "maximize": True},
+        [1.2864823195125574, -2.283235314572584, 0.49037269953070756],
+    ),
+    ("Adadelta", {}, [0.9986870214588376, -1.9977002405147206, 0.4999933492057013]),
+    ("Adadelta", {"rho": 0.5, "eps": 0.01}, [0.9411218532533684, -1.9179192267513954, 0.5062646139030719]),
+    (
+        "Adadelta",
+        {"weight_decay": 0.3, "maximize": True},
+        [1.0011145773485646, -2.0006081106618216, 0.49977294725799193],
+    ),
+    ("Adamax", {}, [0.6357457130099394, -1.6959138483832195, 0.32784455314213673]),
+    ("Adamax", {"betas": (0.7, 0.6), "eps": 0.1}, [0.5841521738312635, -1.7134258000543028, 0.3707614189718898]),
+    ("Adamax", {"weight_decay": 0.3, "maximize": True}, [1.3323402676658198, -1.8133975666544964, 0.6509076677873432]),
+    ("NAdam", {}, [0.6815702541499228, -1.5330879556886394, 0.4630700358979548]),
+    (
+        "NAdam",
+        {"betas": (0.7, 0.9), "momentum_decay": 0.3, "eps": 0.01},
+        [0.6378521619687156, -1.476737985098134, 0.4776513530745852],
+    ),
+    ("NAdam", {"weight_decay": 0.3, "maximize": True}, [1.3137174532089182, -2.034005421440396, 0.499925518568555]),
+    (
+        "NAdam",
+        {"weight_decay": 0.3, "decoupled_weight_decay": True},
+        [0.5734571077292113, -1.2932863931276903, 0.40810514490064237],
+    ),
+    ("RAdam", {}, [0.598600704906527, -1.7513813628309112, 0.3035977541125561]),
+    ("RAdam", {"betas": (0.7, 0.6), "eps": 0.01}, [0.606981429884716, -1.704523493851342, 0.35445897250921116]),
+    ("RAdam", {"weight_decay": 0.3, "maximize": True}, [1.275856841897903, -1.9499420027213477, 0.6523799117187319]),
+    (
+        "RAdam",
+        {"betas": (0.5, 0.8), "weight_decay": 0.3, "decoupled_weight_decay": True},
+        [0.5165833135824995, -1.3992093323103063, 0.35459291563082],
+    ),
+    ("Rprop", {}, [0.46320000000000006, -1.2558399999999998, 0.41200000000000003]),
+    (
+        "Rprop",
+        {"etas": (0.3, 2.5), "step_sizes": (0.05, 0.3)},
+        [0.050000000000000044, -0.7499999999999998, 0.41250000000000003],
+    ),
+    ("Rprop", {"maximize": True}, [1.7441600000000002, -2.7441600000000004, 0.6599999999999999]),
 ]
 IDS = [f"{name} {' '.join(map(str, options.values()))}" for name, options, _ in PINNED]
 every_option = pytest.mark.parametrize(("name", "options"), [(name, options) for name, options, _ in PINNED], ids=IDS)
@@ -152,7 +265,11 @@ def test_every_option_gives_pytorchs_numbers_and_the_papers(name: str, options: 
 
 def test_default_rates_are_pytorchs() -> None:
     rates = {name: kind(trained([1.0])).defaults["lr"] for name, kind in ALGORITHMS.items()}
-    assert rates == {"SGD": 1e-3, "Adam": 1e-3, "AdamW": 1e-3, "RMSprop": 1e-2, "Adagrad": 1e-2}
+    assert rates == {
+        "SGD": 1e-3, "Adam": 1e-3, "AdamW": 1e-3, "RMSprop": 1e-2, "Adagrad": 1e-2, "Adadelta": 1.0, "Adamax": 2e-3,
+        "NAdam": 2e-3, "RAdam": 1e-3, "Rprop": 1e-2, "ASGD": 1e-2,
+    }
+    assert LBFGS(trained([1.0])).defaults["lr"] == 1
 
 
 # --- buckets: any mix of parameters is updated as each would be alone -------------------------------------------------
@@ -178,13 +295,20 @@ def choices(**values: list[Any]) -> Any:
 
 
 COMMON: State = {"weight_decay": [0.0, 0.1], "maximize": [True]}
+DECOUPLED: State = {"decoupled_weight_decay": [True]}
 OPTIONS = {
     "SGD": choices(momentum=[0.5, 0.9], dampening=[0.3], **COMMON)
     | choices(momentum=[0.5, 0.9], **COMMON).map(lambda o: {"momentum": 0.7} | o | {"nesterov": True}),
-    "Adam": choices(betas=[(0.5, 0.6), (0.0, 0.9)], eps=[1e-3], amsgrad=[True], **COMMON),
+    "Adam": choices(betas=[(0.5, 0.6), (0.0, 0.9)], eps=[1e-3], amsgrad=[True], **DECOUPLED, **COMMON),
     "AdamW": choices(betas=[(0.5, 0.6)], eps=[1e-3], amsgrad=[True], **COMMON),
     "RMSprop": choices(alpha=[0.5, 0.9], eps=[1e-3], momentum=[0.9], centered=[True], **COMMON),
     "Adagrad": choices(lr_decay=[0.5], initial_accumulator_value=[0.5], eps=[1e-3], **COMMON),
+    "Adadelta": choices(rho=[0.5, 1.0], eps=[1e-3], **COMMON),
+    "Adamax": choices(betas=[(0.5, 0.6), (0.0, 0.9)], eps=[1e-3], **COMMON),
+    "NAdam": choices(betas=[(0.5, 0.6)], momentum_decay=[0.0, 0.3], eps=[1e-3], **DECOUPLED, **COMMON),
+    "RAdam": choices(betas=[(0.5, 0.6), (0.5, 0.8)], eps=[1e-3], **DECOUPLED, **COMMON),
+    "Rprop": choices(etas=[(0.25, 2.0)], step_sizes=[(0.05, 0.2)], maximize=[True]),
+    "ASGD": choices(t0=[0, 1.5], lambd=[0.25], alpha=[0.5], **COMMON),
 }
 ROUNDING = {"float64": {"rtol": 1e-9, "atol": 1e-11}, "float32": {"rtol": 1e-3, "atol": 1e-4}}
 
@@ -339,6 +463,12 @@ def test_a_state_is_loaded_in_the_dtype_of_the_parameters() -> None:
         ("RMSprop", {}, {"step", "square_avg"}),
         ("RMSprop", {"momentum": 0.9, "centered": True}, {"step", "square_avg", "momentum_buffer", "grad_avg"}),
         ("Adagrad", {}, {"step", "sum"}),
+        ("Adadelta", {}, {"step", "square_avg", "acc_delta"}),
+        ("Adamax", {}, {"step", "exp_avg", "exp_inf"}),
+        ("NAdam", {}, {"step", "mu_product", "exp_avg", "exp_avg_sq"}),
+        ("RAdam", {}, {"step", "exp_avg", "exp_avg_sq"}),
+        ("Rprop", {}, {"step", "prev", "step_size"}),
+        ("ASGD", {}, {"step", "eta", "mu", "ax"}),
     ],
 )
 def test_state_dict_has_pytorchs_layout(name: str, options: State, names: set[str]) -> None:
@@ -354,7 +484,8 @@ def test_state_dict_has_pytorchs_layout(name: str, options: State, names: set[st
     for key, p in enumerate([w, b]):
         entry = saved["state"].get(key, {})
         assert set(entry) == names
-        assert all(entry[what].shape == p.shape for what in names - {"step"})
+        assert all(entry[what].shape == p.shape for what in names - {"step", *optimizer.numbers})
+        assert all((entry[what].shape, entry[what].dtype) == ((), np.float32) for what in optimizer.numbers)
         assert "step" not in names or (entry["step"].item(), entry["step"].shape) == (2.0, ())
 
 
@@ -476,7 +607,8 @@ def test_a_model_made_double_between_steps_goes_on_in_float64(name: str, options
             opt.step()
     assert model.weight.dtype == np.float64
     np.testing.assert_allclose(model.weight.detach().numpy(), twin[0].weight.detach().numpy(), rtol=1e-3, atol=1e-4)
-    entries = [t for p in model.parameters() for what, t in optimizer.state[p].items() if what != "step"]
+    numbers = {"step", *optimizer.numbers}
+    entries = [t for p in model.parameters() for what, t in optimizer.state[p].items() if what not in numbers]
     assert all(t.dtype == np.float64 for t in entries)
 
 
@@ -496,15 +628,25 @@ def test_a_gradient_of_another_shape_is_refused_and_changes_nothing(name: str, o
 
 SPOILT = [
     *[(name, {"lr": value}, "Invalid learning rate") for name in ALGORITHMS for value in (-0.1, math.nan, math.inf)],
-    *[(name, {"weight_decay": value}, "Invalid weight_decay value") for name in ALGORITHMS for value in (-1, math.nan)],
-    *[(name, {"eps": value}, "Invalid epsilon value") for name in [*ALGORITHMS][1:] for value in (-1, math.inf)],
+    *[(name, {"weight_decay": -1}, "Invalid weight_decay value") for name in ALGORITHMS if name != "Rprop"],
+    ("SGD", {"weight_decay": math.nan}, "Invalid weight_decay value"),
+    *[(name, {"eps": -1}, "Invalid epsilon value") for name in ALGORITHMS if name not in ("SGD", "Rprop", "ASGD")],
+    ("Adam", {"eps": math.inf}, "Invalid epsilon value"),
     *[("SGD", {"momentum": value}, "Invalid momentum value") for value in (-0.1, math.nan)],
     *[("SGD", {"dampening": value}, "Invalid dampening value") for value in (math.nan, math.inf, -math.inf)],
-    *[(name, {"betas": (1.0, 0.9)}, "Invalid beta parameter at index 0") for name in ("Adam", "AdamW")],
+    *[
+        (name, {"betas": (1.0, 0.9)}, "Invalid beta parameter at index 0")
+        for name in ("Adam", "AdamW", "Adamax", "NAdam", "RAdam")
+    ],
     *[("Adam", {"betas": (0.9, value)}, "Invalid beta parameter at index 1") for value in (-0.1, 1.0, math.nan)],
     *[("RMSprop", {"alpha": value}, "Invalid alpha value") for value in (-0.1, math.nan)],
     ("RMSprop", {"momentum": -1}, "Invalid momentum value"),
     ("Adagrad", {"lr_decay": -1}, "Invalid lr_decay value"),
+    *[("Adadelta", {"rho": value}, "Invalid rho value") for value in (-0.1, 1.1, math.nan)],
+    ("NAdam", {"momentum_decay": -1}, "Invalid momentum_decay value"),
+    *[("Rprop", {"etas": value}, "Invalid eta values") for value in ((0, 1.2), (0.5, 1), (1.2, 0.5), (0.5, math.nan))],
+    *[("Rprop", {"step_sizes": value}, "Invalid step sizes") for value in ((-1, 1), (2, 1), (0, math.nan))],
+    *[("ASGD", {name: math.nan}, f"Invalid {name} value") for name in ("lambd", "alpha", "t0")],
     ("Adagrad", {"initial_accumulator_value": math.nan}, "Invalid initial_accumulator_value value"),
 ]
 
@@ -644,10 +786,96 @@ def test_names_are_kept() -> None:
 def test_repr_shows_every_group() -> None:
     w, v = trained([1.0], [1.0])
     text = repr(SGD([{"params": [w]}, {"params": [v], "lr": 0.25}], lr=0.5))
-    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0.0\n")
-    assert "Parameter Group 1" in text
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n")
+    assert "\n\nParameter Group 1\n" in text
     assert "    lr: 0.25\n" in text
     assert text.endswith("\n)")
+
+
+def test_repr_is_pytorchs_keys_and_numbers_as_given() -> None:
+    optimizer = NAdam(trained([1.0]), lr=1, weight_decay=0, betas=(0.5, 0))
+    S.StepLR(optimizer, 1)
+    expected = """NAdam (
+Parameter Group 0
+    betas: (0.5, 0)
+    capturable: False
+    decoupled_weight_decay: False
+    differentiable: False
+    eps: 1e-08
+    foreach: None
+    initial_lr: 1
+    lr: 1
+    maximize: False
+    momentum_decay: 0.004
+    weight_decay: 0
+)"""
+    assert repr(optimizer) == expected
+
+
+ADAM = "lr betas eps weight_decay amsgrad maximize foreach capturable differentiable fused decoupled_weight_decay"
+KEYS = {  # of PyTorch's groups, besides params, in their order
+    "SGD": "lr momentum dampening weight_decay nesterov maximize foreach differentiable fused",
+    "Adam": ADAM,
+    "AdamW": ADAM,
+    "RMSprop": "lr momentum alpha eps centered weight_decay capturable foreach maximize differentiable",
+    "Adagrad": "lr lr_decay eps weight_decay initial_accumulator_value foreach maximize differentiable fused",
+    "Adadelta": "lr rho eps weight_decay maximize capturable foreach differentiable",
+    "Adamax": "lr betas eps weight_decay foreach maximize differentiable capturable",
+    "NAdam": "lr betas eps weight_decay momentum_decay decoupled_weight_decay maximize foreach capturable "
+    "differentiable",
+    "RAdam": "lr betas eps weight_decay maximize foreach capturable decoupled_weight_decay differentiable",
+    "Rprop": "lr etas step_sizes foreach maximize differentiable capturable",
+    "ASGD": "lr lambd alpha t0 weight_decay foreach maximize differentiable capturable",
+    "LBFGS": "lr max_iter max_eval tolerance_grad tolerance_change history_size line_search_fn",
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_groups_have_pytorchs_keys(name: str) -> None:
+    assert list(getattr(tg.optim, name)(trained([1.0])).defaults) == KEYS[name].split()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_how_an_update_is_carried_out_is_kept_or_refused(name: str) -> None:
+    kind, keys = ALGORITHMS[name], KEYS[name].split()
+    for key in {"foreach", "fused"} & {*keys}:
+        optimizer = kind(trained([1.0]), **{key: True})
+        assert optimizer.state_dict()["param_groups"][0][key] is True
+    refused = {"capturable": (AssertionError, "capturable=True"), "differentiable": (NotImplementedError, "autograd")}
+    for key in refused.keys() & {*keys}:
+        error, message = refused[key]
+        with pytest.raises(error, match=message):
+            kind(trained([1.0]), **{key: True})
+        optimizer = kind(trained([1.0]))
+        saved = optimizer.state_dict()
+        saved["param_groups"][0] |= {key: True, "lr": 0.5}
+        before = snapshot(optimizer)
+        with pytest.raises(error, match=message):
+            optimizer.load_state_dict(saved)
+        assert snapshot(optimizer) == before
+    if "fused" in keys:
+        with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together"):
+            kind(trained([1.0]), foreach=True, fused=True)
+
+
+def test_an_adamw_stays_one_with_the_state_of_an_adam() -> None:
+    optimizer = AdamW(trained([1.0]))
+    optimizer.load_state_dict(Adam(trained([1.0])).state_dict())
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+
+
+def test_numbers_of_a_state_are_loaded_as_they_are_and_tell_buckets_apart() -> None:
+    w, v = trained([1.0], [1.0])
+    optimizer = NAdam([w, v], lr=0.1)
+    saved = optimizer.state_dict()
+    moments = {"exp_avg": np.ones(1), "exp_avg_sq": np.ones(1)}  # as arrays and floats
+    saved["state"] = {0: {"step": 3.0, "mu_product": 0.5, **moments}, 1: {"step": 3.0, "mu_product": 0.25, **moments}}
+    optimizer.load_state_dict(saved)
+    w.grad = v.grad = tg.ones(1, dtype=tg.float64)
+    optimizer.step()
+    products = [optimizer.state[p]["mu_product"].item() for p in (w, v)]
+    assert products[0] == pytest.approx(2 * products[1])
+    assert w.item() < v.item()  # what is divided by 1 - product is the larger step
 
 
 def test_an_optimizer_of_ones_own() -> None:
@@ -667,6 +895,166 @@ def test_an_optimizer_of_ones_own() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.025
     with pytest.raises(NotImplementedError, match="must define step"):
         Optimizer([w], {}).step()
+
+
+# --- L-BFGS -----------------------------------------------------------------------------------------------------------
+
+
+class Valley:
+    """A curved valley in three parameters, of which two are one tensor, and how often its loss was computed."""
+
+    def __init__(self, options: State, dtype: Any = tg.float64) -> None:
+        self.params = [tg.tensor(v, dtype=dtype, requires_grad=True) for v in ([-1.5, 2.0], 0.5)]
+        self.optimizer = LBFGS(self.params, **options)
+        self.calls = 0
+
+    def closure(self) -> tg.Tensor:
+        self.optimizer.zero_grad()
+        self.calls += 1
+        (a, b), c = self.params[0], self.params[1]
+        loss = sum((1 + p * p).sqrt().sum() for p in self.params) + (b - a**2) ** 2
+        loss = loss + 0.3 * sum((c * a + p).sin().sum() for p in self.params)
+        loss.backward()
+        return loss
+
+    def steps(self, n: int) -> list[float]:
+        return [self.optimizer.step(self.closure).item() for _ in range(n)]
+
+    def where(self) -> list[float]:
+        return [*self.params[0].tolist(), self.params[1].item()]
+
+
+# losses before three steps, parameters after them, and the numbers of calls and iterations, from PyTorch
+VALLEYS: list[tuple[State, list[float], list[float], tuple[int, int]]] = [
+    (
+        {},
+        [5.196429842945622, 2.93945011738919, 2.93945011738919],
+        [-0.05488121630697477, -0.09779374599205055, -0.2502643548538827],
+        (22, 22),
+    ),
+    (
+        {"lr": 0.5, "history_size": 2},
+        [5.196429842945622, 2.9394501424033033, 2.9394501175630903],
+        [-0.054893028706557205, -0.0977865357660971, -0.2502574485595193],
+        (25, 24),
+    ),
+    (
+        {"line_search_fn": "strong_wolfe"},
+        [5.196429842945622, 2.9394501173152157, 2.9394501173152157],
+        [-0.054869092314290435, -0.09779466278889043, -0.2502838641452726],
+        (20, 16),
+    ),
+    (
+        {"line_search_fn": "strong_wolfe", "max_iter": 4, "lr": 0.3, "history_size": 1},
+        [5.196429842945622, 4.3380684326315, 2.9519854691603946],
+        [-0.10924306957454133, -0.08654350203160503, -0.16444284747488394],
+        (15, 11),
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "losses", "where", "counts"), VALLEYS)
+def test_lbfgs_is_pytorchs(options: State, losses: list[float], where: list[float], counts: tuple[int, int]) -> None:
+    valley = Valley(options)
+    assert valley.steps(3) == pytest.approx(losses, rel=1e-10)
+    assert valley.where() == pytest.approx(where, rel=1e-8)
+    state = valley.optimizer.state[valley.params[0]]
+    assert (state["func_evals"], state["n_iter"]) == counts
+    assert valley.calls == counts[0]
+
+
+# a sin(b t + c) + d t^2 + e t + f arctan(g (t - h)) as a .. h, the first t, the most iterations, and PyTorch's t and
+# how many it tried: between them they need every branch of the search
+LINES: list[tuple[list[float], float, int, tuple[float, int]]] = [
+    ([-1.49, 1.56, -1.26, 0.0, 0.98, -2.88, 8.56, 0.64], 0.01, 25, (1.6174086267403265, 13)),
+    ([-1.69, 1.57, -1.55, 0.96, -0.47, 1.57, 9.49, 1.34], 10.0, 25, (1.010333313435852, 5)),
+    ([0.47, 2.9, 0.99, 0.0, -0.26, -0.25, 6.68, -0.08], 1.0, 1, (1.9471063415992174, 2)),
+    ([-0.66, 2.7, -0.91, 0.03, -0.72, -2.59, 18.96, 2.68], 3.0, 4, (4.070707829771742, 2)),
+]
+
+
+@pytest.mark.parametrize(("numbers", "first", "limit", "expected"), LINES)
+def test_a_line_search_is_pytorchs(numbers: Any, first: float, limit: int, expected: tuple[float, int]) -> None:
+    a, b, c, d, e, f, g, h = numbers
+
+    def along(t: float) -> Point:
+        value = a * math.sin(b * t + c) + d * t * t + e * t + f * math.atan(g * (t - h))
+        slope = a * b * math.cos(b * t + c) + 2 * d * t + e + f * g / (1 + (g * (t - h)) ** 2)
+        return Point(t, value, np.array([slope]), slope)
+
+    found, tried = strong_wolfe(along, along(0.0), first, 1.0, 1e-9, limit)
+    assert (found.t, tried) == (pytest.approx(expected[0], rel=1e-9), expected[1])
+
+
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+@pytest.mark.parametrize("line_search_fn", [None, "strong_wolfe"])
+def test_lbfgs_goes_on_from_its_state_bit_for_bit(line_search_fn: Any, dtype: Any) -> None:
+    options = {"max_iter": 3, "history_size": 2, "line_search_fn": line_search_fn}
+    saved, resumed = Valley(options, dtype), Valley({}, dtype)
+    saved.steps(2)
+    state = pickle.loads(pickle.dumps(saved.optimizer.state_dict()))
+    for p, q in zip(resumed.params, saved.params, strict=True):
+        p.array[...] = q.array
+    resumed.optimizer.load_state_dict(state)
+    for valley in (saved, resumed):
+        valley.steps(2)
+        assert all(len(valley.optimizer.state[valley.params[0]][name]) == 2 for name in ("old_dirs", "old_stps", "ro"))
+    assert resumed.where() == saved.where()
+    assert resumed.optimizer.state[resumed.params[0]]["d"].dtype == dtype
+    other = LBFGS(trained([1.0]))
+    with pytest.raises(ValueError, match=r"loaded state dict has d of shape \(3,\) for parameters of 1 elements"):
+        other.load_state_dict(other.state_dict() | {"state": state["state"]})
+
+
+def test_lbfgs_changes_nothing_if_the_closure_fails() -> None:
+    for fails_at in range(1, 7):
+        valley = Valley({"line_search_fn": "strong_wolfe", "max_iter": 2})
+        valley.steps(1)
+        before, last = snapshot(valley.optimizer), valley.calls + fails_at
+
+        def failing(valley: Valley = valley, last: int = last) -> tg.Tensor:
+            if valley.calls + 1 == last:
+                raise ZeroDivisionError
+            return valley.closure()
+
+        try:
+            valley.optimizer.step(failing)
+        except ZeroDivisionError:
+            assert snapshot(valley.optimizer) == before
+        else:
+            assert fails_at > 3
+            return
+    raise AssertionError("no step was short enough")
+
+
+def test_lbfgs_wants_a_closure_one_group_and_a_line_search_it_knows() -> None:
+    w, v = trained([1.0], [2.0])
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'closure'"):
+        LBFGS([w]).step()
+    with pytest.raises(ValueError, match="LBFGS doesn't support per-parameter options"):
+        LBFGS([{"params": [w]}, {"params": [v]}])
+    with pytest.raises(RuntimeError, match="only 'strong_wolfe' is supported"):
+        LBFGS([w], line_search_fn="armijo")
+    for name in ("lr", "max_iter", "max_eval", "history_size"):
+        with pytest.raises(ValueError, match=f"Invalid {'learning rate' if name == 'lr' else name}"):
+            LBFGS([w], **{name: -1})
+    optimizer = LBFGS([w, v])
+
+    def closure() -> tg.Tensor:
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=r"before `optimizer\.step"):
+            S.StepLR(optimizer, 1).step()
+        with tg.no_grad():
+            optimizer.step(closure)
+        S.StepLR(optimizer, 1).step()
+    assert (w.item(), v.item()) == (pytest.approx(0.0, abs=1e-6), 2.0)
+    assert optimizer.param_groups[0]["lr"] == 0.1
 
 
 # --- clipping ---------------------------------------------------------------------------------------------------------
@@ -736,6 +1124,17 @@ def test_clip_grad_value() -> None:
 
 # --- schedulers -------------------------------------------------------------------------------------------------------
 
+
+class Shrinking:
+    """A callable with attributes, which are saved."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, epoch: int) -> float:
+        return self.factor**epoch
+
+
 SCHEDULES: dict[str, Any] = {
     "LambdaLR": lambda o: S.LambdaLR(o, lambda e: 1 / (1 + e)),
     "StepLR": lambda o: S.StepLR(o, 3, 0.5),
@@ -756,6 +1155,12 @@ SCHEDULES: dict[str, Any] = {
     "OneCycleLR with other factors": lambda o: S.OneCycleLR(
         o, 1.0, 13, pct_start=0.5, div_factor=10.0, final_div_factor=100.0
     ),
+    "MultiplicativeLR": lambda o: S.MultiplicativeLR(o, lambda e: 1 - 0.5 / e),
+    "CyclicLR": lambda o: S.CyclicLR(o, 0.1, 1.0, step_size_up=3, step_size_down=2, mode="triangular2"),
+    "CyclicLR triangular": lambda o: S.CyclicLR(o, 0.1, 0.4, 2, base_momentum=0.6, max_momentum=0.7),
+    "CyclicLR in a range": lambda o: S.CyclicLR(o, 0.1, 1.0, 4, 1, mode="exp_range", gamma=0.8),
+    "CyclicLR of a function": lambda o: S.CyclicLR(o, 0.1, 1.0, 2, scale_fn=Shrinking(0.9), scale_mode="iterations"),
+    "ChainedScheduler": lambda o: S.ChainedScheduler([S.ConstantLR(o, 0.1, 3), S.ExponentialLR(o, 0.9)]),
     "two schedulers": lambda o: [S.ConstantLR(o, 0.1, 3), S.ExponentialLR(o, 0.9)],
     "three schedulers": lambda o: [S.LinearLR(o, 0.5, total_iters=4), S.CosineAnnealingLR(o, 10), S.StepLR(o, 5)],
     "SequentialLR": lambda o: S.SequentialLR(o, [S.LinearLR(o, 0.1, total_iters=4), S.CosineAnnealingLR(o, 6)], [4]),
@@ -812,6 +1217,23 @@ RATES: dict[str, list[float]] = {
         0.1, 0.171435910226, 0.363063244149, 0.614041677223, 0.844687330275, 0.981771838127, 0.985485437804,
         0.874381118711, 0.677625141078, 0.440291928212, 0.216751659008, 0.0582147151862,
     ],
+    "MultiplicativeLR": [
+        0.5, 0.25, 0.1875, 0.15625, 0.13671875, 0.123046875, 0.11279296875, 0.104736328125, 0.0981903076172,
+        0.0927352905273, 0.088098526001, 0.0840940475464,
+    ],
+    "CyclicLR": [0.1, 0.4, 0.7, 1, 0.55, 0.1, 0.25, 0.4, 0.55, 0.325, 0.1, 0.175],
+    "CyclicLR triangular": [0.1, 0.25, 0.4, 0.25, 0.1, 0.25, 0.4, 0.25, 0.1, 0.25, 0.4, 0.25],
+    "CyclicLR in a range": [
+        0.1, 0.28, 0.388, 0.4456, 0.46864, 0.1, 0.1589824, 0.19437184, 0.213246208, 0.2207959552, 0.1, 0.119327352832,
+    ],
+    "CyclicLR of a function": [
+        0.1, 0.505, 0.829, 0.42805, 0.1, 0.3657205, 0.5782969, 0.315233605, 0.1, 0.27433922005, 0.41381059609,
+        0.241214768241,
+    ],
+    "ChainedScheduler": [
+        0.05, 0.045, 0.0405, 0.3645, 0.32805, 0.295245, 0.2657205, 0.23914845, 0.215233605, 0.1937102445,
+        0.17433922005, 0.156905298045,
+    ],
     "two schedulers": [
         0.05, 0.045, 0.0405, 0.3645, 0.32805, 0.295245, 0.2657205, 0.23914845, 0.215233605, 0.1937102445,
         0.17433922005, 0.156905298045,
@@ -841,6 +1263,18 @@ MOMENTA = {
     "OneCycleLR with other factors": [
         0.95, 0.942062676642, 0.92077075065, 0.892884258086, 0.867256963303, 0.852025351319, 0.851452909129,
         0.862574462591, 0.882269755648, 0.906026834013, 0.928403237337, 0.944272801283,
+    ],
+    "CyclicLR": [
+        0.9, 0.866666666667, 0.833333333333, 0.8, 0.85, 0.9, 0.883333333333, 0.866666666667, 0.85, 0.875, 0.9,
+        0.891666666667,
+    ],
+    "CyclicLR triangular": [0.7, 0.65, 0.6, 0.65, 0.7, 0.65, 0.6, 0.65, 0.7, 0.65, 0.6, 0.65],
+    "CyclicLR in a range": [
+        0.9, 0.88, 0.868, 0.8616, 0.85904, 0.9, 0.8934464, 0.88951424, 0.887417088, 0.8865782272, 0.9, 0.897852516352,
+    ],
+    "CyclicLR of a function": [
+        0.9, 0.855, 0.819, 0.86355, 0.9, 0.8704755, 0.8468559, 0.876085155, 0.9, 0.88062897555, 0.86513215599,
+        0.884309470195,
     ],
 }
 
@@ -1022,21 +1456,18 @@ def test_sequences_nest() -> None:
     assert S.preview(outer, 8) == [0.5, 0.5, 1.0, 0.5] * 2
 
 
+def test_a_chain_in_a_sequence_begins_anew() -> None:
+    def chain(optimizer: Optimizer) -> Any:
+        return S.ChainedScheduler([S.ExponentialLR(optimizer, 0.5), S.LinearLR(optimizer, 0.5, total_iters=2)])
+
+    assert S.preview(lambda o: S.SequentialLR(o, [chain(o), chain(o)], [2]), 5) == [0.5, 0.375, 0.5, 0.375, 0.25]
+
+
 RESUMED = {
     **SCHEDULES,
     "ReduceLROnPlateau": lambda o: S.ReduceLROnPlateau(o, patience=1, factor=0.5, cooldown=1),
     "LambdaLR of an object": lambda o: S.LambdaLR(o, Shrinking(0.5)),
 }
-
-
-class Shrinking:
-    """A callable with attributes, which are saved."""
-
-    def __init__(self, factor: float) -> None:
-        self.factor = factor
-
-    def __call__(self, epoch: int) -> float:
-        return self.factor**epoch
 
 
 def metric_of(scheduler: Any) -> tuple[float, ...]:
@@ -1066,6 +1497,9 @@ def test_attributes_of_a_callable_are_loaded() -> None:
     schedulers = [S.LambdaLR(two_groups(), Shrinking(factor)) for factor in (0.5, 0.25)]
     schedulers[0].load_state_dict(schedulers[1].state_dict())
     assert schedulers[0].lr_lambdas[0].factor == 0.25
+    cycles = [S.CyclicLR(two_groups(momentum=0.9), 0.1, 1.0, scale_fn=Shrinking(factor)) for factor in (0.5, 0.25)]
+    cycles[0].load_state_dict(cycles[1].state_dict())
+    assert cycles[0].scale_fn(1) == 0.25
 
 
 @pytest.mark.parametrize("name", sorted(set(SCHEDULES) - {"two schedulers", "three schedulers"}))
@@ -1203,6 +1637,17 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda o: S.OneCycleLR(o, 1.0, 5, base_momentum=[0.5]), "base_momentum must have the same length"),
     (lambda o: S.OneCycleLR(o, 1.0, 5, max_momentum=1.5), "Invalid max_momentum"),
     (lambda o: S.OneCycleLR(o, 1.0, 5, div_factor=0), "must be greater than 0"),
+    *[(lambda o, n=n: S.CyclicLR(o, 0.1, 1.0, n), "Invalid step_size_up") for n in (0, -1, math.nan)],
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, 2, 0), "Invalid step_size_up or step_size_down"),
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, mode="square"), "mode is invalid and scale_fn is None"),
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, scale_mode="epochs"), "scale_mode epochs is unknown"),
+    (lambda o: S.CyclicLR(o, [0.1], 1.0), "base_lr must have the same length as"),
+    (lambda o: S.CyclicLR(o, 0.1, math.nan), "Invalid max_lr"),
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, gamma=-1), "Invalid gamma"),
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, max_momentum=1.0), "Invalid max_momentum"),
+    (lambda o: S.CyclicLR(o, 0.1, 1.0, scale_fn=lambda x: math.nan), "Invalid learning rate"),
+    (lambda o: S.ChainedScheduler([]), "expects at least one scheduler to be chained"),
+    (lambda o: S.ChainedScheduler([S.StepLR(two_groups(), 1)], o), "belong to the same optimizer"),
     (lambda o: S.ReduceLROnPlateau(o, factor=1.0), "Factor should be < 1.0"),
     (lambda o: S.ReduceLROnPlateau(o, factor=math.nan), "Invalid factor"),
     (lambda o: S.ReduceLROnPlateau(o, "least"), "mode least is unknown!"),
@@ -1249,6 +1694,12 @@ def test_schedulers_want_an_optimizer_and_functions() -> None:
         S.LambdaLR(SGD(w), 0.5)
     with pytest.raises(ValueError, match="optimizer must support momentum or beta1"):
         S.OneCycleLR(Adagrad(w), 1.0, 5)
+    with pytest.raises(ValueError, match="optimizer must support momentum or beta1"):
+        S.CyclicLR(Adagrad(w), 0.1, 1.0)
+    with pytest.raises(TypeError, match="ChainedScheduler expects schedulers, but got SGD at index 0"):
+        S.ChainedScheduler([SGD(w)])
+    with pytest.raises(ValueError, match="ChainedScheduler does not support `ReduceLROnPlateau`"):
+        S.ChainedScheduler([S.ReduceLROnPlateau(SGD(w))])
     with pytest.raises(NotImplementedError, match="must define get_lr"):
         S.LRScheduler(SGD(w))
 

@@ -348,10 +348,11 @@ def test_plain_descent_equals_the_hand_derived_network(problem: TrainingProblem)
 def test_every_optimizer_and_hyperparameter_is_drawn(name: str) -> None:
     drawn = HYPERPARAMETERS[name]
     assert simplest(drawn) == {"lr": 0.1}
-    assert simplest(drawn, lambda h: "weight_decay" in h) == {"lr": 0.1, "weight_decay": 0.1}
+    if name != "Rprop":
+        assert simplest(drawn, lambda h: "weight_decay" in h) == {"lr": 0.1, "weight_decay": 0.1}
     nesterov = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
     assert name != "SGD" or simplest(drawn, lambda h: "nesterov" in h) == nesterov
-    assert set(HYPERPARAMETERS) == set(optim.__all__) - {"Optimizer", "lr_scheduler"}
+    assert set(HYPERPARAMETERS) == set(optim.__all__) - {"Optimizer", "lr_scheduler", "LBFGS"}  # it wants a closure
 
 
 # --- graphs -----------------------------------------------------------------------------------------------------------

@@ -614,20 +614,29 @@ def moved_off(z: Array, b: Array) -> Array:
 
 # --- training ---------------------------------------------------------------------------------------------------------
 
-def hyperparameters(**own: Sequence[Any]) -> Strategy[dict[str, Any]]:
+DECAY: dict[str, Sequence[Any]] = {"weight_decay": [0.1, 0.01]}
+
+
+def hyperparameters(common: Mapping[str, Sequence[Any]] = DECAY, **own: Sequence[Any]) -> Strategy[dict[str, Any]]:
     """A learning rate and, of weight decay and an optimizer's own, any; from these values."""
-    optional = {name: st.sampled_from(values) for name, values in {"weight_decay": [0.1, 0.01], **own}.items()}
+    optional = {name: st.sampled_from(values) for name, values in {**common, **own}.items()}
     return st.fixed_dictionaries({"lr": st.sampled_from([0.1, 0.01, 0.5])}, optional=optional)
 
 
-ADAM: dict[str, Sequence[Any]] = {"betas": [(0.9, 0.999), (0.5, 0.9), (0.0, 0.9)], "amsgrad": [True]}
+BETAS = [(0.9, 0.999), (0.5, 0.9), (0.0, 0.9)]
 HYPERPARAMETERS: dict[str, Strategy[dict[str, Any]]] = {
     "SGD": hyperparameters(momentum=[0.5, 0.9], dampening=[0.1, 0.5])
     | hyperparameters().map(lambda drawn: drawn | {"momentum": 0.9, "nesterov": True}),
-    "Adam": hyperparameters(**ADAM),
-    "AdamW": hyperparameters(**ADAM),
+    "Adam": hyperparameters(betas=BETAS, amsgrad=[True]),
+    "AdamW": hyperparameters(betas=BETAS, amsgrad=[True]),
     "RMSprop": hyperparameters(momentum=[0.5, 0.9], alpha=[0.5, 0.9], centered=[True]),
     "Adagrad": hyperparameters(lr_decay=[0.1, 1.0], initial_accumulator_value=[0.1, 1.0]),
+    "Adadelta": hyperparameters(rho=[0.5, 0.9], eps=[1e-6, 1e-3]),
+    "Adamax": hyperparameters(betas=BETAS),
+    "NAdam": hyperparameters(betas=BETAS, momentum_decay=[0.0, 0.1], decoupled_weight_decay=[True]),
+    "RAdam": hyperparameters(betas=[*BETAS, (0.5, 0.8)], decoupled_weight_decay=[True]),
+    "Rprop": hyperparameters({}, etas=[(0.5, 1.2), (0.25, 2.0)], step_sizes=[(1e-6, 50), (1e-3, 0.1)]),
+    "ASGD": hyperparameters(lambd=[1e-4, 0.1], alpha=[0.5, 0.75], t0=[0, 2]),
 }
 LOSSES = {  # the head's own first; the others take one-hot targets
     "sigmoid": ("binary_cross_entropy_with_logits", "mse_loss", "huber_loss"),

@@ -5,7 +5,7 @@ what is taken off w is ``delta``. Its numbers, which change from step to step, c
 brings parameters, gradients and state there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import sqrt
 from operator import attrgetter, is_
@@ -15,9 +15,9 @@ import numpy as np
 
 from ..engine import Array, Tensor, enable_grad, touch
 from .bucket import Block, Bucket, buckets_of, join
-from .optimizer import Group, Optimizer, Params, check_hyperparameters
+from .optimizer import Group, Optimizer, Params, check_gradients, check_hyperparameters
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
+__all__ = ["ASGD", "SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
 
 array_of, gradient_of, shape_of = attrgetter("array"), attrgetter("grad.array"), attrgetter("shape")
 
@@ -25,13 +25,13 @@ array_of, gradient_of, shape_of = attrgetter("array"), attrgetter("grad.array"),
 class Plan:
     """The buckets of a group, and what they were made for."""
 
-    def __init__(self, group: Group, state: Any) -> None:
+    def __init__(self, group: Group, state: Any, numbers: Sequence[str]) -> None:
         params: list[Tensor] = group["params"]
         self.arrays = list(map(array_of, params))
         self.trained = [p for p in params if p.grad is not None]
         self.others = [p for p in params if p.grad is None]
         self.shapes = [p.array.shape for p in self.trained]
-        self.buckets = buckets_of(self.trained, state)
+        self.buckets = buckets_of(self.trained, state, numbers)
         self.hyperparameters: Any = None  # the values that were checked last
         self.gradients: list[Array] = []
 
@@ -47,11 +47,7 @@ class Plan:
         except AttributeError:  # one is None
             return False
         if list(map(shape_of, self.gradients)) != self.shapes:
-            g, p = next((g, p) for g, p in zip(self.gradients, self.trained, strict=True) if g.shape != p.shape)
-            raise RuntimeError(
-                f"assigned grad has data of a different size: {g.shape}, and its parameter {p.shape}; "
-                "assign a gradient of the parameter's shape"
-            )
+            check_gradients(self.gradients, self.trained)
         return all(p.grad is None for p in self.others)
 
     def gather(self) -> None:
@@ -99,12 +95,11 @@ class Prepare:
 
     def mark(self) -> None:
         """Keep what `undo` goes back to."""
-        self.before = self.bucket.steps
+        self.before = self.bucket.counted()
 
     def undo(self) -> None:
         """Take back what the last call counted."""
-        self.bucket.steps = self.before
-        self.bucket.step[()] = self.before
+        self.bucket.count_back(self.before)
 
 
 class BucketOptimizer(Optimizer):
@@ -112,6 +107,12 @@ class BucketOptimizer(Optimizer):
 
     The buckets last as long as the parameters' arrays and the set of those that have a gradient stay the same; whoever
     asks for ``state`` gets it by parameter, and the next step makes buckets of what they left there.
+
+    PyTorch's keywords about how an update is carried out are kept in the groups, as they print and as they are saved.
+    ``foreach`` and ``fused`` choose between kernels of equal results: parameters are always updated together here.
+    ``capturable`` and ``differentiable`` must stay False, because no step here runs on another device or is recorded
+    for autograd: what asks for that raises AssertionError, as PyTorch does without such a device, or
+    NotImplementedError.
     """
 
     counted = True  # whether the number of the step is part of what is remembered
@@ -120,6 +121,20 @@ class BucketOptimizer(Optimizer):
         self._plans: dict[int, Plan] = {}
         self._stepped = False
         super().__init__(params, defaults)
+
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        if group.get("foreach") and group.get("fused"):
+            raise RuntimeError("`fused` and `foreach` cannot be `True` together; neither changes a result here")
+        if group.get("capturable"):
+            raise AssertionError(
+                "If capturable=True, params and state_steps must be on supported devices: []; pass capturable=False"
+            )
+        if group.get("differentiable"):
+            raise NotImplementedError(
+                "differentiable=True is not supported: a step changes parameters in place, unseen by autograd; "
+                "pass differentiable=False, and write an update that is to be differentiated with tensors"
+            )
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -157,7 +172,7 @@ class BucketOptimizer(Optimizer):
         if plan is None or not plan.collect(group["params"]):
             if plan is not None:
                 self._publish(plan)
-            plan = self._plans[k] = Plan(group, self._state)
+            plan = self._plans[k] = Plan(group, self._state, self.numbers)
             plan.collect(group["params"])
             self._publish(plan)  # so that a state someone holds goes on being that of the parameter
         values = [group[name] for name in self.hyperparameters]
@@ -191,7 +206,7 @@ class BucketOptimizer(Optimizer):
     def record(self, recorder: Any) -> None:
         """Note the calls of a step in a program; `Prepare` goes on counting and giving numbers."""
         buckets = [bucket for plan in self._plans.values() for _, bucket in plan.buckets]
-        recorder.undo.append(partial(self._go_back, dict(self._plans), {b: set(b.state) for b in buckets}))
+        recorder.undo.append(partial(self._go_back, dict(self._plans), {b: b.names() for b in buckets}))
         for k, group in enumerate(self.param_groups):
             with recorder.plain(group["params"]):
                 plan = self._plan(k, group)
@@ -207,6 +222,8 @@ class BucketOptimizer(Optimizer):
     def prepare(self, bucket: Bucket, group: Group) -> Sequence[Array]:
         """Count the step, and give the numbers of `update` as arrays without dimensions."""
         bucket.first = False
+        for name in self.numbers:
+            bucket.note(name, self.start(name, group))
         for name in self.remembered(group):
             bucket.remember(name, self.start(name, group))
         if self.counted:
@@ -214,7 +231,7 @@ class BucketOptimizer(Optimizer):
         return bucket.constants(*self.scalars(bucket, group))
 
     def remembered(self, group: Group) -> Sequence[str]:
-        """The names of what is kept for every parameter."""
+        """The names of the arrays that are kept for every parameter; of the numbers they are in ``numbers``."""
         return ()
 
     def start(self, name: str, group: Group) -> float:
@@ -222,7 +239,7 @@ class BucketOptimizer(Optimizer):
         return 0.0
 
     def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
-        """The numbers of this step; the first one is number 1."""
+        """The numbers of this step, and how many they are may depend on `course`; the first step is number 1."""
         raise NotImplementedError(f"{type(self).__name__} must define scalars(bucket, group)")
 
     def update(self, block: Block, group: Group, *scalars: Array) -> None:
@@ -230,8 +247,16 @@ class BucketOptimizer(Optimizer):
         raise NotImplementedError(f"{type(self).__name__} must define update(block, group, *scalars)")
 
     def course(self, bucket: Bucket, group: Group) -> Any:
-        """What decides which calls `update` makes: which hyperparameters are 0."""
+        """What decides which calls the next `update` makes: which hyperparameters are 0."""
         return [bool(value) for name, value in group.items() if name not in ("params", "lr")]
+
+
+def decayed(block: Block, group: Group, decay: Array, shrink: Array) -> Any:
+    """What to descend along, with weight decay in it; or if that is decoupled, the parameters are shrunk first."""
+    decoupled = group["decoupled_weight_decay"]
+    if decoupled and group["weight_decay"]:
+        block.scale(shrink)
+    return block.descent(decay if group["weight_decay"] and not decoupled else None, group["maximize"])
 
 
 class SGD(BucketOptimizer):
@@ -251,8 +276,8 @@ class SGD(BucketOptimizer):
         Descend along g + momentum b instead of b.
     maximize : bool, default False
         Ascend.
-    foreach, fused : optional
-        Accepted for PyTorch scripts: parameters are always updated together.
+    foreach, fused, differentiable : optional
+        Accepted for PyTorch scripts, see `BucketOptimizer`.
 
     Raises ValueError for values out of range, and for nesterov without momentum or with dampening.
 
@@ -273,13 +298,14 @@ class SGD(BucketOptimizer):
         self,
         params: Params,
         lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
@@ -291,6 +317,9 @@ class SGD(BucketOptimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
@@ -313,6 +342,98 @@ class SGD(BucketOptimizer):
         block.subtract()
 
 
+class ASGD(BucketOptimizer):
+    """Averaged stochastic gradient descent: w <- (1 - lambd eta) w - eta g with eta = lr / (1 + lambd lr t)^alpha.
+
+    Step t counts from 0; ``ax`` in the state follows w, and is its mean over the steps after the first t0.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or of dict
+    lr : float >= 0, default 1e-2
+    lambd : float, default 1e-4
+    alpha : float >= 0, default 0.75
+    t0 : float, default 1e6
+    weight_decay : float >= 0, default 0
+        Adds weight_decay w to g.
+    foreach, differentiable, capturable : optional
+        Accepted for PyTorch scripts, see `BucketOptimizer`.
+    maximize : bool, default False
+        Ascend.
+
+    Raises ValueError for values out of range. A change of lr holds from the step after the next on, as in PyTorch.
+
+    Source: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992).
+
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = ASGD([w], lr=0.25, t0=0, lambd=0)
+    >>> for _ in range(2):
+    ...     optimizer.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimizer.step()
+    >>> w, optimizer.state[w]["ax"]
+    (tensor([0.2500, 0.5000], requires_grad=True), tensor([0.2500, 0.5000]))
+    """
+
+    hyperparameters = ("lr", "lambd", "alpha", "t0", "weight_decay")
+    numbers = ("eta", "mu")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lambd": lambd,
+            "alpha": alpha,
+            "t0": t0,
+            "weight_decay": weight_decay,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(params, defaults)
+
+    def remembered(self, group: Group) -> Sequence[str]:
+        return ["ax"]
+
+    def start(self, name: str, group: Group) -> float:
+        return {"eta": float(group["lr"]), "mu": 1.0, "ax": 0.0}[name]
+
+    def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
+        lr, lambd, t = group["lr"], group["lambd"], bucket.steps
+        eta, mu = float(bucket.numbers["eta"]), float(bucket.numbers["mu"])
+        bucket.numbers["eta"][()] = lr / (1 + lambd * lr * t) ** group["alpha"]  # both are those of the next step
+        bucket.numbers["mu"][()] = 1 / max(1, t - group["t0"])
+        averaging = [] if mu == 1 else [mu]
+        return eta, 1 - lambd * eta, group["weight_decay"], *averaging
+
+    def course(self, bucket: Bucket, group: Group) -> Any:
+        return float(bucket.numbers.get("mu", 1)) == 1, *super().course(bucket, group)
+
+    def update(self, block: Block, group: Group, *scalars: Array) -> None:
+        eta, shrink, weight_decay, *mu = scalars
+        ax = block.state["ax"]
+        g = block.descent(weight_decay if group["weight_decay"] else None, group["maximize"])
+        block.scale(shrink)
+        np.multiply(g, eta, block.delta)
+        block.subtract()
+        if mu:
+            block.track(ax, block.parameters(), *mu)
+        else:
+            ax[...] = block.parameters()
+
+
 class Adam(BucketOptimizer):
     """Adam: m <- m + (1 - b1)(g - m), v <- v + (1 - b2)(g^2 - v), w <- w - lr m^ / (sqrt(v^) + eps).
 
@@ -330,8 +451,10 @@ class Adam(BucketOptimizer):
         Use the largest v so far (Reddi et al., 2018).
     maximize : bool, default False
         Ascend.
-    foreach, fused : optional
-        Accepted for PyTorch scripts: parameters are always updated together.
+    foreach, fused, capturable, differentiable : optional
+        Accepted for PyTorch scripts, see `BucketOptimizer`.
+    decoupled_weight_decay : bool, default False
+        Multiply w by 1 - lr weight_decay before the step instead, as `AdamW` does.
 
     Raises ValueError for values out of range.
 
@@ -346,7 +469,6 @@ class Adam(BucketOptimizer):
     """
 
     hyperparameters = ("lr", "betas", "eps", "weight_decay")
-    decoupled = False  # weight decay shrinks w itself, and does not enter m and v
 
     def __init__(
         self,
@@ -354,12 +476,15 @@ class Adam(BucketOptimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -368,6 +493,11 @@ class Adam(BucketOptimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
@@ -384,10 +514,7 @@ class Adam(BucketOptimizer):
     def update(self, block: Block, group: Group, *scalars: Array) -> None:
         rate, share1, share2, eps, decay, shrink = scalars
         m, v = block.state["exp_avg"], block.state["exp_avg_sq"]
-        if self.decoupled and group["weight_decay"]:
-            block.scale(shrink)
-        coupled = group["weight_decay"] and not self.decoupled
-        g = block.descent(decay if coupled else None, group["maximize"])
+        g = decayed(block, group, decay, shrink)
         block.track(m, g, share1)
         block.track_square(v, g, share2)
         if group["amsgrad"]:
@@ -411,8 +538,6 @@ class AdamW(Adam):
     tensor([0.7500], requires_grad=True)
     """
 
-    decoupled = True
-
     def __init__(
         self,
         params: Params,
@@ -424,9 +549,29 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True  # also where the state is that of an `Adam`
 
 
 class RMSprop(BucketOptimizer):
@@ -446,8 +591,8 @@ class RMSprop(BucketOptimizer):
         Divide by the standard deviation, sqrt(v - a^2) with a the running mean of g (Graves, 2013).
     maximize : bool, default False
         Ascend.
-    foreach : optional
-        Accepted for PyTorch scripts: parameters are always updated together.
+    foreach, capturable, differentiable : optional
+        Accepted for PyTorch scripts, see `BucketOptimizer`.
 
     Raises ValueError for values out of range.
 
@@ -468,12 +613,13 @@ class RMSprop(BucketOptimizer):
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
+        weight_decay: float = 0,
+        momentum: float = 0,
         centered: bool = False,
-        *,
-        maximize: bool = False,
+        capturable: bool = False,
         foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -482,7 +628,10 @@ class RMSprop(BucketOptimizer):
             "eps": eps,
             "centered": centered,
             "weight_decay": weight_decay,
+            "capturable": capturable,
+            "foreach": foreach,
             "maximize": maximize,
+            "differentiable": differentiable,
         }
         super().__init__(params, defaults)
 
@@ -525,8 +674,8 @@ class Adagrad(BucketOptimizer):
     initial_accumulator_value : float >= 0, default 0
         What s starts from.
     eps : float >= 0, default 1e-10
-    foreach, fused : optional
-        Accepted for PyTorch scripts: parameters are always updated together.
+    foreach, fused, differentiable : optional
+        Accepted for PyTorch scripts, see `BucketOptimizer`.
     maximize : bool, default False
         Ascend.
 
@@ -547,13 +696,14 @@ class Adagrad(BucketOptimizer):
         self,
         params: Params,
         lr: float = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
         eps: float = 1e-10,
         foreach: bool | None = None,
         *,
         maximize: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         defaults = {
@@ -562,7 +712,10 @@ class Adagrad(BucketOptimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value,
+            "foreach": foreach,
             "maximize": maximize,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 

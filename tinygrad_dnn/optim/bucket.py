@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Array, Tensor, leaf
+from ..engine import Array, Tensor, get_default_dtype, leaf
 
 __all__ = ["Block", "Bucket", "State", "buckets_of", "join"]
 
@@ -132,9 +132,12 @@ def cut(flat: Array, arrays: Iterable[Array]) -> Iterator[Array]:
 
 
 class Bucket:
-    """Parameters of one dtype and age, updated together; ``states`` is what is remembered of each so far."""
+    """Parameters of one dtype and age, updated together; ``states`` is what is remembered of each so far.
 
-    def __init__(self, params: Sequence[Tensor], states: Sequence[State]) -> None:
+    Of ``numbers`` there is one for all elements of a parameter, and here for all parameters.
+    """
+
+    def __init__(self, params: Sequence[Tensor], states: Sequence[State], numbers: Sequence[str] = ()) -> None:
         self.arrays = [p.array for p in params]
         self.first = False  # whether this step is the first that remembers something
         self.dtype = self.arrays[0].dtype
@@ -142,7 +145,8 @@ class Bucket:
         self.spans = spans_of(self.shape)
         self.state: dict[str, Array] = {}
         self.steps = steps_of(states[0])
-        self.step = np.array(self.steps, np.float32)  # as PyTorch keeps it
+        self.step = np.array(self.steps, counter_dtype())
+        self.numbers = {name: np.array(states[0][name]) for name in numbers if name in states[0]}
         self.scalars = [np.empty((), self.dtype) for _ in range(8)]
         if len(params) > 1:
             whole = joined(self.arrays)
@@ -152,7 +156,7 @@ class Bucket:
             parts = [self.arrays[0].reshape(self.shape)[span] for span in self.spans]
             scratch = np.empty((4, max(part.size for part in parts)), self.dtype)  # blocks take turns
             self.blocks = [Block([part], part.shape, scratch) for part in parts]
-        for name in states[0].keys() - {"step"}:
+        for name in states[0].keys() - {"step", *numbers}:
             self.remember(name)
             for view, state in zip(self.views(name), states, strict=True):
                 view[...] = state[name].array
@@ -165,9 +169,18 @@ class Bucket:
             for block, span in zip(self.blocks, self.spans, strict=True):
                 block.state[name] = whole[span]
 
+    def note(self, name: str, start: float) -> None:
+        """Keep a number of this name, unless it is there already."""
+        if name not in self.numbers:
+            self.numbers[name] = np.array(start, counter_dtype())
+
+    def names(self) -> set[str]:
+        """What is remembered, besides the number of steps."""
+        return {*self.state, *self.numbers}
+
     def keep(self, names: Container[str]) -> None:
-        """Forget all state arrays but these."""
-        for held in (self.state, *(block.state for block in self.blocks)):
+        """Forget all that is remembered but these."""
+        for held in (self.state, self.numbers, *(block.state for block in self.blocks)):
             for name in [name for name in held if name not in names]:
                 del held[name]
 
@@ -177,7 +190,8 @@ class Bucket:
 
     def states(self) -> list[dict[str, Tensor]]:
         """What is remembered of each parameter: tensors on the memory of the flat arrays."""
-        made: list[dict[str, Tensor]] = [{"step": leaf(self.step)} if self.steps else {} for _ in self.arrays]
+        numbers = ({"step": self.step} if self.steps else {}) | self.numbers
+        made = [{name: leaf(number) for name, number in numbers.items()} for _ in self.arrays]
         for name in self.state:
             for entry, view in zip(made, self.views(name), strict=True):
                 entry[name] = leaf(view)
@@ -193,6 +207,17 @@ class Bucket:
         """Begin the next step; the first one is number 1."""
         self.steps += 1
         self.step[()] = self.steps
+
+    def counted(self) -> tuple[int, dict[str, float]]:
+        """The number of steps and the other numbers, for `count_back`."""
+        return self.steps, {name: float(number) for name, number in self.numbers.items()}
+
+    def count_back(self, counted: tuple[int, dict[str, float]]) -> None:
+        """Go back to what `counted` gave."""
+        self.steps, numbers = counted
+        self.step[()] = self.steps
+        for name, number in numbers.items():
+            self.numbers[name][()] = number
 
     def gather(self, gradients: Sequence[Array], blocks: Sequence[Block] | None = None) -> None:
         """Give each block its gradient."""
@@ -222,16 +247,25 @@ def steps_of(state: State) -> int:
     return int(state.get("step", 0))
 
 
-def buckets_of(params: Sequence[Tensor], state_of: Mapping[Tensor, State]) -> list[tuple[list[int], Bucket]]:
+def counter_dtype() -> type[np.floating[Any]]:
+    """The dtype of the number of steps and other numbers: as in PyTorch, whatever that of the parameters is."""
+    return np.float64 if get_default_dtype() == np.float64 else np.float32
+
+
+def buckets_of(
+    params: Sequence[Tensor], state_of: Mapping[Tensor, State], numbers: Sequence[str] = ()
+) -> list[tuple[list[int], Bucket]]:
     """Buckets for ``params``, each with the positions of its parameters.
 
-    Parameters share a bucket if they are small and agree in dtype, in the number of steps and in what is remembered.
+    Parameters share a bucket if they are small and agree in dtype, in the number of steps and the other ``numbers``,
+    and in what is remembered.
     """
     states = [state_of.get(p, {}) for p in params]
     runs: list[list[int]] = []
     filling: dict[Any, list[int]] = {}
     for k, (p, state) in enumerate(zip(params, states, strict=True)):
-        alike = (p.array.dtype, steps_of(state), *sorted(state))
+        counts = [float(state[name]) for name in numbers if name in state]
+        alike = (p.array.dtype, steps_of(state), *counts, *sorted(state))
         run = filling.get(alike)
         if run and p.array.size <= SMALL and sum(params[i].array.size for i in run) + p.array.size <= BLOCK:
             run.append(k)
@@ -239,4 +273,4 @@ def buckets_of(params: Sequence[Tensor], state_of: Mapping[Tensor, State]) -> li
         runs.append([k])
         if p.array.size <= SMALL:
             filling[alike] = runs[-1]
-    return [(run, Bucket([params[k] for k in run], [states[k] for k in run])) for run in runs]
+    return [(run, Bucket([params[k] for k in run], [states[k] for k in run], numbers)) for run in runs]

@@ -24,12 +24,13 @@ from ..engine import leaf, recording
 from .optimizer import Optimizer, check_number
 
 __all__ = [
-    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LRScheduler", "LambdaLR",
-    "LinearLR", "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR", "preview",
+    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR",
+    "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR",
+    "ReduceLROnPlateau", "SequentialLR", "StepLR", "preview",
 ]
 
 TRANSIENT = {"_is_initial", "_get_lr_called_within_step"}
-NOT_COPIED = {"optimizer", "lr_lambdas", "_schedulers", *TRANSIENT}
+NOT_COPIED = {"optimizer", "lr_lambdas", "_scale_fn_custom", "_schedulers", *TRANSIENT}
 TOO_EARLY = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the opposite order: "
     "`optimizer.step()` before `lr_scheduler.step()`, or the first value of the learning rate schedule is skipped."
@@ -229,6 +230,11 @@ def per_group(optimizer: Optimizer, value: Any, problem: str) -> list[Any]:
     return values
 
 
+def numbers_per_group(optimizer: Optimizer, name: str, value: Any, limit: float = math.inf) -> list[float]:
+    """One checked number for each group."""
+    return [number(name, v, limit) for v in per_group(optimizer, value, SAME_LENGTH.format(name))]
+
+
 def preview(make: Callable[..., LRScheduler], steps: int, lr: float = 1.0, **arguments: Any) -> list[float]:
     """The rates of the first ``steps`` steps of a schedule that starts from ``lr``: to look at, or to plot.
 
@@ -269,14 +275,34 @@ class LambdaLR(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """As for others; the attributes of callable objects are saved, functions are not."""
-        objects = [None if isinstance(f, FunctionType) else getattr(f, "__dict__", None) for f in self.lr_lambdas]
-        return super().state_dict() | {"lr_lambdas": deepcopy(objects)}
+        return super().state_dict() | {"lr_lambdas": list(map(attributes_of, self.lr_lambdas))}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         super().load_state_dict(state_dict)
         for f, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
             if attributes is not None:
                 vars(f).update(deepcopy(attributes))
+
+
+def attributes_of(f: Any) -> dict[str, Any] | None:
+    """A copy of what a callable object knows; None for a function."""
+    return None if isinstance(f, FunctionType) else deepcopy(getattr(f, "__dict__", None))
+
+
+class MultiplicativeLR(LambdaLR):
+    """``lr *= lr_lambda(epoch)`` every step after the first.
+
+    ``lr_lambda`` is a function, or a list of one a group (else ValueError).
+
+    >>> preview(MultiplicativeLR, 4, lr_lambda=lambda epoch: 1 / epoch)
+    [1.0, 1.0, 0.5, 0.16666666666666666]
+    """
+
+    def get_lr(self) -> list[float]:
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        if self._is_initial:
+            return rates
+        return [lr * f(self.last_epoch) for lr, f in zip(rates, self.lr_lambdas, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -534,19 +560,13 @@ class OneCycleLR(LRScheduler):
             raise ValueError("div_factor and final_div_factor must be greater than 0: rates are divided by them")
         self.total_steps = positive_int("total_steps", total_steps)
         self.cycle_momentum = cycle_momentum
-        self.use_beta1 = "betas" in optimizer.defaults
+        self.use_beta1 = "betas" in optimizer.defaults  # PyTorch saves it
         self._anneal_func_type = anneal_strategy
         self._schedule_phases = phases(self.total_steps, pct_start, three_phase)
-        if cycle_momentum and not self.use_beta1 and "momentum" not in optimizer.defaults:
-            raise ValueError(
-                "optimizer must support momentum or beta1 with `cycle_momentum` option enabled; "
-                "pass cycle_momentum=False"
-            )
+        if cycle_momentum:
+            check_momentum(optimizer)
         given = {"max_lr": max_lr, "max_momentum": max_momentum, "base_momentum": base_momentum}
-        values = {name: per_group(optimizer, given[name], SAME_LENGTH.format(name)) for name in limits}
-        for name, limit in limits.items():
-            for value in values[name]:
-                number(name, value, limit)
+        values = {name: numbers_per_group(optimizer, name, given[name], limit) for name, limit in limits.items()}
         for i, group in enumerate(optimizer.param_groups if last_epoch == -1 else []):
             group |= {name: values[name][i] for name in values}
             group["initial_lr"] = group["max_lr"] / div_factor
@@ -564,8 +584,7 @@ class OneCycleLR(LRScheduler):
     def _advance(self, epoch: int) -> None:
         super()._advance(epoch)
         for group in self.optimizer.param_groups if self.cycle_momentum else []:
-            momentum = self._annealed(group, "momentum")
-            group |= {"betas": (momentum, *group["betas"][1:])} if self.use_beta1 else {"momentum": momentum}
+            set_momentum(group, self._annealed(group, "momentum"))
 
     def _annealed(self, group: Mapping[str, Any], what: str) -> float:
         """Rate or momentum at ``self.last_epoch``."""
@@ -585,6 +604,19 @@ class OneCycleLR(LRScheduler):
         return float(stop + (start - stop) / 2.0 * (math.cos(math.pi * part) + 1))
 
 
+def check_momentum(optimizer: Optimizer) -> None:
+    """Raise ValueError for an optimizer that has no momentum to cycle."""
+    if not {"momentum", "betas"} & optimizer.defaults.keys():
+        raise ValueError(
+            "optimizer must support momentum or beta1 with `cycle_momentum` option enabled; pass cycle_momentum=False"
+        )
+
+
+def set_momentum(group: dict[str, Any], momentum: float) -> None:
+    """Give a group its momentum, or the first of its betas."""
+    group |= {"betas": (momentum, *group["betas"][1:])} if "betas" in group else {"momentum": momentum}
+
+
 def phases(total_steps: int, pct_start: float, three_phase: bool) -> list[dict[str, Any]]:
     """The parts of the cycle: where each ends, and what is annealed from what to what."""
     rise = pct_start * total_steps - 1
@@ -596,7 +628,188 @@ def phases(total_steps: int, pct_start: float, three_phase: bool) -> list[dict[s
     return [dict(zip(names, (b[0], a[1], b[1], a[2], b[2]), strict=True)) for a, b in pairwise(points)]
 
 
-class SequentialLR(LRScheduler):
+class CyclicLR(LRScheduler):
+    """From ``base_lr`` up to ``max_lr`` in ``step_size_up`` steps, down again in ``step_size_down``, and so on.
+
+    Momentum, or the first of Adam's betas, goes from ``max_momentum`` to ``base_momentum`` and back meanwhile. To be
+    stepped after every batch. Smith, "Cyclical learning rates for training neural networks" (2017).
+
+    Parameters
+    ----------
+    base_lr, max_lr : float >= 0, or list of one a group
+    step_size_up : number > 0, default 2000
+    step_size_down : number > 0, default ``step_size_up``
+    mode : "triangular" (default), "triangular2" or "exp_range"
+        Whether every cycle is as high as the first, half as high as the one before, or gamma^epoch times as high.
+    gamma : float >= 0, default 1
+    scale_fn : function, optional
+        Instead of ``mode``: how high a cycle is, from its number, from 1, or from the number of the step.
+    scale_mode : "cycle" (default) or "iterations"
+        Which of these ``scale_fn`` is given.
+    cycle_momentum : bool, default True
+    base_momentum, max_momentum : float in [0, 1), or list of one a group, default 0.8 and 0.9
+
+    Raises ValueError for arguments out of range and an optimizer without momentum to cycle.
+
+    >>> preview(CyclicLR, 8, base_lr=0.0, max_lr=1.0, step_size_up=2, mode="triangular2")
+    [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: Any,
+        max_lr: Any,
+        step_size_up: float = 2000,
+        step_size_down: float | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: Any = 0.8,
+        max_momentum: Any = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        check_start(optimizer, last_epoch)
+        up = float(number("step_size_up", step_size_up))
+        down = up if step_size_down is None else float(number("step_size_down", step_size_down))
+        if up == 0 or down == 0:
+            raise ValueError("Invalid step_size_up or step_size_down: 0; a cycle rises and falls in some steps")
+        if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
+            raise ValueError("mode is invalid and scale_fn is None; it is 'triangular', 'triangular2' or 'exp_range'")
+        if scale_mode not in ("cycle", "iterations"):
+            raise ValueError(f"scale_mode {scale_mode} is unknown! It is 'cycle' or 'iterations'")
+        base_lrs = numbers_per_group(optimizer, "base_lr", base_lr)
+        self.max_lrs = numbers_per_group(optimizer, "max_lr", max_lr)
+        self.total_size = up + down
+        self.step_ratio = up / self.total_size
+        self.mode = mode
+        self.gamma = number("gamma", gamma)
+        self._scale_fn_custom = scale_fn
+        self.scale_mode = scale_mode
+        if scale_fn is None:
+            self.scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            check_momentum(optimizer)
+            self.use_beta1 = "betas" in optimizer.defaults  # PyTorch saves it
+            self.base_momentums = numbers_per_group(optimizer, "base_momentum", base_momentum, 1.0)
+            self.max_momentums = numbers_per_group(optimizer, "max_momentum", max_momentum, 1.0)
+        before = [dict(group) for group in optimizer.param_groups]
+        for i, group in enumerate(optimizer.param_groups if last_epoch == -1 else []):
+            group["lr"] = base_lrs[i]
+            if cycle_momentum:
+                group |= {"max_momentum": self.max_momentums[i], "base_momentum": self.base_momentums[i]}
+        try:
+            super().__init__(optimizer, last_epoch)
+        except BaseException:  # of scale_fn, or for what it gives
+            for group, values in zip(optimizer.param_groups, before, strict=True):
+                group.clear()
+                group |= values
+            raise
+        self.base_lrs = base_lrs
+
+    def scale_fn(self, x: float) -> float:
+        """How high a cycle is."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        if self.mode == "triangular":
+            return 1.0
+        return 1 / 2.0 ** (x - 1) if self.mode == "triangular2" else float(self.gamma**x)
+
+    def get_lr(self) -> list[float]:
+        height = self._height()
+        return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+
+    def _height(self) -> float:
+        """How far up the rates are at ``self.last_epoch``, from 0 to 1."""
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        part = 1.0 + self.last_epoch / self.total_size - cycle
+        height = part / self.step_ratio if part <= self.step_ratio else (part - 1) / (self.step_ratio - 1)
+        return height * self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+
+    def _advance(self, epoch: int) -> None:
+        super()._advance(epoch)
+        if self.cycle_momentum:
+            height, groups = self._height(), self.optimizer.param_groups
+            for group, low, high in zip(groups, self.base_momentums, self.max_momentums, strict=True):
+                set_momentum(group, high - (high - low) * height)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As for others; the attributes of a callable object are saved, a function is not."""
+        scale_fn = None if self._scale_fn_custom is None else attributes_of(self._scale_fn_custom)
+        return super().state_dict() | {"_scale_fn_custom": scale_fn}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        if state_dict["_scale_fn_custom"] is not None:
+            vars(self._scale_fn_custom).update(deepcopy(state_dict["_scale_fn_custom"]))
+
+
+class ManySchedulers(LRScheduler):
+    """What has several schedulers, saves and loads them with itself."""
+
+    _schedulers: list[LRScheduler]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As for others, with the state of each scheduler."""
+        return super().state_dict() | {"_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        super()._check_state(state)
+        if len(state["_schedulers"]) != len(self._schedulers):
+            raise ValueError(f"state_dict is for {len(state['_schedulers'])} schedulers, not {len(self._schedulers)}")
+        for scheduler, part in zip(self._schedulers, state["_schedulers"], strict=True):
+            scheduler._check_state(part)
+
+
+class ChainedScheduler(ManySchedulers):
+    """Several schedulers of one optimizer, stepped one after the other in one step: their factors multiply.
+
+    ``optimizer`` is by default that of the first. Raises ValueError or TypeError for no schedulers, for those of
+    another optimizer or with a metric.
+
+    >>> def both(optimizer):
+    ...     return ChainedScheduler([ConstantLR(optimizer, 0.5, total_iters=2), ExponentialLR(optimizer, gamma=0.5)])
+    >>> preview(both, 4)
+    [0.5, 0.25, 0.25, 0.125]
+    """
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        if not schedulers:
+            raise ValueError("ChainedScheduler expects at least one scheduler to be chained, but got no scheduler.")
+        first = getattr(schedulers[0], "optimizer", None)
+        check_schedulers("ChainedScheduler", optimizer or first, schedulers)
+        self._schedulers = list(schedulers)
+        self.optimizer = schedulers[0].optimizer
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    @property
+    def last_epoch(self) -> int:  # type: ignore[override]  # it is that of the schedulers, and not to be set here
+        """The number of the last step."""
+        return self._schedulers[0].last_epoch
+
+    def step(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _restart(self) -> None:
+        first, *others = self._schedulers
+        first._restart()
+        for scheduler in others:
+            scheduler.last_epoch = -1
+            scheduler._start()
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+
+class SequentialLR(ManySchedulers):
     """One scheduler after another: at each of the ``milestones`` the next takes over, from its initial rates.
 
     There is one scheduler more than milestones, which are increasing numbers of steps. Raises ValueError or TypeError
@@ -632,22 +845,6 @@ class SequentialLR(LRScheduler):
         self.last_epoch = epoch
         self._last_lr = scheduler.get_last_lr()
 
-    def state_dict(self) -> dict[str, Any]:
-        """As for others, with the state of each scheduler."""
-        return super().state_dict() | {"_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
-            scheduler.load_state_dict(state)
-
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        super()._check_state(state)
-        if len(state["_schedulers"]) != len(self._schedulers):
-            raise ValueError(f"state_dict is for {len(state['_schedulers'])} schedulers, not {len(self._schedulers)}")
-        for scheduler, part in zip(self._schedulers, state["_schedulers"], strict=True):
-            scheduler._check_state(part)
-
     def _restart(self) -> None:
         first = self._schedulers[bisect_right(self._milestones, 0)]
         first._restart()
@@ -655,22 +852,27 @@ class SequentialLR(LRScheduler):
         self._last_lr = first.get_last_lr()
 
 
-def check_sequence(optimizer: Optimizer, schedulers: Sequence[Any], milestones: Sequence[Any]) -> None:
-    """Raise for what a `SequentialLR` cannot be made of."""
-    if not schedulers:
-        raise ValueError("SequentialLR expects at least one scheduler, but got no scheduler.")
+def check_schedulers(what: str, optimizer: Any, schedulers: Sequence[Any]) -> None:
+    """Raise for schedulers that cannot be used together."""
     for i, scheduler in enumerate(schedulers):
         if not isinstance(scheduler, LRScheduler):
-            raise TypeError(f"SequentialLR expects schedulers, but got {type(scheduler).__name__} at index {i}")
+            raise TypeError(f"{what} expects schedulers, but got {type(scheduler).__name__} at index {i}")
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
-                "SequentialLR does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs to be "
+                f"{what} does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs to be "
                 f"specified when calling `step`, but got one at index {i} in the given schedulers sequence."
             )
         if scheduler.optimizer is not optimizer:
             raise ValueError(
-                f"SequentialLR expects all schedulers to belong to the same optimizer, but that at index {i} does not"
+                f"{what} expects all schedulers to belong to the same optimizer, but that at index {i} does not"
             )
+
+
+def check_sequence(optimizer: Optimizer, schedulers: Sequence[Any], milestones: Sequence[Any]) -> None:
+    """Raise for what a `SequentialLR` cannot be made of."""
+    if not schedulers:
+        raise ValueError("SequentialLR expects at least one scheduler, but got no scheduler.")
+    check_schedulers("SequentialLR", optimizer, schedulers)
     if len(milestones) != len(schedulers) - 1:
         raise ValueError(
             "Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone "

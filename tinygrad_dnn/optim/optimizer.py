@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Tensor, cleared, leaf, recording
+from ..engine import Array, Tensor, cleared, leaf, recording
 
 __all__ = ["Optimizer"]
 
@@ -27,6 +27,14 @@ LIMITS = {
     "alpha": ("alpha value", 0.0),
     "lr_decay": ("lr_decay value", 0.0),
     "initial_accumulator_value": ("initial_accumulator_value value", 0.0),
+    "momentum_decay": ("momentum_decay value", 0.0),
+    "lambd": ("lambd value", -inf),
+    "t0": ("t0 value", -inf),
+    "max_iter": ("max_iter value", 0.0),
+    "max_eval": ("max_eval value", 0.0),
+    "tolerance_grad": ("tolerance_grad value", -inf),
+    "tolerance_change": ("tolerance_change value", -inf),
+    "history_size": ("history_size value", 1.0),
 }
 
 
@@ -39,6 +47,14 @@ def check_hyperparameters(names: Iterable[str], group: Mapping[str, Any]) -> Non
         elif name == "betas":
             for i, beta in enumerate(group["betas"]):
                 check_number(f"beta parameter at index {i}", beta, 0.0, 1.0)
+        elif name == "rho" and not 0 <= group[name] <= 1:
+            raise ValueError(f"Invalid rho value: {group[name]}; it must be in [0, 1]")
+        elif name == "etas" and not 0 < group[name][0] < 1 < group[name][1] < inf:
+            low, high = group[name]
+            raise ValueError(f"Invalid eta values: {low}, {high}; the first must be in (0, 1), the second above 1")
+        elif name == "step_sizes" and not 0 <= group[name][0] <= group[name][1]:
+            low, high = group[name]
+            raise ValueError(f"Invalid step sizes: {low}, {high}; they must be at least 0, the smaller one first")
 
 
 def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
@@ -47,6 +63,16 @@ def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
     if not lowest <= value < limit or value == -inf:
         wanted = "finite" + ("" if lowest == -inf else f" and at least {lowest:g}")
         raise ValueError(f"Invalid {what}: {value}; it must be {wanted if limit == inf else 'in [0, 1)'}")
+
+
+def check_gradients(gradients: Iterable[Array], params: Iterable[Tensor]) -> None:
+    """Raise RuntimeError for a gradient that has not the shape of its parameter."""
+    for g, p in zip(gradients, params, strict=True):
+        if g.shape != p.array.shape:
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {g.shape}, and its parameter {p.shape}; "
+                "assign a gradient of the parameter's shape"
+            )
 
 
 def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,6 +124,7 @@ class Optimizer:
     """
 
     hyperparameters: tuple[str, ...] = ()  # those that a step uses and checks
+    numbers: tuple[str, ...] = ()  # what is remembered of a parameter as one number, besides the number of steps
     _stepped = True  # whether a step has been taken, where that is known: schedulers warn if they come first
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -107,7 +134,7 @@ class Optimizer:
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
-        check_hyperparameters(self.hyperparameters, self.defaults)
+        self._check(self.defaults)
         self.param_groups: list[Group] = []
         self._keep({})
         for group in as_groups(params):
@@ -123,11 +150,11 @@ class Optimizer:
         self.state = saved["state"]
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        text = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
-        return "\n".join([*lines, ")"])
+            lines = [f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params"]
+            text += f"\nParameter Group {i}\n{''.join(lines)}"
+        return text + ")"
 
     @property
     def state(self) -> Any:
@@ -137,6 +164,10 @@ class Optimizer:
     @state.setter
     def state(self, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
         self._keep(state)
+
+    def _check(self, group: Group) -> None:
+        """Raise for hyperparameters that cannot be."""
+        check_hyperparameters(self.hyperparameters, group)
 
     def _keep(self, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
         self._state: Any = defaultdict(dict, {p: dict(entry) for p, entry in state.items()})
@@ -158,7 +189,7 @@ class Optimizer:
             raise ValueError("some parameters appear in more than one parameter group; give each parameter once")
         if any(("param_names" in other) != ("param_names" in group) for other in self.param_groups):
             raise ValueError("all optimizer param groups should be with/without names; give names to all or to none")
-        check_hyperparameters(self.hyperparameters, group)
+        self._check(group)
         self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -215,17 +246,29 @@ class Optimizer:
                 )
             param_of |= zip(theirs["params"], ours["params"], strict=True)
             group = self.defaults | deepcopy({k: v for k, v in theirs.items() if k != "params"})
-            check_hyperparameters(self.hyperparameters, group)
+            self._check(group)
             loaded.append(group)
         unknown = [key for key in state_dict["state"] if key not in param_of]
         if unknown:
             raise ValueError(f"loaded state dict has state for parameter {unknown[0]}, which is in none of its groups")
         self.state = {
-            param_of[key]: {name: as_kept(name, value, param_of[key]) for name, value in entry.items()}
+            param_of[key]: {name: self._kept(name, value, param_of[key]) for name, value in entry.items()}
             for key, entry in state_dict["state"].items()
         }
         for ours, group in zip(self.param_groups, loaded, strict=True):
             ours.update(group)
+
+    def _kept(self, name: str, value: Any, p: Tensor) -> Any:
+        """A copy of a loaded state value; what is like the parameter in its dtype, and numbers as they were."""
+        array = value.array if isinstance(value, Tensor) else value
+        if name == "step" or name in self.numbers or not isinstance(array, np.ndarray):
+            return deepcopy(value)
+        if array.shape != p.array.shape:
+            raise ValueError(
+                f"loaded state dict has {name} of shape {array.shape} for a parameter of shape {p.array.shape}; "
+                "load it into an optimizer of the same parameters"
+            )
+        return leaf(array.astype(p.array.dtype))
 
 
 def as_groups(params: Params) -> list[Group]:
@@ -277,15 +320,3 @@ def parameters_and_names(params: Any) -> tuple[list[Tensor], list[str]]:
                 "can't optimize a non-leaf Tensor; pass the leaf it was computed from, or make one with .detach()"
             )
     return tensors, names
-
-
-def as_kept(name: str, value: Any, p: Tensor) -> Any:
-    """A copy of a loaded state value; what is like the parameter in its dtype."""
-    if name == "step" or not isinstance(value, Tensor):
-        return deepcopy(value)
-    if value.array.shape != p.array.shape:
-        raise ValueError(
-            f"loaded state dict has {name} of shape {value.array.shape} for a parameter of shape {p.array.shape}; "
-            "load it into an optimizer of the same parameters"
-        )
-    return leaf(value.array.astype(p.array.dtype))
