@@ -530,7 +530,7 @@ class Failing(tg.optim.lr_scheduler.LRScheduler):
 
 
 @pytest.mark.parametrize("when", ["while recording", "later"])
-@pytest.mark.parametrize("kind", [tg.optim.SGD, tg.optim.Adam])
+@pytest.mark.parametrize("kind", [tg.optim.SGD, tg.optim.Adam, tg.optim.NAdam])
 def test_an_error_leaves_everything_as_it_was(when: str, kind: Any) -> None:
     tg.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))

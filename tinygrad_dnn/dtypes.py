@@ -17,8 +17,10 @@ __all__ = ["DType", "named"]
 class DType:
     """A NumPy dtype that prints as PyTorch's, is equal to it, and stands for it wherever NumPy takes one.
 
-    >>> named(np.dtype(np.float32)) == np.float32
-    True
+    >>> with tg.compat.install("pt"):
+    ...     import pt
+    ...     pt.ones(2).dtype, pt.float32 == np.float32
+    (pt.float32, True)
     """
 
     def __init__(self, dtype: "np.dtype[Any]") -> None:
@@ -40,7 +42,7 @@ class DType:
         return self.dtype.kind == "c"
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.dtype == getattr(other, "dtype", other))
+        return bool(self.dtype == (other.dtype if isinstance(other, DType) else other))
 
     def __hash__(self) -> int:
         return hash(self.dtype)

@@ -91,7 +91,8 @@ class Prepare:
         optimizer = self.optimizer
         if optimizer._plans.get(self.k) is not self.plan:
             return False
-        return list(self.group.values()) == self.values or optimizer.course(self.bucket, self.group) == self.course
+        known = not optimizer.counted and list(self.group.values()) == self.values
+        return known or optimizer.course(self.bucket, self.group) == self.course
 
     def mark(self) -> None:
         """Keep what `undo` goes back to."""
