@@ -644,6 +644,11 @@ def test_the_source_is_what_runs(parts: Parts) -> None:
     assert "input_0.dot(weight_0_T, out=" in source
     assert source in repr(run.programs[0])
     assert "# (5, 4)" in source
+    account = run.programs[0].explain()
+    products = [(5, 3, 4), (5, 4, 2), (2, 5, 4), (5, 2, 4), (4, 5, 3)]
+    assert account.calls["dot"] == 7  # those, and a row of ones times the cotangents of each layer
+    assert account.flops >= 2 * sum(m * k * n for m, k, n in products)
+    assert account.working < account.unshared
 
 
 def test_a_program_does_not_grow(parts: Parts) -> None:
