@@ -225,7 +225,7 @@ class Program:
         >>> _ = run(tg.ones(3))
         >>> run.programs[0].explain()
         3 calls: 1 multiply, 1 add, 1 add.reduce
-        9 floating-point operations, 56 bytes read and written
+        9 floating-point operations, 64 bytes read and written
         3 buffers in 128 bytes, 28 if none were shared
         """
         return account_of(self.plan)
