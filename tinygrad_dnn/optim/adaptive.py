@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
@@ -327,8 +326,8 @@ class RAdam(BucketOptimizer):
         common = 1 - b1, 1 - b2, decay, 1 - lr * decay
         return (rate, *common) if r is None else (rate * r * sqrt(1 - b2**t), *common, group["eps"])
 
-    def course(self, bucket: Bucket, group: Group) -> Any:
-        return rectification(group["betas"][1], bucket.steps + 1) is None, *super().course(bucket, group)
+    def phase(self, bucket: Bucket, group: Group) -> bool:
+        return rectification(group["betas"][1], bucket.steps + 1) is not None
 
     def update(self, block: Block, group: Group, *scalars: Array) -> None:
         rate, share1, share2, decay, shrink, *eps = scalars

@@ -71,6 +71,7 @@ class Prepare:
         self.optimizer, self.k, self.plan, self.bucket = optimizer, k, plan, bucket
         self.group = optimizer.param_groups[k]
         self.course = optimizer.course(bucket, self.group)
+        self.phase = optimizer.phase(bucket, self.group)
         self.values: list[Any] = []  # of the group when it was last looked at
         self.count = 0
         self.mark()
@@ -91,8 +92,9 @@ class Prepare:
         optimizer = self.optimizer
         if optimizer._plans.get(self.k) is not self.plan:
             return False
-        known = not optimizer.counted and list(self.group.values()) == self.values
-        return known or optimizer.course(self.bucket, self.group) == self.course
+        if optimizer.phase(self.bucket, self.group) != self.phase:
+            return False
+        return list(self.group.values()) == self.values or optimizer.course(self.bucket, self.group) == self.course
 
     def mark(self) -> None:
         """Keep what `undo` goes back to."""
@@ -240,16 +242,20 @@ class BucketOptimizer(Optimizer):
         return 0.0
 
     def scalars(self, bucket: Bucket, group: Group) -> Sequence[float]:
-        """The numbers of this step, and how many they are may depend on `course`; the first step is number 1."""
+        """The numbers of this step, and how many they are may depend on `phase`; the first step is number 1."""
         raise NotImplementedError(f"{type(self).__name__} must define scalars(bucket, group)")
 
     def update(self, block: Block, group: Group, *scalars: Array) -> None:
-        """Change the parameters of a block. Which calls it makes may depend on `course`, and on nothing else."""
+        """Change the parameters of a block. Which calls it makes may depend on `course` and `phase` alone."""
         raise NotImplementedError(f"{type(self).__name__} must define update(block, group, *scalars)")
 
     def course(self, bucket: Bucket, group: Group) -> Any:
-        """What decides which calls the next `update` makes: which hyperparameters are 0."""
+        """What decides which calls `update` makes: which hyperparameters are 0."""
         return [bool(value) for name, value in group.items() if name not in ("params", "lr")]
+
+    def phase(self, bucket: Bucket, group: Group) -> bool:
+        """What else decides which calls the next `update` makes, and changes with the steps."""
+        return False
 
 
 def decayed(block: Block, group: Group, decay: Array, shrink: Array) -> Any:
@@ -419,8 +425,8 @@ class ASGD(BucketOptimizer):
         averaging = [] if mu == 1 else [mu]
         return eta, 1 - lambd * eta, group["weight_decay"], *averaging
 
-    def course(self, bucket: Bucket, group: Group) -> Any:
-        return float(bucket.numbers.get("mu", 1)) == 1, *super().course(bucket, group)
+    def phase(self, bucket: Bucket, group: Group) -> bool:
+        return float(bucket.numbers.get("mu", 1)) != 1
 
     def update(self, block: Block, group: Group, *scalars: Array) -> None:
         eta, shrink, weight_decay, *mu = scalars
