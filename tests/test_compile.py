@@ -1,6 +1,7 @@
 """Compiled steps do what the steps do: to the last bit, on new data, after errors and changes."""
 
 import copy
+import signal
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -662,3 +663,43 @@ def test_a_program_does_not_grow(parts: Parts) -> None:
         used.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert used[2] - used[1] < 2000  # the first thousand fill lists of free objects
+
+
+def repeat(run: Callable[..., Any], x: tg.Tensor, y: tg.Tensor) -> None:
+    for _ in range(399):
+        run(x, y)
+    signal.pause()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+@pytest.mark.parametrize("width", [4, 200])
+def test_an_interrupt_from_the_keyboard_never_leaves_half_a_step(width: int) -> None:
+    """Small parameters are copied before a run and put back; for large ones the interrupt waits."""
+    (x, y), *_ = batches(1, 3, 2)
+
+    def made() -> tuple[nn.Module, Callable[..., Any]]:
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 2))
+        optimizer = tg.optim.Adam(model.parameters(), lr=1e-4)
+        return model, trained(model, optimizer, mean_square, True)
+
+    model, run = made()
+    states = []
+    for _ in range(400):
+        run(x, y)
+        states.append(hash(b"".join(a.tobytes() for a in arrays_of(model))))
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        model, run = made()
+        run(x, y)
+        old = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 5e-3))
+            signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                repeat(run, x, y)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGINT, old)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        assert hash(b"".join(a.tobytes() for a in arrays_of(model))) in states

@@ -191,6 +191,13 @@ class Program:
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """One step on these tensors and arrays; if it fails, everything is as before."""
+        if not self.shielded:
+            return self.whole(leaves)
+        with interrupts_held_back():
+            return self.whole(leaves)
+
+    def whole(self, leaves: Sequence[Any]) -> Any:
+        """One step, for which interrupts are held back if they have to be."""
         arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
         holders = list(map(getrefcount, self.watched))
         if holders != self.holders and any(map(gt, holders, self.holders)):
@@ -200,7 +207,7 @@ class Program:
         for call in self.lives:
             call.mark()
         try:
-            results = uninterrupted(self.function, arrays) if self.shielded else self.function(*arrays)
+            results = self.function(*arrays)
         except BaseException:
             for array, copy in self.saved:
                 array[...] = copy
@@ -234,15 +241,16 @@ class Program:
         return f"<Program of {len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes>\n{self.source}"
 
 
-def uninterrupted(function: Callable[..., Any], args: Sequence[Any]) -> Any:
-    """``function(*args)``, an interrupt from the keyboard held back until it is done."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        return function(*args)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return function(*args)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class interrupts_held_back:
+    """A block that an interrupt from the keyboard has to wait for."""
+
+    def __enter__(self) -> None:
+        possible = threading.current_thread() is threading.main_thread() and hasattr(signal, "pthread_sigmask")
+        self.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if possible else None
+
+    def __exit__(self, *exc: object) -> None:
+        if self.before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
 
 
 def may_fail(i: Instruction) -> bool:
