@@ -77,9 +77,10 @@ def smooth_function(o: Op, args: list[Array], params: dict[str, Any]) -> tuple[l
 
 # Ops whose kernels take absolute values, round, or convert: their complex step would be wrong, and must be refused.
 NOT_ANALYTIC = {
-    *("abs", "astype", "atan2", "ceil", "erf", "erfc", "floor", "fmax"),
-    *("fmin", "fmod", "gelu", "hypot", "logaddexp", "logistic_cross_entropy", "ndtr", "norm"),
-    *("remainder", "sigmoid", "silu", "softplus", "trunc", "xlogy"),
+    *("abs", "astype", "atan2", "ceil", "det", "erf", "erfc", "floor"),
+    *("fmax", "fmin", "fmod", "gelu", "hypot", "inv", "least_squares", "logaddexp"),
+    *("logistic_cross_entropy", "ndtr", "norm", "remainder", "sigmoid", "silu", "softplus", "solve"),
+    *("trunc", "xlogy"),
 }
 
 

@@ -18,7 +18,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(("example", "output"), [(0, 0), (2, 1), (3, 3)])
+@pytest.mark.parametrize(("example", "output"), [(0, 0), (2, 1), (3, 3), (4, 5)])
 def test_an_example_prints_what_is_shown(example: int, output: int) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -116,7 +116,10 @@ class Program:
         recorder = run.recorder
         self.structure = run.structure
         self.arguments = run.arguments
-        self.names = {id(t.array): name for name, t in around.named.items()}
+        self.names = recorder.names | {id(t.array): name for name, t in around.named.items()}
+        for t, g in run.gradients:
+            name = self.names.get(id(t.array))
+            g.storage.name = f"d_{name}" if name else g.storage.name
         place = run.places
         own = [(t, g) for t, g in run.gradients if id(t) not in place]
         given = [(place[id(t)], g) for t, g in run.gradients if id(t) in place]

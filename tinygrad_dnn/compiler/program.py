@@ -275,6 +275,12 @@ class Plan:
             if s.kind in ("external", "constant"):
                 self.memory[s] = s.array
 
+    def title(self, s: Storage) -> str:
+        """A name for memory of the program: of those that share a place, the first that has one."""
+        if s in {host for host, _ in self.parts.values()}:
+            return "gradients"
+        return next((o.name for o, root in self.places.items() if o.name and root is self.places.get(s)), "")
+
     def gives_way(self, t: Traced, result: Traced, spans: dict[Storage, tuple[int, int]], n: int) -> bool:
         """Whether a result may take the place of the operand ``t``, which is not needed afterwards."""
         alike = (t.shape, t.strides, t.dtype) == (result.shape, result.strides, result.dtype)

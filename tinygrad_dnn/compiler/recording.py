@@ -307,6 +307,7 @@ class Recorder:
         self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
         self.err = np.geterr()
+        self.names: dict[int, str] = {}  # of arrays from outside, by identity
 
     def records(self) -> bool:
         """Whether this is the thread, and the time, of the recording."""
@@ -438,7 +439,7 @@ class Recorder:
             return self.opaque(o.kernel, tuple(raw), params, pure=False), None
         mark = len(self.instructions)
         try:
-            return o.evaluate(raw, params)
+            return self.called(o.name, o.evaluate(raw, params))
         except Varying:
             raise
         except Revealed:
@@ -447,6 +448,13 @@ class Recorder:
             return self.opaque(lambda *a, **p: o.evaluate(a, p)[0], tuple(raw), params, name=o.name), None
         residual = self.apply(o.residual.function, o.residual.pick([arrays, *[None] * 6, *params.values(), *raw]))
         return self.opaque(o.kernel, tuple(raw), {**params, "r": residual}), residual
+
+    def called(self, name: str, made: tuple[Any, Any]) -> tuple[Any, Any]:
+        """What an op gave, its memory named after it."""
+        y = made[0]
+        if is_traced(y) and y.storage.kind == "temporary" and not y.storage.name:
+            y.storage.name = name
+        return made
 
     def apply(self, function: Callable[..., Any], args: Sequence[Any], name: str = "") -> Any:
         """``function(*args)``, a pure function of arrays; as one instruction if it cannot be looked into."""

@@ -55,22 +55,24 @@ class Source:
 
     # --- names
 
-    def fresh(self, wanted: str) -> str:
-        """``wanted``, or that with a number, as a name that is not taken."""
+    def fresh(self, wanted: str, numpys: bool = False) -> str:
+        """``wanted``, or that with a number, as a name that is not taken; a function of NumPy keeps its own."""
         wanted = "".join(c if c.isalnum() else "_" for c in wanted).strip("_") or "value"
         if wanted[0].isdigit() or keyword.iskeyword(wanted):
             wanted = f"n{wanted}"
+        if hasattr(np, wanted) and not numpys:
+            wanted = f"{wanted}_1"  # the name alone is NumPy's function
         name, n = wanted, 1
         while name in self.namespace or name in self.names.values():
             n += 1
             name = f"{wanted}_{n}"
         return name
 
-    def bind(self, value: Any, wanted: str) -> str:
+    def bind(self, value: Any, wanted: str, numpys: bool = False) -> str:
         """The name of a value of the namespace."""
         known = self.names.get(id(value))
         if known is None:
-            known = self.fresh(wanted)
+            known = self.fresh(wanted, numpys)
             self.namespace[known] = value
             self.names[id(value)] = known
             self.held.append(value)
@@ -114,6 +116,8 @@ class Source:
     def wanted(self, t: Traced, memory: Array) -> str:
         """A telling name for fixed memory."""
         given = self.given.get(id(t.value)) or t.storage.name
+        if not given:
+            given = self.plan.title(t.storage)
         if t.parent is not None:
             function = t.call[0]
             suffix = "T" if function in (np.ndarray.transpose, np.ndarray.swapaxes) else "view"
@@ -199,7 +203,7 @@ class Source:
 
     def numpys(self, function: Any) -> str:
         """The name of a function of NumPy."""
-        name = self.bind(function, name_of(function))
+        name = self.bind(function, name_of(function), numpys=True)
         self.imported[name] = name_of(function)
         return name
 

@@ -218,6 +218,10 @@ class BucketOptimizer(Optimizer):
                 prepare = Prepare(self, k, plan, bucket)
                 recorder.live(prepare, (), scalars)
                 blocks = [block.traced(recorder.lift, recorder.empty) for block in bucket.blocks]
+                for block in bucket.blocks:
+                    recorder.names |= {id(array): "parameters" for array in block.arrays}
+                    recorder.names |= {id(array): name for name, array in block.state.items()}
+                recorder.names |= {id(scalar): "scalar" for scalar in bucket.scalars}
                 bucket.gather([plan.gradients[i] for i in positions], blocks)
                 for block in blocks:
                     self.update(block, group, *scalars[: prepare.count])
