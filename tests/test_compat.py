@@ -32,6 +32,8 @@ def test_the_rooms_are_ours(torch: Any) -> None:
     assert torch.utils.data.DataLoader is tg.data.DataLoader
     assert torch.float32 == tg.float32
     assert repr(torch.float32) == "mini.float32"
+    assert isinstance(torch.ones(1).dtype, torch.dtype)
+    assert torch.ones(1).dtype is torch.float32
     assert torch.save is tg.io.save
     assert torch.load is tg.io.load
     assert torch.__version__ == tg.__version__

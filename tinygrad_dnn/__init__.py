@@ -75,6 +75,7 @@ uint8, int8, int16 = _np.dtype(_np.uint8), _np.dtype(_np.int8), _np.dtype(_np.in
 int32, int64 = _np.dtype(_np.int32), _np.dtype(_np.int64)
 short, int, long = int16, int32, int64
 bool = _np.dtype(_np.bool_)
+dtype = _np.dtype
 inf, nan, pi, e = _np.inf, _np.nan, _np.pi, _np.e
 newaxis = None
 strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import datasets, transforms
-from .dtypes import named
+from .dtypes import DType, named
 from .printing import options
 
 __all__ = ["install"]
@@ -156,6 +156,7 @@ class Alias(ModuleType):
         self.__path__: list[str] = []  # a package, so that the import of what is below it comes to the finder
         kept = {key: value for key, value in vars(room).items() if not key.startswith("__")}
         kept = {key: named(value) if isinstance(value, np.dtype) else value for key, value in kept.items()}
+        kept |= {key: DType for key, value in kept.items() if value is np.dtype}
         vars(self).update(kept, __version__=getattr(room, "__version__", None), _room=room)
 
     def __getattr__(self, name: str) -> Any:
