@@ -110,6 +110,8 @@ class Program:
     ----------
     source : str
         The program as NumPy, executed as it is printed.
+    notes : dict
+        What the native backend left to NumPy, and how often.
     """
 
     def __init__(self, run: "Recording", around: Surroundings, backend: str = "numpy") -> None:
@@ -153,6 +155,7 @@ class Program:
         self.plan.assign()
         written = self.kind(self.plan, self.arguments, self.results, self.names)
         self.text = written  # kept, because tables point to memory that it holds
+        self.notes = written.notes
         self.source, self.function = written.text, written.function
         arrays = [written.fixed(t) for t in self.kept_gradients]
         self.gradients = [leaf(a) for a in arrays if a is not None]
@@ -241,7 +244,9 @@ class Program:
         return account_of(self.plan)
 
     def __repr__(self) -> str:
-        return f"<Program of {len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes>\n{self.source}"
+        size = f"{len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes"
+        left = ", ".join(f"{n} {name}" for name, n in self.notes.items())
+        return f"<Program of {size}{f', left to NumPy: {left}' if left else ''}>\n{self.source}"
 
 
 class interrupts_held_back:

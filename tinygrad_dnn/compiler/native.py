@@ -206,7 +206,7 @@ def buffered_natively(i: Instruction) -> bool:
 
 
 class NativeSource(Source):
-    """A program in which runs of calls are tables for the machine; ``notes`` tells what was left to NumPy.
+    """A program in which runs of calls are tables for the machine; ``notes`` counts what is left to NumPy.
 
     The text shows the NumPy calls of a table as comments before the call of the machine.
     """
@@ -215,7 +215,6 @@ class NativeSource(Source):
         self, plan: Plan, arguments: Sequence[Traced], results: Sequence[Traced], names: Mapping[int, str]
     ) -> None:
         self.floats = main_float(plan)
-        self.notes: dict[str, int] = {}
         self.spans = plan.accesses()
         self.kept = {t.storage for t in plan.kept}
         super().__init__(plan, arguments, results, names)

@@ -33,6 +33,7 @@ class Source:
         self, plan: Plan, arguments: Sequence[Traced], results: Sequence[Traced], names: Mapping[int, str]
     ) -> None:
         self.plan = plan
+        self.notes: dict[str, int] = {}
         self.given = names
         self.namespace: dict[str, Any] = {}
         self.imported: dict[str, str] = {}  # NumPy's functions: the name here, and there
