@@ -395,6 +395,35 @@ def test_labels_that_are_ignored_from_time_to_time() -> None:
     assert all(map(same, arrays_of(a), arrays_of(b)))
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_indices_out_of_range(backend: str) -> None:
+    """The machine must not follow them into other memory."""
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    run = tg.compile(lambda x, k: x[np.arange(3), k] * 2, backend=backend)
+    x = tg.arange(12.0).reshape(3, 4)
+    for k in ([0, 1, 2], [3, 3, 3], [-1, 0, -4]):
+        assert run(x, tg.tensor(k)).tolist() == (x[np.arange(3), tg.tensor(k)] * 2).tolist()
+    for k in ([0, 4, 0], [0, -5, 0], [10**12, 0, 0]):
+        with pytest.raises(IndexError):
+            run(x, tg.tensor(k))
+
+
+def test_a_program_that_is_left_has_drawn_nothing() -> None:
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 3))
+
+        def step(x: tg.Tensor, y: tg.Tensor, model: nn.Module = model) -> tg.Tensor:
+            return nn.functional.cross_entropy(model(x), y).detach()
+
+        run = tg.compile(step) if compiled else step
+        labels = [[0, 1], [2, 0], [-100, 1], [1, 1], [2, -100], [0, 0]]
+        runs.append([run(tg.ones(2, 4), tg.tensor(y)).item() for y in labels])
+    assert runs[0] == runs[1]
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from .account import Account, account_of
 from .guards import Guards, Names, Surroundings, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
-from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, give, is_traced
+from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced
 from .source import Source
 
 __all__ = ["Compiled", "Program", "compile"]
@@ -144,7 +144,8 @@ class Program:
         self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
         self.guards = Guards(around, [t for t, _ in outside], [e for e in run.entry if id(e[0]) not in place])
-        self.lives = recorder.lives
+        departs = any(i.function is expect for i in self.plan.instructions)
+        self.lives = [*(recorder.draws.values() if departs else ()), *recorder.lives]
         self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
         self.shielded = len(self.saved) < len(self.written_outside())
         self.verified = 0

@@ -44,7 +44,7 @@ SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a cal
 
 
 def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: Any, scales: Any) -> Any:
-    """Do all calls of the table; the result is the number of those done, fewer than all if a check failed.
+    """Do all calls of the table; the result is the number of rows done, fewer if an integer was out of its range.
 
     ``floats``, ``flags`` and ``whole`` are memory as floats, bytes and 64-bit integers; ``powers`` (n) and ``scales``
     are one array seen as integers and as floats.
@@ -276,16 +276,20 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                             x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
                             floats[y0 + o * inner + j] = x if x < t or x != x else t
         elif call == GATHER:  # the element of each row that an integer tells
-            n, y0, a0, by_row, by_column, i0 = (
-                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6]
+            n, y0, a0, by_row, by_column, i0, limit = (
+                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7]
             )
             for r in range(n):
+                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
+                    return pc
                 floats[y0 + r] = floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column]
         elif call == SCATTER:
-            n, y0, a0, by_row, by_column, i0 = (
-                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6]
+            n, y0, a0, by_row, by_column, i0, limit = (
+                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7]
             )
             for r in range(n):
+                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
+                    return pc
                 floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column] = floats[y0 + r]
         else:  # CHECK: integers within 0 to limit - 1
             n, limit, i0 = code[pc, 1], code[pc, 2], code[pc, 3]

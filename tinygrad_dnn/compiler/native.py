@@ -21,6 +21,7 @@ SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
 PART_OF = {name: k for k, name in enumerate(machine.OPS)}
 FLAGS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+MAY_STOP = {machine.CHECK, machine.GATHER, machine.SCATTER}
 EXTREMES = {np.add: machine.ADD, np.maximum: machine.MAXIMUM, np.minimum: machine.MINIMUM}
 
 
@@ -271,7 +272,7 @@ class NativeSource(Source):
             code[k, : len(row)] = row
         run, memory = self.bind(compiled(), "run"), self.bind(surroundings(self.floats), "memory")
         call = f"{run}({self.bind(code, 'table')}, *{memory})"
-        if any(row[0] == machine.CHECK for row in rows if row):
+        if any(isinstance(native, list) and native[0] in MAY_STOP for _, native in table):
             call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
         shown = [f"# {line}" for i, _ in table for line in self.line(i)]
         return [*shown, call]
@@ -407,7 +408,7 @@ class NativeSource(Source):
             return None
         strides = [s // a.itemsize for s in a.strides]
         call = machine.GATHER if taking else machine.SCATTER
-        return [call, len(labels), index_of(y), index_of(a), *strides, index_of(labels)]
+        return [call, len(labels), index_of(y), index_of(a), *strides, index_of(labels), a.shape[1]]
 
     def label_checks(self) -> tuple[dict[int, list[int]], set[int]]:
         """Rows for the questions whether all labels are below a number, by call, and the calls that they make idle."""
@@ -431,7 +432,7 @@ class NativeSource(Source):
 
 
 def complete(done: int, rows: int) -> None:
-    """Leave the program if the machine met labels that are out of range or not to be counted."""
+    """Leave the program if the machine met integers that are out of range: the step itself knows what to do."""
     if done != rows:
         raise Departed
 

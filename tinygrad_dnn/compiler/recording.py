@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeGuard
@@ -306,6 +305,7 @@ class Recorder:
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
         self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
+        self.draws: dict[int, Draws] = {}  # by the generator's identity
         self.err = np.geterr()
         self.names: dict[int, str] = {}  # of arrays from outside, by identity
 
@@ -434,8 +434,9 @@ class Recorder:
             return o.evaluate([x.array if isinstance(x, Tensor) else x for x in inputs], params)
         raw = [self.adopt(x) if isinstance(x, Tensor) else x for x in inputs]
         if "generator" in params and next(traced_in(raw), None) is None:
-            generator = params["generator"] or default_generator
-            self.undo.append(partial(generator.set_state, generator.get_state()))
+            draws = Draws(params["generator"] or default_generator)
+            self.undo.append(draws.undo)
+            self.draws.setdefault(id(draws.generator), draws)
             return self.opaque(o.kernel, tuple(raw), params, pure=False), None
         mark = len(self.instructions)
         try:
@@ -704,6 +705,25 @@ _OPERATORS = [
 ]
 for _name in _OPERATORS:
     setattr(Later, f"__{_name}__", unknown(f"__{_name}__"))
+
+
+class Draws:
+    """Where a stream of random numbers is, so that a program which is left has not drawn from it."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        self.mark()
+
+    def holds(self) -> bool:
+        return True
+
+    def mark(self) -> None:
+        """Keep what `undo` goes back to."""
+        self.before = self.generator.get_state()
+
+    def undo(self) -> None:
+        """Go back to where the stream was before the last run."""
+        self.generator.set_state(self.before)
 
 
 class Departed(Exception):
