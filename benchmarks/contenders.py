@@ -34,9 +34,17 @@ class Task:
 
 
 def eager(
-    library: str, task: Task, *, dense: bool = False, compiled: Callable[[Any], Callable[[Step], Step]] | None = None
+    library: str,
+    task: Task,
+    *,
+    dense: bool = False,
+    compiled: Callable[[Any], Callable[[Step], Step]] | None = None,
+    compiled_model: bool = False,
 ) -> Step:
-    """PyTorch and tinygrad_dnn: the same lines run both, and ``compiled(library)`` compiles the step."""
+    """PyTorch and tinygrad_dnn: the same lines run both.
+
+    ``compiled(library)`` compiles the step; PyTorch, which cannot compile backward() and update with it, the model.
+    """
     torch: Any = import_module(library)
     nn, network = torch.nn, task.network
     last = len(network.layers) - 2
@@ -51,6 +59,7 @@ def eager(
     model = nn.Sequential(*modules)
     start = [torch.tensor(array) for layer in network.parameters() for array in layer]
     model.load_state_dict(dict(zip(model.state_dict(), start, strict=True)))
+    model = torch.compile(model) if compiled_model else model
     loss_function = nn.BCEWithLogitsLoss() if network.binary else nn.CrossEntropyLoss()
     rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[task.optimizer]
     optimizer = rule(model.parameters(), lr=task.learning_rate)
@@ -144,7 +153,7 @@ def jax(task: Task) -> Step:
 CONTENDERS: dict[str, Callable[[Task], Step]] = {
     "torch": partial(eager, "torch"),
     "jax": jax,
-    "torch.compile": partial(eager, "torch", compiled=lambda torch: torch.compile),
+    "torch.compile": partial(eager, "torch", compiled_model=True),
     "manual": manual,
     "hand": hand,
     "tinygrad_dnn": partial(eager, "tinygrad_dnn"),

@@ -2,6 +2,7 @@
 
     python -m benchmarks.training_step
     python -m benchmarks.training_step --networks spiral digits-32 --optimizer adam --processes 5
+    python -m benchmarks.training_step --readme --plot examples/pictures/training_step.png
 
 Every contender runs in a process of its own, where no other library's threads or memory pool disturb it, and the
 processes take turns in short bursts. Before the clock starts, all must show the same losses over the first steps.
@@ -31,13 +32,14 @@ from .networks import NETWORKS
 from .table import figures, table
 from .timing import interleave, progress
 
-BASES = ("torch", "manual")  # the contenders whose times the others' are divided by
+BASES = ("torch", "hand")  # the contenders whose times the others' are divided by
 CHECKED_STEPS = 5
 TOLERANCE = 5e-5  # relative: float32 rounding stays below 2e-5, an update, bias or layer left out shows above it
 REST = 0.15  # seconds before each burst; BLAS threads keep a processor busy for up to 0.12 seconds after their last use
 WARM_UP = 0.05  # seconds of untimed steps then
 UNSTEADY = 1.2  # ratio of the quartiles from which a median is reported as uncertain
 OTHERS = "other work"  # takes its turns like a contender
+README = Path(__file__).parent.parent / "README.md"
 BUSY = 0.05  # its share of the processors' time from which all times are reported as disturbed
 
 prepared: dict[str, Step] = {}  # in a contender's own process: the step being timed
@@ -205,6 +207,8 @@ def arguments() -> argparse.Namespace:
     add("--rounds", type=positive, default=7, help="turns each process gets; default: 7")
     add("--seconds", type=float, default=0.1, help="length of a turn; default: 0.1")
     add("--threads", type=positive, help="processors to use; default: all")
+    add("--plot", type=Path, help="file for a picture")
+    add("--readme", action="store_true", help="write the tables into the README, between the marks for this optimizer")
     return parser.parse_args()
 
 
@@ -224,9 +228,42 @@ def main() -> None:
                 row[name] += values
             absent |= missing
     present = [name for name in args.contenders if name not in absent]
-    print(report(times, present))
+    tables = report(times, present)
+    print(tables)
     for note in (*(f"Left out: {name}: {reason}" for name, reason in absent.items()), *doubts(times, present)):
         print(note)
+    if args.plot:
+        plot(times, present, args.plot)
+    if args.readme:
+        write(README, args.optimizer, f"{conditions(args.optimizer)}\n\n{tables.strip()}")
+
+
+def plot(times: Mapping[str, Mapping[str, Sequence[float]]], contenders: Sequence[str], path: Path) -> None:
+    """Draw every contender's time on every network, as a multiple of the program written by hand."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(contenders)
+    for k, name in enumerate(contenders):
+        ratios = [statistics.median(row[name]) / statistics.median(row[BASES[1]]) for row in times.values()]
+        axes.bar([n + (k + 0.5) * width - 0.4 for n in range(len(times))], ratios, width, label=name)
+    axes.set_yscale("log")
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_ylabel("time, hand-written NumPy = 1")
+    axes.set_xticks(range(len(times)), times, fontsize=8)
+    axes.legend(ncols=3, fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def write(file: Path, optimizer: str, text: str) -> None:
+    """Replace what stands between the marks ``<!-- training_step sgd -->`` and ``<!-- end -->`` in a file."""
+    mark = f"<!-- training_step {optimizer} -->\n"
+    before, found, rest = file.read_text(encoding="utf-8").partition(mark)
+    if not found:
+        sys.exit(f"{file} has no mark {mark.strip()}")
+    after = rest.partition("<!-- end -->")[2]
+    file.write_text(f"{before}{mark}```text\n{text}\n```\n<!-- end -->{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
