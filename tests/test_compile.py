@@ -4,6 +4,7 @@ import copy
 import signal
 import threading
 import tracemalloc
+from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,28 @@ def test_training_is_the_same_to_the_last_bit(problem: strategies.TrainingProble
     for eager, replayed in zip(*runs, strict=True):
         assert len(eager) == len(replayed)
         assert all(map(same, eager, replayed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(strategies.graphs())
+def test_random_graphs_are_the_same_to_the_last_bit(graph: strategies.Graph) -> None:
+    """Values used any number of times, paths that part and join, leaves that nothing depends on."""
+
+    def step(*leaves: tg.Tensor) -> tuple[tg.Tensor, list[Any]]:
+        y = graph(*leaves)
+        if y.requires_grad:
+            y.square().sum().backward()
+        return y.detach(), [t.grad for t in leaves]
+
+    def fresh(scale: float) -> list[tg.Tensor]:
+        return [leaf(np.array(a * scale), requires_grad=True) for a in graph.leaves]
+
+    run = tg.compile(step)
+    run(*fresh(1.0))
+    (y, gradients), (wanted, theirs) = run(*fresh(0.5)), step(*fresh(0.5))
+    assert same(y.array, wanted.array)
+    assert [g is None for g in gradients] == [g is None for g in theirs]
+    assert all(same(g.array, w.array) for g, w in zip(gradients, theirs, strict=True) if w is not None)
 
 
 def floats(args: Any) -> list[int]:
@@ -374,6 +397,17 @@ def test_python_values_and_arrays_as_arguments() -> None:
     assert "3 programs" in repr(run)
     with pytest.raises(TypeError, match="values that can be compared, got set"):
         run(np.ones(2), {1})
+
+
+def test_containers_as_arguments_and_a_tensor_given_twice() -> None:
+    pair = namedtuple("pair", ["x", "y"])
+    run = tg.compile(lambda p, more: {"product": p.x * p.y, "sum": [sum(more), p.x + p.y]})
+    a, b = tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0])
+    for x, y in ((a, b), (b, a), (a, a), (b, b), (a, b)):
+        got = run(pair(x, y), [a, b])
+        assert got["product"].tolist() == (x * y).tolist()
+        assert [t.tolist() for t in got["sum"]] == [[4.0, 6.0], (x + y).tolist()]
+    assert a.tolist() == [1.0, 2.0]
 
 
 def test_labels_that_are_ignored_from_time_to_time() -> None:

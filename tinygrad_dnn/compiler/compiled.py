@@ -83,6 +83,11 @@ def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any
 
 def flattened(value: Any, leaves: list[Any]) -> Any:
     """The structure of ``value`` for comparing, tensors and arrays put into ``leaves``."""
+    if isinstance(value, Tensor | np.ndarray):
+        again = next((k for k, held in enumerate(leaves) if held is value), None)
+        if again is not None:
+            leaves.append(value)
+            return "again", again
     if isinstance(value, Tensor):
         leaves.append(value)
         a = value.array
@@ -360,6 +365,9 @@ class Recording:
 
     def traced(self, value: Any) -> Any:
         """The arguments of the step, with traced arrays in them."""
+        if isinstance(value, Tensor) and is_traced(value.array):  # given twice
+            self.arguments.append(self.recorder.argument(value.array.value))
+            return value
         if isinstance(value, Tensor):
             self.recorder.adopted[id(value)] = (value, value.array)
             self.places[id(value)] = len(self.arguments)
@@ -370,7 +378,8 @@ class Recording:
             self.arguments.append(self.recorder.argument(value))
             return self.arguments[-1]
         if isinstance(value, list | tuple):
-            return type(value)(map(self.traced, value))
+            parts = [self.traced(v) for v in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         if isinstance(value, dict):
             return {k: self.traced(v) for k, v in value.items()}
         return value
