@@ -1219,7 +1219,7 @@ def walk(
         pull(t, g, xp, useful, cotangents, owned)
     for key, x in leaves.items():  # what has not been consumed is theirs
         if key in cotangents and (wanted is None or key in wanted):
-            found[key] = (x, hooked(key, cotangents[key]))
+            found[key] = (x, hooked(key, cotangents[key]) if GradientHook.of else cotangents[key])
     if not retain_graph:
         for t in nodes:
             t.inputs = None
@@ -1249,7 +1249,8 @@ def pull(
     shared, rules = o.rules[xp]
     changed = _Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
-        env[SHARED] = applied(shared, env)
+        given = shared.pick(env)
+        env[SHARED] = shared.function(*given) if _recorder is None else _recorder.apply(shared.function, given)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
@@ -1260,7 +1261,8 @@ def pull(
             check_fresh(t, rule, shared)
         shape = x.array.shape
         env[SHAPE], env[POSITION] = shape, i
-        gx = applied(rule, env)
+        given = rule.pick(env)
+        gx = rule.function(*given) if _recorder is None else _recorder.apply(rule.function, given)
         if gx is None:
             continue
         if anomaly.get():
@@ -1273,11 +1275,6 @@ def pull(
             accumulate(cotangents, owned, x.serial, gx)
         else:
             cotangents[x.serial] = gx
-
-
-def applied(rule: Rule, env: list[Any]) -> Any:
-    """What a rule gives in this environment."""
-    return rule.function(*rule.pick(env)) if _recorder is None else _recorder.apply(rule.function, rule.pick(env))
 
 
 def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
