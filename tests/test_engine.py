@@ -42,6 +42,21 @@ def test_derivatives_of_any_order(order: int) -> None:
     np.testing.assert_allclose(y.item(), ((2 + 1j) ** order * np.exp((2 + 1j) * 1.3)).imag, rtol=1e-12)
 
 
+def test_what_cannot_be_a_gradient_is_not_assigned() -> None:
+    w = leaf(1.0, 2.0)
+    w.grad = held = tg.ones(2, dtype=tg.float64)
+    for wrong, error, message in (
+        (tg.ones(3, dtype=tg.float64), RuntimeError, "attempting to assign a gradient of size"),
+        (tg.ones(2), RuntimeError, "attempting to assign a gradient with dtype"),
+        (np.ones(2), TypeError, "assigned grad expected to be a Tensor or None"),
+    ):
+        with pytest.raises(error, match=message):
+            w.grad = wrong
+        assert w.grad is held
+    w.grad = None
+    assert w.grad is None
+
+
 def test_backward_accumulates_in_leaves_only() -> None:
     w = leaf(1.0, 2.0)
     y = w * w

@@ -78,8 +78,8 @@ def smooth_function(o: Op, args: list[Array], params: dict[str, Any]) -> tuple[l
 # Ops whose kernels take absolute values, round, or convert: their complex step would be wrong, and must be refused.
 NOT_ANALYTIC = {
     *("abs", "astype", "atan2", "ceil", "det", "erf", "erfc", "floor"),
-    *("fmax", "fmin", "fmod", "gelu", "hypot", "inv", "least_squares", "logaddexp"),
-    *("logistic_cross_entropy", "ndtr", "norm", "remainder", "sigmoid", "silu", "softplus", "solve"),
+    *("fmax", "fmin", "fmod", "gelu", "hypot", "inv", "log_abs_det", "logaddexp"),
+    *("logistic_cross_entropy", "ndtr", "norm", "pinv", "remainder", "sigmoid", "silu", "softplus", "solve"),
     *("trunc", "xlogy"),
 }
 

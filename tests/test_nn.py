@@ -914,8 +914,8 @@ def test_a_state_that_does_not_fit_changes_nothing_and_says_all() -> None:
         net.load_state_dict(wrong)
     assert str(caught.value) == (
         "Error(s) in loading state_dict for Net:\n"
-        '\tMissing key(s) in state_dict: "scale", "first.bias".\n'
-        '\tUnexpected key(s) in state_dict: "more".\n'
+        '\tMissing key(s) in state_dict: "scale", "first.bias". \n'
+        '\tUnexpected key(s) in state_dict: "more". \n'
         "\tsize mismatch for blocks.0.0.weight: copying a param with shape (3, 4) from checkpoint, "
         "the shape in current model is (3, 3)."
     )

@@ -616,8 +616,9 @@ def test_a_model_made_double_between_steps_goes_on_in_float64(name: str, options
 def test_a_gradient_of_another_shape_is_refused_and_changes_nothing(name: str, options: State) -> None:
     training = Training(name, options).run(0, 2)
     before = snapshot(training.optimizer)
-    training.params[0].grad = tg.from_numpy(np.ones(()))
-    training.params[5].grad = tg.from_numpy(np.ones((4, 5)))  # in the last group
+    for k, shape in ((0, ()), (5, (4, 5))):  # parameter 5 is in the last group
+        training.params[k].grad = tg.zeros_like(training.params[k])
+        training.params[k].grad.data = tg.from_numpy(np.ones(shape))  # past the check of what is assigned
     with pytest.raises(RuntimeError, match="assigned grad has data of a different size"):
         training.optimizer.step()
     assert snapshot(training.optimizer) == before

@@ -141,6 +141,28 @@ def product(draw: Any, path: str, *ranks: int) -> Any:
 
 
 @st.composite
+def regular(draw: Any, path: str, right: bool = False, wrong: bool = True) -> Any:
+    """Square matrices far from singular ones, one in a few not square; and right sides."""
+    batch, n, dtype = draw(st.sampled_from([(), (), (2,), (2, 1)])), draw(st.integers(1, 3)), draw(floats)
+    a = draw(finite((*batch, n, n + (wrong and draw(st.integers(0, 9)) == 0)), dtype))
+    a = a + 8 * np.eye(*a.shape[-2:], dtype=dtype)
+    if not right:
+        return Call(path, [a], {})
+    shape = draw(st.sampled_from([(n,), (n, 2), (*batch, n), (*batch, n, 1), (2, n, 2), (n + 1,)]))
+    return Call(path, [a, draw(finite(shape, dtype))], {})
+
+
+@st.composite
+def normed(draw: Any, path: str, orders: list[Any]) -> Any:
+    """An array of two or three dimensions, an order of the norm, two of the dimensions or none."""
+    a = draw(arrays(draw(st.sampled_from([(2, 3), (2, 3, 4)])), floats))
+    options: dict[str, Any] = {"ord": draw(st.sampled_from(orders)), "keepdim": draw(st.booleans())}
+    if a.ndim == 3 or draw(st.booleans()):
+        options["dim"] = draw(st.permutations(range(a.ndim)).map(lambda d: tuple(d[:2])))
+    return Call(path, [a], options)
+
+
+@st.composite
 def indexed(draw: Any, path: str, source: bool = False) -> Any:
     """``gather`` and its kin: an array, a dimension, positions along it, and a source of their size."""
     a = draw(arrays(solid, floats))
@@ -330,6 +352,16 @@ TABLE: dict[str, Any] = {
     **both(product, "bmm", 3, 3),
     **both(product, "outer", 1, 1),
     **functions(product, "kron"),
+    **both(regular, "det logdet inverse"),
+    "linalg.pinv": regular("linalg.pinv", wrong=False),
+    "linalg.solve": regular("linalg.solve", right=True),
+    "linalg.lstsq": regular("linalg.lstsq", right=True, wrong=False).filter(lambda c: c.args[0].ndim < 4),
+    "linalg.matrix_power": st.tuples(regular("linalg.matrix_power"), st.integers(-2, 5)).map(
+        lambda v: Call(v[0].path, [*v[0].args, v[1]], {})
+    ),
+    "linalg.norm": normed("linalg.norm", [None, "fro", 1, -1, math.inf, -math.inf]),
+    "linalg.matrix_norm": normed("linalg.matrix_norm", ["fro", 1, -1, math.inf, -math.inf]),
+    "linalg.vector_norm": normed("linalg.vector_norm", [1, 2, 3, math.inf, -math.inf]),
     **both(indexed, "gather"),
     **both(indexed, "scatter scatter_add", source=True),
     **both(selected, "index_select"),

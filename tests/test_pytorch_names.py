@@ -179,6 +179,18 @@ def test_reductions_of_nothing_name_the_dimension() -> None:
 # --- scripts ----------------------------------------------------------------------------------------------------------
 
 
+def test_softmax_of_nothing_but_minus_infinity_is_nan_without_a_warning() -> None:
+    logits = tg.full((2, 3), -np.inf)
+    for y in (F.softmax(logits, dim=1), F.log_softmax(logits, dim=1), F.log_softmax(logits, dim=0)):
+        assert y.isnan().all()
+
+
+def test_a_choice_of_two_numbers_has_the_default_dtype() -> None:
+    chosen = tg.where(tg.tensor([True, False]), 1, 2.5)
+    assert chosen.dtype == tg.float32
+    assert chosen.tolist() == [1, 2.5]
+
+
 def test_losses_in_lists_and_format_strings() -> None:
     losses = [tg.tensor(float(k)) for k in (1, 2)]
     assert sum(losses).item() == 3.0
@@ -226,6 +238,11 @@ def test_a_shape_is_a_tuple_that_counts() -> None:
     rows, columns = shape
     assert (rows, columns) == shape == tg.Size([2, 3])
     assert (shape.numel(), shape[-1]) == (6, 3)
+
+
+def test_parts_and_sums_of_shapes_are_shapes() -> None:
+    shape = tg.zeros(2, 3, 4).shape
+    assert (shape[1:].numel(), (shape[:2] + shape[:1]).numel(), shape[-1]) == (12, 12, 4)
 
 
 def test_typed_constructors_and_limits() -> None:

@@ -24,6 +24,9 @@ from .blas import empty_cache, show_config
 from .derive import derive
 from .devices import *
 from .engine import *
+from .linalg import det, logdet, matrix_power, slogdet
+from .linalg import inv as inverse
+from .linalg import pinv as pinverse
 from .nn import summary
 from .operators import Size
 from .ops.creation import *

@@ -71,6 +71,9 @@ class Dataset(Generic[Example]):
     def __getitem__(self, index: Any) -> Example:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(self, index)")
 
+    def __add__(self, other: Any) -> "ConcatDataset":
+        return ConcatDataset([self, other])
+
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Example i is row i of every tensor, ``(t[i] for t in tensors)``.

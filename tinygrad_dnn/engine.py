@@ -222,9 +222,9 @@ class Tensor(Operators):
 
     __slots__ = (
         "__weakref__",
+        "_grad",  # a Tensor, or None; `grad` checks what is assigned
         "array",  # the numbers; shared with views, with ``numpy()`` and with ``from_numpy``
         "base",  # for a view, the tensor whose memory it shares; else None
-        "grad",  # a Tensor, or None
         "inputs",  # what its op was given, tensors and numbers; None for a leaf and once the graph is released
         "op",  # the Op that made it; None for a leaf
         "params",  # the op's keyword parameters, all of them, in the order of its signature
@@ -246,7 +246,7 @@ class Tensor(Operators):
     def _become_leaf(self, array: Array, base: "Tensor | None" = None) -> None:
         self.array = array
         self.base = base
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.inputs: Sequence[Any] | None = None
         self.op: Op | None = None
         self.params: dict[str, Any] = {}
@@ -265,6 +265,20 @@ class Tensor(Operators):
     def grad_fn(self) -> "Op | None":
         """The op that made this tensor, or None for a leaf."""
         return self.op
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """What `backward` added up, of the shape and dtype of the tensor; None before, and for most non-leaves.
+
+        Assigning anything else than None or such a Tensor raises TypeError or RuntimeError.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if value is not None:
+            check_gradient(self, value)
+        self._grad = value
 
     @property
     def data(self) -> "Tensor":
@@ -416,6 +430,25 @@ class Tensor(Operators):
 
 
 _new = Tensor.__new__
+
+
+def check_gradient(t: Tensor, value: Any) -> None:
+    """Refuse ``value`` as the gradient of ``t`` unless it is a tensor of its shape and dtype."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}; "
+            "tensor() makes one"
+        )
+    if value.array.shape != t.array.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(value.array.shape)}' to a tensor of size "
+            f"'{list(t.array.shape)}'. Please ensure that the gradient and the tensor are the same size"
+        )
+    if value.array.dtype != t.array.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{value.array.dtype}' to a tensor with grad_dtype "
+            f"'{t.array.dtype}'. The gradient must match the tensor's grad_dtype; convert it, with .to()"
+        )
 
 
 def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
@@ -713,7 +746,7 @@ class Op:
         made = _new(Tensor)
         made.array = y if type(y) is np.ndarray else as_result(y)
         made.base = None
-        made.grad = None
+        made._grad = None
         made.params = params
         made.retains_grad = False
         made.serial = _tick()
@@ -837,7 +870,7 @@ def _one(o: Elementwise) -> Callable[..., Tensor]:
         made = _new(Tensor)
         made.array = y
         made.base = None
-        made.grad = None
+        made._grad = None
         made.params = defaults
         made.residual = None
         made.retains_grad = False
@@ -885,7 +918,7 @@ def _two(o: Elementwise) -> Callable[..., Tensor]:
         made = _new(Tensor)
         made.array = y
         made.base = None
-        made.grad = None
+        made._grad = None
         made.params = defaults
         made.residual = None
         made.retains_grad = False

@@ -31,10 +31,10 @@ def sizes(shape: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Size(tuple[int, ...]):
-    """The shape of a tensor: a tuple, which also knows the number of elements.
+    """The shape of a tensor: a tuple, which also knows the number of elements; parts and sums of it are sizes too.
 
-    >>> tg.zeros(2, 3).shape.numel()
-    6
+    >>> tg.zeros(2, 3, 4).shape[1:].numel()
+    12
     """
 
     __slots__ = ()
@@ -42,6 +42,14 @@ class Size(tuple[int, ...]):
     def numel(self) -> int:
         """The product of the sizes."""
         return prod(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        part = tuple.__getitem__(self, index)
+        return Size(part) if type(index) is slice else part
+
+    def __add__(self, other: Any) -> Any:
+        joined = tuple.__add__(self, other)
+        return joined if joined is NotImplemented else Size(joined)
 
     def __repr__(self) -> str:
         return f"{options.namespace}Size({list(self)})" if options.namespace else tuple.__repr__(self)
@@ -394,6 +402,12 @@ class Operators:
     def inner(self, *args: Any, **params: Any) -> "Tensor": return tensors.inner(self, *args, **params)
     def kron(self, *args: Any, **params: Any) -> "Tensor": return tensors.kron(self, *args, **params)
     def vdot(self, *args: Any, **params: Any) -> "Tensor": return tensors.vdot(self, *args, **params)
+    def det(self) -> "Tensor": return tensors.det(self)
+    def logdet(self) -> "Tensor": return tensors.logdet(self)
+    def slogdet(self) -> Any: return tensors.slogdet(self)
+    def inverse(self) -> "Tensor": return tensors.inv(self)
+    def pinverse(self) -> "Tensor": return tensors.pinv(self)
+    def matrix_power(self, n: Int) -> "Tensor": return tensors.matrix_power(self, n)
     def dist(self, *args: Any, **params: Any) -> "Tensor": return tensors.dist(self, *args, **params)
     def clamp_min(self, min: Any) -> "Tensor": return tensors.clamped(self, min)
     def clamp_max(self, max: Any) -> "Tensor": return tensors.clamped(self, None, max)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from ..engine import Tensor, as_array, cleared, leaf, touch
+from ..operators import Size
 from ..ops.shape import dtype_among
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -413,11 +414,11 @@ class Module:
         arrays = {k: as_array(state_dict[k]) for k in own if k in state_dict}
         problems = []
         if strict and missing:
-            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ".")
+            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
         if strict and unexpected:
-            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ".")
+            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
         problems += [
-            f"size mismatch for {k}: copying a param with shape {array.shape} from checkpoint, "
+            f"size mismatch for {k}: copying a param with shape {Size(array.shape)} from checkpoint, "
             f"the shape in current model is {own[k].shape}."
             for k, array in arrays.items()
             if array.shape != own[k].shape

@@ -644,7 +644,8 @@ clamp.vjp(a=inside)
 def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
     """Two floats in one dtype: a tensor with dimensions decides over one without, and the default over two numbers."""
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return as_array(a), as_array(b)
+        both = as_array([a, b])
+        return both[0], both[1]
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
         return a, b
     if (a.ndim == 0) == (b.ndim == 0) or a.dtype.kind != b.dtype.kind:

@@ -50,6 +50,12 @@ def empty_error(error: Exception, a: Array, dim: Any) -> Exception:
     return IndexError(f"Expected reduction dim {dim} to have non-zero size; the shape is {a.shape}")
 
 
+def centred(a: Array, axis: Any, out: Any = None) -> Any:
+    """``a`` less its largest element along ``axis``; NaN, without a warning, where that is infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.subtract(a, np.maximum.reduce(a, axis=axis, keepdims=True), out=out)
+
+
 def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     """The shape of a reduction of ``shape`` over ``dim`` with ``keepdim=True``."""
     if dim is None:
@@ -546,7 +552,7 @@ def softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     if a.size == 0:
         checked(dim, a.ndim)
         return into(out, a.copy())
-    e = np.exp(np.subtract(a, np.maximum.reduce(a, axis=axis, keepdims=True), out=out), out=out)
+    e = np.exp(centred(a, axis, out), out=out)
     return np.divide(e, np.add.reduce(e, axis=axis, keepdims=True), out=out)
 
 
@@ -568,14 +574,14 @@ def log_softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     """
     if a.ndim == 2 and dim in (1, -1) and 0 < a.shape[1] <= SHORT and a.dtype.kind == "f":
         y = a.T.copy()
-        y -= np.maximum.reduce(y, axis=0)
+        centred(y, 0, y)
         y -= np.log(np.add.reduce(np.exp(y), axis=0))
         return into(out, y.T)
     axis: Any = axes(a, dim)
     if a.size == 0:
         checked(dim, a.ndim)
         return into(out, a.copy())
-    shifted = np.subtract(a, np.maximum.reduce(a, axis=axis, keepdims=True), out=out)
+    shifted = centred(a, axis, out)
     return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)), out=out)
 
 
