@@ -13,7 +13,7 @@ ROOT = Path(tinygrad_dnn.__file__).parent
 
 # Imports go one way: a room may import the rooms before it.
 ORDER = [
-    *("blas", "interpreters", "printing", "dtypes", "operators", "engine", "ops", "linalg", "nn", "optim"),
+    *("blas", "interpreters", "printing", "dtypes", "labels", "operators", "engine", "ops", "linalg", "nn", "optim"),
     *("compiler", "data", "plot", "train", "check", "derive", "compare", "io", "transforms", "datasets", "compat"),
     "__main__",
 ]

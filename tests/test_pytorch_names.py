@@ -189,6 +189,9 @@ def test_a_choice_of_two_numbers_has_the_default_dtype() -> None:
     chosen = tg.where(tg.tensor([True, False]), 1, 2.5)
     assert chosen.dtype == tg.float32
     assert chosen.tolist() == [1, 2.5]
+    x = tg.tensor(-2.5, dtype=tg.float64, requires_grad=True)
+    (x.norm() / 3).backward()  # its rule chooses between a number and a NumPy scalar, in float64
+    assert x.grad.item() == -1 / 3
 
 
 def test_losses_in_lists_and_format_strings() -> None:

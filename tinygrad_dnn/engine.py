@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
 import numpy as np
 
 from .interpreters import Interpreter, arrays, tensors
+from .labels import label_of, label_of_op
 from .operators import Operators
 from .printing import format_tensor
 
@@ -542,34 +543,6 @@ ENVIRONMENT = ("xp", "g", "y", "r", "s", "shape", "i")
 RESIDUAL, SHARED, SHAPE, POSITION = (ENVIRONMENT.index(name) for name in ("r", "s", "shape", "i"))
 
 
-LABELS = {  # what PyTorch prints as grad_fn, where it is not the op's name
-    "multiply": "MulBackward0", "subtract": "SubBackward0", "divide": "DivBackward0", "negative": "NegBackward0",
-    "power": "PowBackward0", "square": "PowBackward0", "matmul": "MmBackward0", "linear": "AddmmBackward0",
-    "reshape": "ViewBackward0", "astype": "ToCopyBackward0", "getitem": "SelectBackward0",
-    "softmax_cross_entropy": "NllLossBackward0", "log_softmax": "LogSoftmaxBackward0",
-}
-
-
-def label_of(t: Tensor) -> str:
-    """What PyTorch prints as the ``grad_fn`` of a tensor, which for an index and a mean depends on what they are of."""
-    o = cast(Op, t.op)
-    if o.name == "getitem":
-        index = t.params["index"]
-        parts = index if isinstance(index, tuple) else (index,)
-        kinds = {type(i) for i in parts}
-        if kinds & {Tensor, list, np.ndarray}:
-            return "IndexBackward0"
-        return "SelectBackward0" if int in kinds else "UnsqueezeBackward0" if slice not in kinds else "SliceBackward0"
-    of = t.inputs[0].op if t.inputs and isinstance(t.inputs[0], Tensor) else None
-    return MEANS_OF.get(of.name, o.label) if of is not None and o.name == "mean" else o.label
-
-
-MEANS_OF = {
-    "logistic_cross_entropy": "BinaryCrossEntropyWithLogitsBackward0",
-    "bernoulli_cross_entropy": "BinaryCrossEntropyBackward0",
-}
-
-
 class Rule:
     """A derivative rule: a function of what its parameter names ask for.
 
@@ -640,7 +613,7 @@ class Op:
         self.rules: dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]] = {}
         self.residual = Rule(residual, self) if residual else None
         self.composed = Rule(composed, self) if composed else None
-        self.label = LABELS.get(self.name) or "".join(word.title() for word in self.name.split("_")) + "Backward0"
+        self.label = label_of_op(self.name)
 
     def vjp(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any] | None) -> None:
         """Give the rules by argument name; ``None`` for an argument that has no derivative.

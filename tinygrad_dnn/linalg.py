@@ -147,8 +147,8 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     """
     x = x if dtype is None else x.to(dtype)
     if ord == 0:
-        count = (x != 0).sum(dim=dim, keepdim=keepdim)
-        return count.to(x.array.dtype)
+        nonzero: Tensor = x != 0
+        return nonzero.sum(dim=dim, keepdim=keepdim).to(x.array.dtype)
     if ord == -np.inf:
         return x.abs().amin(dim=dim, keepdim=keepdim)
     return x.norm(p=ord, dim=dim, keepdim=keepdim)

@@ -641,9 +641,12 @@ def inside(xp: Any, g: Any, y: Any, a: Any, min: Any, max: Any) -> Any:
 clamp.vjp(a=inside)
 
 
+NUMBERS = (bool, int, float)
+
+
 def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
     """Two floats in one dtype: a tensor with dimensions decides over one without, and the default over two numbers."""
-    if isinstance(a, int | float) and isinstance(b, int | float):
+    if type(a) in NUMBERS and type(b) in NUMBERS:  # np.float64 is a float too, but has a dtype
         both = as_array([a, b])
         return both[0], both[1]
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
