@@ -81,13 +81,11 @@ def our_errors() -> dict[str, str]:
     db = tg.tensor(network.backward(Y)["db1"])
     b = tg.tensor(network.parameters["b1"])
     weight = tg.tensor(network.parameters["b1"], requires_grad=True)
-    weight.grad = db
-    optimizer = tg.optim.SGD([weight], lr=ALPHA)
     return {
         "network.update(alpha)": error_of(lambda: network.update(ALPHA)),
         "network.gradient_check(X, Y)": error_of(lambda: network.gradient_check(X, Y)),
         "b -= alpha * db on tensors": error_of(lambda: b.sub_(ALPHA * db)),
-        "b.grad = db; optimizer.step()": error_of(optimizer.step),
+        "b.grad = db": error_of(lambda: setattr(weight, "grad", db)),
     }
 
 
