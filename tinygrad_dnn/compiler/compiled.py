@@ -175,8 +175,8 @@ class Program:
     def leaving(self) -> Callable[[], None]:
         """What a run does last: gradients are given to their leaves, and what has changed is marked."""
         names = Names()
-        lines = [f"{names(t)}.grad = {names(g)}" for t, g in zip(self.leaves, self.gradients, strict=True)]
-        lines += [f"{names(t)}.grad = None" for t in self.cleared]
+        lines = [f"{names(t)}._grad = {names(g)}" for t, g in zip(self.leaves, self.gradients, strict=True)]
+        lines += [f"{names(t)}._grad = None" for t in self.cleared]
         if self.changed:
             lines.append(f"{names(touch)}({', '.join(map(names, self.changed))})")
         return names.function(*lines or ["pass"])
@@ -197,7 +197,7 @@ class Program:
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether the step would do the same again, with these tensors and arrays as its arguments."""
-        if not self.guards.hold() or any(leaves[k].grad is not None for k in self.given):
+        if not self.guards.hold() or any(leaves[k]._grad is not None for k in self.given):
             return False
         return all(call.holds() for call in self.lives) if self.lives else True
 
@@ -232,9 +232,9 @@ class Program:
         made = iter(results)
         result = rebuilt(self.structure, made)
         for k, array in zip(self.given, made, strict=False):
-            leaves[k].grad = leaf(array)
+            leaves[k]._grad = leaf(array)
         for t, array in zip(self.others, made, strict=True):
-            t.grad = leaf(array)
+            t._grad = leaf(array)
         return result
 
     def explain(self) -> Account:
@@ -318,7 +318,7 @@ class Recording:
         self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings, keep: bool = True
     ) -> None:
         before = list(around.values())
-        grads = {id(t): t.grad for t in around.leaves()}
+        grads = {id(t): t._grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
         self.places: dict[int, int] = {}  # of argument tensors among the arguments, by identity
@@ -334,15 +334,15 @@ class Recording:
             touched = [t for t, _ in recorder.grads_before.values()]
             before_it = {id(t): g for t, g in recorder.grads_before.values()}
             self.gradients: list[tuple[Tensor, Any]] = [
-                (t, t.grad.array) for t in touched if t.grad is not None and t.grad is not before_it[id(t)]
+                (t, t._grad.array) for t in touched if t._grad is not None and t._grad is not before_it[id(t)]
             ]
-            self.cleared = [t for t in recorder.cleared.values() if t.grad is None]
+            self.cleared = [t for t in recorder.cleared.values() if t._grad is None]
             if not keep:
                 self.left = self.values()
             recorder.close(failed)
             if failed:
                 for t in around.leaves():
-                    t.grad = grads[id(t)]
+                    t._grad = grads[id(t)]
         self.entry = [
             (t, g)
             for t, g in recorder.grads_before.values()
@@ -468,7 +468,7 @@ class Compiled:
         outputs = arrays_in(result)
         got = {
             "a result": outputs,
-            "a gradient": [as_array(t.grad) for t, _ in wanted.gradients],
+            "a gradient": [as_array(t._grad) for t, _ in wanted.gradients],
             "a parameter or state": wanted.targets,
         }
         for what, arrays in wanted.left.items():

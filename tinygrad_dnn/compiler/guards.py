@@ -151,7 +151,7 @@ class Guards:
         self.changes = Settings.changes
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
-        slots += [(t, "grad", g) for t, g in grads]
+        slots += [(t, "_grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
         self.slots = slots
         self.variables = [(space, key, space.get(key)) for space, key in around.spaces()]

@@ -401,8 +401,8 @@ class Recorder:
         if hasattr(optimizer, "record"):
             optimizer.record(self)
             return
-        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        weights, gradients = [self.adopt(p) for p in params], [self.adopt(p.grad) for p in params]
+        params = [p for group in optimizer.param_groups for p in group["params"] if p._grad is not None]
+        weights, gradients = [self.adopt(p) for p in params], [self.adopt(p._grad) for p in params]
         with self.plain(params):
             call = Step(optimizer, step, params, [self.adopted[id(p)][1] for p in params])
         self.live(call, (gradients, weights), weights)
@@ -419,9 +419,9 @@ class Recorder:
     def before_grad(self, t: Tensor) -> None:
         """Note what gradient a leaf has before its first one from the step is added."""
         if self.records():
-            self.grads_before.setdefault(id(t), (t, t.grad))
-            if t.grad is not None:
-                self.adopt(t.grad)
+            self.grads_before.setdefault(id(t), (t, t._grad))
+            if t._grad is not None:
+                self.adopt(t._grad)
 
     def clear(self, params: Iterable[Tensor]) -> None:
         """Note that gradients are set to None."""
@@ -615,14 +615,14 @@ class Step:
         self.mark()
 
     def __call__(self, gradients: Sequence[Array], weights: Sequence[Array]) -> None:
-        held = [(p.array, p.grad) for p in self.params]
+        held = [(p.array, p._grad) for p in self.params]
         for p, array, g in zip(self.params, self.arrays, gradients, strict=True):
-            p.array, p.grad = array, leaf(g)
+            p.array, p._grad = array, leaf(g)
         try:
             self.step(self.optimizer)
         finally:
             for p, (array, grad) in zip(self.params, held, strict=True):
-                p.array, p.grad = array, grad
+                p.array, p._grad = array, grad
 
     def holds(self) -> bool:
         return True

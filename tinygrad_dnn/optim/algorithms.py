@@ -19,7 +19,7 @@ from .optimizer import Group, Optimizer, Params, check_gradients, check_hyperpar
 
 __all__ = ["ASGD", "SGD", "Adagrad", "Adam", "AdamW", "BucketOptimizer", "RMSprop"]
 
-array_of, gradient_of, shape_of = attrgetter("array"), attrgetter("grad.array"), attrgetter("shape")
+array_of, gradient_of, shape_of = attrgetter("array"), attrgetter("_grad.array"), attrgetter("shape")
 
 
 class Plan:
@@ -28,8 +28,8 @@ class Plan:
     def __init__(self, group: Group, state: Any, numbers: Sequence[str]) -> None:
         params: list[Tensor] = group["params"]
         self.arrays = list(map(array_of, params))
-        self.trained = [p for p in params if p.grad is not None]
-        self.others = [p for p in params if p.grad is None]
+        self.trained = [p for p in params if p._grad is not None]
+        self.others = [p for p in params if p._grad is None]
         self.shapes = [p.array.shape for p in self.trained]
         self.buckets = buckets_of(self.trained, state, numbers)
         self.hyperparameters: Any = None  # the values that were checked last
@@ -48,7 +48,7 @@ class Plan:
             return False
         if list(map(shape_of, self.gradients)) != self.shapes:
             check_gradients(self.gradients, self.trained)
-        return all(p.grad is None for p in self.others)
+        return all(p._grad is None for p in self.others)
 
     def gather(self) -> None:
         """Bring the gradients to the buckets."""

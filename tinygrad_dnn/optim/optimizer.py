@@ -198,8 +198,8 @@ class Optimizer:
             if set_to_none:
                 cleared(group["params"])
             for p in group["params"]:
-                if set_to_none or p.grad is None:
-                    p.grad = None
+                if set_to_none or p._grad is None:
+                    p._grad = None
                 else:
                     p.grad.detach_()
                     p.grad.zero_()
