@@ -1,55 +1,73 @@
 """The library behind matrix products: which kernels it uses here, and better ones where it would miss them.
 
-OpenBLAS has a set of kernels for every processor and picks one when NumPy is imported. On some processors with AVX-512
-it picks those for AVX2, which take 1.3 to 1.8 times as long. `choose_kernels` runs before NumPy is imported for the
-first time, and asks for the AVX-512 ones where that is sure to be right.
+OpenBLAS has sets of kernels for kinds of processors and picks one when NumPy is imported, by the model number before
+anything else. A processor with AVX-512 under the number of one without, as a virtual machine may report it, gets the
+kernels for AVX2, which take 1.3 to 1.8 times as long. `choose_kernels` runs before NumPy is imported for the first
+time, and asks for the AVX-512 ones where that is sure to be right.
 """
 
 import ctypes
 import os
-import platform
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 __all__ = ["empty_cache", "show_config"]
 
 KERNELS = "SkylakeX"  # OpenBLAS's name for those with AVX-512
 NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}  # what they use
-WITHOUT_AVX512 = {"Haswell", "Zen", "SandyBridge", "Nehalem", "Prescott"}
+WITH_AVX512 = {KERNELS, "Cooperlake", "SapphireRapids"}
+SINCE = (2, 1)  # in NumPy's packages none are better than `KERNELS`; those of 2.0 had some, which OpenBLAS picks itself
 VARIABLE, SWITCH = "OPENBLAS_CORETYPE", "TINYGRAD_DNN_BLAS"
 
 
-def processor_flags() -> set[str]:
-    """What the processor can do, as Linux lists it; nothing elsewhere."""
+def processor_flags(path: str = "/proc/cpuinfo") -> set[str]:
+    """What the processor can do and the system lets it, as Linux lists it; nothing elsewhere."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with open(path, encoding="ascii", errors="replace") as file:
             line = next((line for line in file if line.startswith("flags")), "")
     except OSError:
         return set()
     return set(line.partition(":")[2].split())
 
 
-def bundled_library() -> Path | None:
-    """The OpenBLAS that comes with NumPy's own packages; None for a NumPy that was built against anything else."""
+def numpy_folder() -> str | None:
+    """Where NumPy would be imported from."""
     spec = find_spec("numpy")
-    folders = [Path(f).parent / "numpy.libs" for f in (spec.submodule_search_locations or ())] if spec else []
-    return next((path for f in folders if f.is_dir() for path in sorted(f.iterdir()) if "openblas" in path.name), None)
+    return next(iter(spec.submodule_search_locations or ()), None) if spec else None
+
+
+def best_kernels_known(folder: str | None) -> bool:
+    """Whether the NumPy in a folder brings an OpenBLAS of which `KERNELS` are the best: its own packages from 2.1 on.
+
+    Any other may be linked with MKL or with an OpenBLAS of any age.
+    """
+    if folder is None:
+        return False
+    try:
+        with open(os.path.join(folder, "version.py"), encoding="utf-8") as file:
+            version = re.search(r'^version = "(\d+)\.(\d+)', file.read(), re.MULTILINE)
+        libraries = os.listdir(folder + ".libs")
+    except OSError:
+        return False
+    known = version is not None and (int(version[1]), int(version[2])) >= SINCE
+    return known and any(name.startswith("libscipy_openblas") for name in libraries)
 
 
 def choose_kernels() -> bool:
     """Import NumPy with the AVX-512 kernels if nobody has decided otherwise; tells whether it did.
 
     It does nothing if NumPy is there already, if ``OPENBLAS_CORETYPE`` is set, if ``TINYGRAD_DNN_BLAS`` is 0, on other
-    systems and processors, and for a NumPy that does not bring its own OpenBLAS. The environment is left as it was.
+    systems and processors, and for a NumPy that does not bring its own OpenBLAS. The environment is left as it was, so
+    that no process started from here is told to use kernels that are wrong for its library.
     """
     decided = VARIABLE in os.environ or os.environ.get(SWITCH) == "0" or "numpy" in sys.modules
-    if decided or sys.platform != "linux" or platform.machine() != "x86_64":
+    if decided or sys.platform != "linux" or os.uname().machine != "x86_64":
         return False
-    if not processor_flags() >= NEEDED or bundled_library() is None:
+    if not processor_flags() >= NEEDED or not best_kernels_known(numpy_folder()):
         return False
     os.environ[VARIABLE] = KERNELS
     try:
@@ -76,8 +94,8 @@ def show_config() -> None:
     >>> tg.show_config()  # doctest: +ELLIPSIS
     matrix products: ...
     """
-    path = bundled_library()
-    library = ctypes.CDLL(str(path)) if path is not None else None
+    # a search in a module of NumPy's goes on in the libraries it is linked with, wherever they are
+    library = ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
     kernels = asked(library, "get_corename", ctypes.c_char_p)
     if kernels is None:
         built = import_module("numpy").show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -87,7 +105,7 @@ def show_config() -> None:
     version = asked(library, "get_config", ctypes.c_char_p).decode().split()[1]
     threads = asked(library, "get_num_threads", ctypes.c_int)
     print(f"matrix products: OpenBLAS {version}, kernels {name}, {threads} thread{'s' * (threads != 1)}")
-    if name in WITHOUT_AVX512 and processor_flags() >= NEEDED:
+    if name not in WITH_AVX512 and processor_flags() >= NEEDED:
         print(
             f"this processor has AVX-512: import tinygrad_dnn before numpy, or set {VARIABLE}={KERNELS}; "
             f"{SWITCH}=0 forbids it"
@@ -95,10 +113,11 @@ def show_config() -> None:
 
 
 def empty_cache() -> None:
-    """Give memory that the process keeps for reuse, at most 64 MB, back to the system.
+    """Give the memory of freed arrays, which the process keeps for reuse, back to the system.
 
-    Freed arrays are kept so that the next step need not ask for memory page by page. Does nothing where the C library
-    is not glibc.
+    Arrays of less than 32 MB are kept, so that the next step need not ask for memory page by page: up to 64 MB beyond
+    the last array in use and all gaps before it, never more than was in use at once. Larger arrays are given back when
+    they are freed. Does nothing where the C library is not glibc.
 
     >>> tg.empty_cache()
     """

@@ -35,7 +35,8 @@ Out: TypeAlias = Any  # where a kernel writes, an Array or None; NumPy's stubs k
 FLOAT64, FLOAT16 = np.dtype(np.float64), np.dtype(np.float16)
 
 # Glibc gives freed memory back to the system, and the next step pays for every page anew: 1.5 ms for six arrays of
-# 0.7 MB that are written in 0.08 ms. A process that has once freed a block of almost 32 MB keeps up to 64 MB instead.
+# 0.7 MB that are written in 0.08 ms. A process that has once freed a block of almost 32 MB keeps smaller ones
+# instead, up to 64 MB beyond the last in use; `empty_cache` gives them back.
 np.empty(2**25 - 2**16, np.uint8)
 REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the property tests run over it
 
