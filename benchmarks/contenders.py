@@ -29,8 +29,8 @@ class Task:
 
     @property
     def learning_rate(self) -> float:
-        """The rate every contender uses; Adam's is its authors' default."""
-        return self.network.rate if self.optimizer == "sgd" else 0.001
+        """The rate every contender uses."""
+        return self.network.rate if self.optimizer == "sgd" else self.network.adam_rate
 
 
 def eager(

@@ -37,9 +37,13 @@ def step_of(network: Network, optimizer: str, rate: float) -> Callable[[], float
     outputs = [np.empty((m, len(b)), np.float32) for _, b in layers]
     logits = outputs[-1]
     inputs = [x, *outputs[:-1]]
-    cotangents = [np.empty_like(z) for z in outputs[:-1]]
     relu = network.activation == "relu"
-    masks: list[Any] = [np.empty(z.shape, np.bool_ if relu else np.float32) for z in outputs[:-1]]
+    largest = max(z.size for z in outputs)
+    # a layer's cotangents are read while those of the layer before are written: two places serve all, one all masks
+    places = np.empty((2, largest), np.float32)
+    place: Any = np.empty(largest, np.bool_ if relu else np.float32)
+    cotangents = [places[k % 2, : z.size].reshape(z.shape) for k, z in enumerate(outputs[:-1])]
+    masks = [place[: z.size].reshape(z.shape) for z in outputs[:-1]]
     forward = [(a, w.T, b, z) for a, (w, b), z in zip(inputs, weights, outputs, strict=True)]
     backward = [
         (k, inputs[k], weights[k][0], *slopes[k], cotangents[k - 1] if k else logits) for k in range(last, -1, -1)
