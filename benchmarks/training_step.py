@@ -215,6 +215,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure every network and print the tables."""
     args = arguments()
+    if args.plot and BASES[1] not in args.contenders:
+        sys.exit(f"--plot divides by the times of {BASES[1]}: add it to --contenders")
     if args.threads:
         restrict(args.threads)
     print(conditions(args.optimizer), end="\n\n", flush=True)
@@ -260,9 +262,9 @@ def write(file: Path, optimizer: str, text: str) -> None:
     """Replace what stands between the marks ``<!-- training_step sgd -->`` and ``<!-- end -->`` in a file."""
     mark = f"<!-- training_step {optimizer} -->\n"
     before, found, rest = file.read_text(encoding="utf-8").partition(mark)
-    if not found:
-        sys.exit(f"{file} has no mark {mark.strip()}")
-    after = rest.partition("<!-- end -->")[2]
+    _, end, after = rest.partition("<!-- end -->")
+    if not found or not end:
+        sys.exit(f"{file} has no mark {mark.strip()} with <!-- end --> after it")
     file.write_text(f"{before}{mark}```text\n{text}\n```\n<!-- end -->{after}", encoding="utf-8")
 
 
