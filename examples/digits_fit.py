@@ -5,6 +5,7 @@ for validation, and the accuracy on the test images; it saves a picture of the h
 
     python examples/digits_fit.py [--epochs 100] [--batch-size 32] [--pictures FOLDER]
     python examples/digits_fit.py --hidden 64 32 --activation tanh relu --optimizer adam --dropout 0.2
+    python examples/digits_fit.py --checkpoint FOLDER     (killed and started again, it goes on from the last epoch)
 
 Chapter, sections 3 and 5. Other examples import `network` and `optimizer_for` from here.
 """
@@ -89,6 +90,7 @@ def main() -> None:
     add("--dropout", type=float, default=0.0, help="fraction of hidden units dropped (default 0)")
     add("--optimizer", choices=OPTIMIZERS, default="sgd", help="default sgd")
     add("--seed", type=int, default=0, help="seed of weights, batches and dropout (default 0)")
+    add("--checkpoint", type=Path, help="folder to save the training in, and to go on from (default: none)")
     add("--pictures", type=Path, default=Path(), help="folder for the picture (default: here)")
     options = parser.parse_args()
     activation = options.activation * len(options.hidden) if len(options.activation) == 1 else options.activation
@@ -102,7 +104,16 @@ def main() -> None:
 
     loss = nn.CrossEntropyLoss()
     optimizer = optimizer_for(model, options.optimizer, options.lr, options.l2 / int(0.8 * len(data.x)))
-    history = fit(model, loss, optimizer, data[:2], options.epochs, options.batch_size, validation_split=0.2)
+    history = fit(
+        model,
+        loss,
+        optimizer,
+        data[:2],
+        options.epochs,
+        options.batch_size,
+        validation_split=0.2,
+        checkpoint=options.checkpoint,
+    )
     print(history)
 
     test = evaluate(model, loss, data[2:])

@@ -687,7 +687,7 @@ def test_mutated_files_are_read_or_refused_by_name(name: str, tmp_path: Path) ->
     else:
         data = valid_files()[name]
     rng = random.Random(name)
-    number = MUTATIONS // (1 + len(valid_files()))
+    number = -(-MUTATIONS // (1 + len(valid_files())))
     refused = 0
     tracemalloc.start()
     try:

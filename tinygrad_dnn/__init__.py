@@ -19,11 +19,13 @@ _choose_kernels()  # before NumPy is imported
 
 import numpy as _np
 
-from . import autograd, check, data, linalg, manual, nn, optim, plot
+from . import autograd, check, data, io, linalg, manual, nn, optim, plot
 from .blas import empty_cache, show_config
+from .checkpoint import Checkpoint
 from .derive import derive
 from .devices import *
 from .engine import *
+from .io import LoadError, load, save
 from .linalg import det, logdet, matrix_power, slogdet
 from .linalg import inv as inverse
 from .linalg import pinv as pinverse
@@ -84,14 +86,12 @@ newaxis = None
 strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 
 if _TYPE_CHECKING:
-    from . import compare, compat, datasets, io, transforms
+    from . import compare, compat, datasets, transforms
     from .compiler import compile
-    from .io import LoadError, load, save
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
-    **{name: f".{name}" for name in ("compare", "compat", "datasets", "io", "transforms")},
-    **dict.fromkeys(("LoadError", "load", "save"), ".io"),
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "transforms")},
     "compile": ".compiler",
 }
 

@@ -11,6 +11,7 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
@@ -492,9 +493,43 @@ class DataLoader:
         n = len(cast(Examples, self.sampler))
         return n // self.batch_size if self.drop_last else math.ceil(n / self.batch_size)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where the random numbers of the next pass begin: the streams of the loader, its sampler and its dataset.
+
+        What has no generator of its own draws from the default one, whose state is `get_rng_state`.
+
+        >>> loader = DataLoader(range(9), batch_size=9, shuffle=True, generator=tg.Generator())
+        >>> state = loader.state_dict()
+        >>> first = list(loader)
+        >>> loader.load_state_dict(state)
+        >>> tg.equal(list(loader)[0], first[0])
+        True
+        """
+        return {path: deepcopy(rng.bit_generator.state) for path, rng in streams(self)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`; ValueError, and nothing changed, for that of a loader with other generators."""
+        held = dict(streams(self))
+        if held.keys() != state_dict.keys():
+            differ = sorted(map(str, held.keys() ^ state_dict.keys()))
+            raise ValueError(f"state_dict is that of another DataLoader: compare {', '.join(differ)}")
+        for path, rng in held.items():
+            rng.bit_generator.state = state_dict[path]
+
     def __repr__(self) -> str:
         shown = f"{type(self.dataset).__name__} of {len(self.dataset)}, batch_size={self.batch_size}"
         return f"DataLoader({shown}, sampler={type(self.sampler).__name__}, drop_last={self.drop_last})"
+
+
+def streams(owner: Any, path: str = "") -> Iterator[tuple[str, np.random.Generator]]:
+    """The generators among the attributes of a loader, sampler or dataset, and of those it holds, by path."""
+    for name, value in vars(owner).items():
+        if isinstance(value, Generator):
+            yield path + name, value.numpy
+        elif isinstance(value, np.random.Generator):
+            yield path + name, value
+        elif isinstance(value, Dataset | Sampler):
+            yield from streams(value, f"{path}{name}.")
 
 
 # --- data -------------------------------------------------------------------------------------------------------------

@@ -195,12 +195,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name has to reach the disk too
-        folder = os.open(target.parent, os.O_RDONLY)
+    sync(target.parent)
+
+
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on disk too, where the system can."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(opened)
         finally:
-            os.close(folder)
+            os.close(opened)
 
 
 # --- load -------------------------------------------------------------------------------------------------------------

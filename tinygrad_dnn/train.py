@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from . import nn, plot
+from .checkpoint import Checkpoint
 from .data import DataLoader, Examples, Subset, TensorDataset, flag, positive_int
 from .engine import Array, Tensor, as_array, leaf, no_grad
 from .nn import functional
@@ -96,6 +97,15 @@ class History(Mapping[str, list[float]]):
         value, epoch = min(ranked)
         return Best(epoch, sign * value)
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that a history knows, for `load_state_dict`."""
+        return {"figures": copy.deepcopy(self.figures), "seconds": self.seconds, "stopped": self.stopped}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Become the history that gave a `state_dict`."""
+        figures = {name: list(map(float, values)) for name, values in state_dict["figures"].items()}
+        self.figures, self.seconds, self.stopped = figures, float(state_dict["seconds"]), str(state_dict["stopped"])
+
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
         """Draw the learning curves; see `tinygrad_dnn.plot.learning_curves`."""
         return plot.learning_curves(self, path, **options)
@@ -167,6 +177,7 @@ class Run:
     epoch: int = 0  # counted from 1
     batch: int = 0  # counted from 1 in each epoch
     batch_loss: float = math.nan  # loss of that batch
+    began: float = 0.0  # by the clock of `perf_counter`, less the seconds before a checkpoint was resumed
 
     def stop(self, reason: str) -> None:
         """End training after this epoch."""
@@ -182,7 +193,7 @@ class Callback:
     """
 
     def on_train_begin(self, run: Run) -> None:
-        """Before the first epoch; an error raised here leaves everything as it was."""
+        """Before anything else, a checkpoint too; an error raised here leaves everything as it was."""
 
     def on_epoch_begin(self, run: Run) -> None:
         """Before the first batch of an epoch."""
@@ -195,6 +206,13 @@ class Callback:
 
     def on_train_end(self, run: Run) -> None:
         """When training ends: after the last epoch, early, by an interrupt or by an error."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this callback: tensors, numbers, strings and containers of them."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
 
 
 class EarlyStopping(Callback):
@@ -267,6 +285,13 @@ class EarlyStopping(Callback):
                 f"stopped early: {self.monitor} has not improved on {number(self.best)} since epoch {self.best_epoch}"
             )
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "best_weights": copy.deepcopy(self.best_weights)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        best, epoch, weights = (state_dict[name] for name in ("best", "best_epoch", "best_weights"))
+        self.best, self.best_epoch, self.best_weights = float(best), int(epoch), copy.deepcopy(weights)
+
     def on_train_end(self, run: Run) -> None:
         if self.best_weights is not None:
             run.model.load_state_dict(self.best_weights)
@@ -301,6 +326,34 @@ class Schedule(Callback):
         run.history.append({"lr": self.rate})
 
 
+class Saving(Callback):
+    """Goes on from the checkpoint in a folder, and writes one after every epoch."""
+
+    def __init__(self, folder: str | os.PathLike[str], scheduler: Any, callbacks: Sequence[Callback]) -> None:
+        self.folder = folder
+        self.scheduler = scheduler
+        self.callbacks = callbacks
+        self.checkpoint: Any = None
+
+    def on_train_begin(self, run: Run) -> None:
+        stateful = [callback for callback in self.callbacks if callback.state_dict()]
+        parts = {
+            "model": run.model,
+            "optimizer": run.optimizer,
+            "scheduler": self.scheduler,
+            "loader": run.train,
+            "validation": run.validation,
+            "history": run.history,
+            **{f"callback{k}": callback for k, callback in enumerate(stateful)},
+        }
+        present: Any = {name: part for name, part in parts.items() if part is not None}
+        self.checkpoint = Checkpoint(self.folder, **present)
+        run.epoch = self.checkpoint.resume()
+
+    def on_epoch_end(self, run: Run) -> None:
+        self.checkpoint.save(run.epoch)
+
+
 class ProgressBar(Callback):
     """A tqdm bar on stderr over all batches, with the figures of the last epoch."""
 
@@ -317,7 +370,8 @@ class ProgressBar(Callback):
             total = run.epochs * len(run.train)
         except TypeError:  # a sampler without a length
             total = None
-        self.bar = self.tqdm(total=total, unit="batch", file=sys.stderr, dynamic_ncols=True)
+        done = 0 if total is None else run.epoch * len(run.train)
+        self.bar = self.tqdm(total=total, initial=done, unit="batch", file=sys.stderr, dynamic_ncols=True)
 
     def on_epoch_begin(self, run: Run) -> None:
         self.bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
@@ -574,19 +628,18 @@ def diagnosis(run: Run, inputs: Sequence[Any]) -> str:
 
 
 def run_epochs(run: Run, metrics: Mapping[str, Metric], callbacks: Sequence[Callback]) -> None:
-    """All epochs, or until a callback stops them."""
-    for epoch in range(1, run.epochs + 1):
-        run.epoch = epoch
+    """All epochs that are left, or until a callback stops them."""
+    while run.epoch < run.epochs and not run.history.stopped:
+        run.epoch += 1
         for callback in callbacks:
             callback.on_epoch_begin(run)
         figures = train_epoch(run, metrics, callbacks)
         if run.validation is not None:
             figures |= measure(run.model, run.loss, run.validation, metrics, prefix="val_")
         run.history.append(figures)
+        run.history.seconds = perf_counter() - run.began
         for callback in callbacks:
             callback.on_epoch_end(run)
-        if run.history.stopped:
-            return
 
 
 def fit(
@@ -605,6 +658,7 @@ def fit(
     shuffle: bool = True,
     generator: Generator | None = None,
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train ``model`` to make ``loss(model(inputs), target)`` small.
 
@@ -641,6 +695,9 @@ def fit(
         Makes the order reproducible.
     progress : bool, optional
         A bar on stderr; by default if that is a terminal and tqdm is installed.
+    checkpoint : path, optional
+        A folder of this training alone, for a `Checkpoint` after every epoch. If there is one, training goes on from
+        it, bit for bit as if it had never stopped, until ``epochs`` in all; if it was over, nothing is done.
 
     Returns
     -------
@@ -651,7 +708,8 @@ def fit(
     After Ctrl-C the history so far is returned, callbacks have ended as usual, and ``history.stopped`` says so.
 
     Raises TypeError or ValueError for arguments that cannot work, before anything is changed; FloatingPointError when
-    the loss is no longer finite, before the step that would spoil the parameters.
+    the loss is no longer finite, before the step that would spoil the parameters; LoadError for a checkpoint that is
+    damaged, with the one before it, or that of another training.
 
     >>> x = np.linspace(-1, 1, 20).reshape(-1, 1)
     >>> model = nn.Linear(1, 1)
@@ -672,12 +730,14 @@ def fit(
     train = as_loader(data, dtype, batch_size, flag("shuffle", shuffle), generator)
     validation = None if validation_data is None else as_loader(validation_data, dtype, batch_size)
     schedules = [] if scheduler is None else [Schedule(scheduler)]
-    listening = [*schedules, *checked_callbacks(callbacks), *progress_bars(progress)]
+    asked = checked_callbacks(callbacks)
+    saving = [] if checkpoint is None else [Saving(checkpoint, scheduler, asked)]
+    listening = [*schedules, *asked, *saving, *progress_bars(progress)]  # what is saved is what the others have done
 
     run = Run(model, loss, optimizer, epochs, train, validation)
     for callback in listening:
         callback.on_train_begin(run)
-    began = perf_counter()
+    run.began = perf_counter() - run.history.seconds
     try:
         # the loss is watched, so NumPy need not warn of overflow on the way there
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -685,7 +745,7 @@ def fit(
     except KeyboardInterrupt:
         run.stop(f"interrupted in epoch {run.epoch}")
     finally:
-        run.history.seconds = perf_counter() - began
+        run.history.seconds = perf_counter() - run.began
         for callback in listening:
             callback.on_train_end(run)
     return run.history
