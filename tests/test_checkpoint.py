@@ -182,6 +182,26 @@ def test_a_history_that_is_over_is_returned_and_more_epochs_go_on(tmp_path: Path
     assert trained(5, tmp_path).figures == trained(5, None).figures
 
 
+def is_optimizer(name: str) -> bool:
+    """Whether `fit` can use what has this name; LBFGS needs a closure."""
+    value = getattr(tg.optim, name)
+    base = tg.optim.Optimizer
+    return isinstance(value, type) and issubclass(value, base) and value not in (base, tg.optim.LBFGS)
+
+
+@pytest.mark.parametrize("name", [name for name in dir(tg.optim) if is_optimizer(name)])
+def test_every_optimizer_goes_on_in_the_same_bits(name: str, tmp_path: Path) -> None:
+    def trained(epochs: int, folder: Path | None) -> tuple[Any, Any]:
+        tg.manual_seed(0)
+        model = nn.Linear(2, 1)
+        optimizer = getattr(tg.optim, name)(model.parameters(), lr=0.1)
+        history = tg.fit(model, nn.MSELoss(), optimizer, (np.eye(2), np.ones((2, 1))), epochs, 1, checkpoint=folder)
+        return model.weight.tolist(), history.figures
+
+    trained(3, tmp_path)
+    assert trained(6, tmp_path) == trained(6, None)
+
+
 def test_a_training_that_was_stopped_early_stays_stopped(tmp_path: Path) -> None:
     def trained() -> tuple[dict[str, Any], tg.History]:
         tg.manual_seed(0)
