@@ -479,6 +479,7 @@ def test_gradients_that_somebody_keeps_stay() -> None:
         assert np.array_equal(np.asarray(g), (np.array([1.0, 4.0, 9.0]) * k * k)[1 if k % 3 == 2 else 0 :])
 
 
+@pytest.mark.filterwarnings("ignore:the gradient of a parameter")  # never cleared, on purpose
 @pytest.mark.parametrize("where", ["begin", "end", "never", "by hand", "in place"])
 def test_clearing_gradients_wherever_it_is_done(where: str) -> None:
     runs = []

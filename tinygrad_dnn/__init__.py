@@ -22,6 +22,7 @@ import numpy as _np
 from . import autograd, check, data, io, linalg, manual, nn, optim, plot
 from .blas import empty_cache, show_config
 from .checkpoint import Checkpoint
+from .debugging import debug
 from .derive import derive
 from .devices import *
 from .engine import *

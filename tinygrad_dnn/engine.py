@@ -68,13 +68,26 @@ def set_default_dtype(dtype: Any) -> None:
     _Defaults.dtype = chosen
 
 
-_recorder: Any = None  # what notes the step that is being compiled, in whatever thread
+_recorder: Any = None  # what sees all ops, in whatever thread: who compiles a step, or else debug mode
+
+
+class _Recorders:
+    compiling: Any = None
+    debugging: Any = None
 
 
 def set_recorder(recorder: Any) -> None:
     """Have ops, leaves and in-place changes noted; None ends it. See `compile`."""
     global _recorder
-    _recorder = recorder
+    _Recorders.compiling = recorder
+    _recorder = _Recorders.debugging if recorder is None else recorder
+
+
+def set_debugger(debugger: Any) -> None:
+    """Have ops and leaves looked at while no step is being recorded; None ends it. See `debug`."""
+    global _recorder
+    _Recorders.debugging = debugger
+    _recorder = debugger if _Recorders.compiling is None else _Recorders.compiling
 
 
 def recording() -> Any:
@@ -228,6 +241,7 @@ class Tensor(Operators):
         "array",  # the numbers; shared with views, with ``numpy()`` and with ``from_numpy``
         "base",  # for a view, the tensor whose memory it shares; else None
         "inputs",  # what its op was given, tensors and numbers; None for a leaf and once the graph is released
+        "noted",  # in debug mode, the line that made it and more; else not set
         "op",  # the Op that made it; None for a leaf
         "params",  # the op's keyword parameters, all of them, in the order of its signature
         "requires_grad",
@@ -236,6 +250,7 @@ class Tensor(Operators):
         "serial",  # creation number: inputs are always older than outputs
         "version",  # time of the last in-place change
     )
+    noted: Any
 
     def __init__(self, *data: Any) -> None:
         if len(data) == 1 and not isinstance(data[0], int):
@@ -738,7 +753,7 @@ class Op:
         if self.view and isinstance(inputs[0], Tensor) and np.may_share_memory(made.array, inputs[0].array):
             made.base = origin(inputs[0])
         if _recorder is not None:
-            _recorder.register(made)
+            _recorder.register(made, self, inputs)
         return made
 
     def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
@@ -1028,6 +1043,17 @@ def origin(t: Tensor) -> Tensor:
     return t if t.base is None else t.base
 
 
+def note_of(t: Tensor) -> Any:
+    """What debug mode noted of a tensor, or None."""
+    return getattr(t, "noted", None)
+
+
+def made_at(t: Tensor) -> str:
+    """Where a tensor was made, for a message, if debug mode noted it."""
+    note = note_of(t)
+    return "" if note is None else f", called in {note.where()}"
+
+
 def touch(*changed: Tensor) -> None:
     """Note that the numbers of these tensors have changed in place."""
     now = _tick()
@@ -1073,6 +1099,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     if tracked:
         t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
         t.requires_grad = True
+        t.noted = note_of(made)
         t.serial = _tick()
     touch(t)
     if tracked:
@@ -1086,6 +1113,7 @@ def former(t: Tensor) -> Tensor:
     old.op, old.inputs, old.params, old.residual = t.op, t.inputs, t.params, t.residual
     old.requires_grad = t.requires_grad
     old.serial = t.serial
+    old.noted = note_of(t)
     return old
 
 
@@ -1253,6 +1281,8 @@ def pull(
             env[RESIDUAL] = o.residual.function(*o.residual.pick(env))
     if not o.rules:
         raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
+    if _recorder is not None:
+        _recorder.visit(t)
     shared, rules = o.rules[xp]
     changed = _Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
@@ -1290,7 +1320,7 @@ def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
         o, shapes = cast(Op, t.op), [x.array.shape for x in cast(Sequence[Any], t.inputs) if isinstance(x, Tensor)]
         raise RuntimeError(
             f"Function '{o.label}' returned nan values in its {i}th output: the backward of {o.name}() of shapes "
-            f"{', '.join(map(str, shapes))}; look at what was given to it in the forward pass"
+            f"{', '.join(map(str, shapes))}{made_at(t)}; look at what was given to it in the forward pass"
         )
 
 
@@ -1331,7 +1361,7 @@ def stale(t: Tensor, x: Tensor, name: str = "") -> RuntimeError:
     where = f"operand {name!r} of {o.name}()" if name else f"an operand of {o.name}()"
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"{where}, of shape {x.array.shape}; change it after backward(), or compute a new tensor instead"
+        f"{where}, of shape {x.array.shape}{made_at(t)}; change it after backward(), or compute a new tensor instead"
     )
 
 
@@ -1436,11 +1466,27 @@ def backward(
             _recorder.before_grad(t)
         if t.grad is None:
             t.grad = g
-        elif create_graph or t.grad.requires_grad:
+            continue
+        old = t.version > max(t.grad.serial, t.grad.version)
+        if create_graph or t.grad.requires_grad:
             t.grad = t.grad + g
         else:
             t.grad.array += g.array
             touch(t.grad)
+            if old and _recorder is None:
+                mix(t.grad)
+
+
+# Gradients that are sums over two values of their leaf, numbers and versions. There is nothing wrong with them until
+# an optimizer uses one: of two adversaries each leaves gradients in the other, which sets them to 0 before its turn.
+mixed: dict[int, int] = {}
+
+
+def mix(gradient: Tensor) -> None:
+    """Note that a gradient was added to one from before its leaf was changed."""
+    if gradient.serial not in mixed:
+        weakref.finalize(gradient, mixed.pop, gradient.serial, None)
+    mixed[gradient.serial] = gradient.version
 
 
 def grad(

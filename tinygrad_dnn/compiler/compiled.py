@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..debugging import is_debugging
 from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, origin, set_recorder, touch
 from ..engine import recording as recording_here
 from ..nn import Module
@@ -433,7 +434,8 @@ class Compiled:
         return [p for programs in self.kept.values() for p in programs]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if recording_here() is not None:  # a compiled step within one that is being recorded is a part of it
+        # a compiled step within one that is being recorded is a part of it, and debug mode looks at single ops
+        if recording_here() is not None or is_debugging():
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
         shape = flattened((args, kwargs), leaves) if args or kwargs else None

@@ -5,16 +5,15 @@ run on them as on any array, each NumPy call is done and noted as an `Instructio
 would take a number out of a traced array raises `Revealed`: no result of a data-dependent branch can slip in unseen.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeGuard
 
 import numpy as np
 
+from ..debugging import users_line
 from ..engine import Array, Op, Tensor, leaf
 from ..interpreters import arrays
 from ..ops.random import default_generator
@@ -23,8 +22,6 @@ __all__ = [
     "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
     "replaced", "traced_in",
 ]
-
-PACKAGE, NUMPY = str(Path(__file__).parents[1]), str(Path(np.__file__).parent)
 
 
 class Revealed(RuntimeError):
@@ -141,18 +138,10 @@ def refused(what: str) -> Callable[..., Any]:
     return method
 
 
-def place() -> str:
-    """The line of the step that is being recorded."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, NUMPY)):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-
-
 def data_dependent(what: str) -> str:
     """What `Revealed` says: PyTorch's words, the line, and what to do."""
     return (
-        f"Data-dependent branching: {place()} asks for a value ({what.strip('_')}) that is known only when the "
+        f"Data-dependent branching: {users_line()} asks for a value ({what.strip('_')}) that is known only when the "
         "compiled step runs; use where() instead of a branch, return the tensor and look at it outside, or leave "
         "this part out of the step"
     )
@@ -348,7 +337,7 @@ class Recorder:
 
     # --- the hooks of the engine
 
-    def register(self, t: Tensor) -> None:
+    def register(self, t: Tensor, o: Op | None = None, inputs: Sequence[Any] = ()) -> None:
         """Note a tensor made by the step."""
         if not self.records():
             return
@@ -422,6 +411,9 @@ class Recorder:
             self.grads_before.setdefault(id(t), (t, t._grad))
             if t._grad is not None:
                 self.adopt(t._grad)
+
+    def visit(self, t: Tensor) -> None:
+        """Nothing has to be noted of a walk: the rules are."""
 
     def clear(self, params: Iterable[Tensor]) -> None:
         """Note that gradients are set to None."""
@@ -499,8 +491,8 @@ class Recorder:
         targets = tuple(self.resolved(o) for o in (*out, *writes))
         if not all(map(is_traced, targets)):
             raise Revealed(
-                f"{place()} writes to an array that was made outside of the compiled step, or by np.zeros() inside it; "
-                "make it a tensor"
+                f"{users_line()} writes to an array that was made outside of the compiled step, or by np.zeros() "
+                "inside it; make it a tensor"
             )
         instruction = Instruction(function, args, params, targets, pure)
         if self.folds(instruction, note):

@@ -1,5 +1,6 @@
 """The base of every optimizer: parameter groups, their checked hyperparameters, and the state of each parameter."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Array, Tensor, cleared, leaf, recording
+from ..engine import Array, Tensor, cleared, leaf, mixed, recording
 
 __all__ = ["Optimizer"]
 
@@ -80,10 +81,25 @@ def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(step)
     def method(self: "Optimizer", closure: Callable[[], Any] | None = None) -> Any:
+        if mixed:
+            warn_of_mixed(self)
         recorder = recording()
         return step(self, closure) if recorder is None else recorder.optimize(self, step, closure)
 
     return method
+
+
+def warn_of_mixed(optimizer: "Optimizer") -> None:
+    """Warn of a gradient to which one of newer weights was added."""
+    for p in chain.from_iterable(group["params"] for group in optimizer.param_groups):
+        if p.grad is not None and mixed.get(p.grad.serial) == p.grad.version:
+            mixed.clear()
+            warnings.warn(
+                f"the gradient of a parameter of shape {tuple(p.shape)} still holds the one that the step before used: "
+                "call optimizer.zero_grad() before each backward()",
+                stacklevel=3,
+            )
+            return
 
 
 class Optimizer:
