@@ -89,11 +89,14 @@ strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous
 if _TYPE_CHECKING:
     from . import compare, compat, datasets, transforms
     from .compiler import compile
+    from .explaining import explain
+    from .io import LoadError, load, save
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
     **{name: f".{name}" for name in ("compare", "compat", "datasets", "transforms")},
     "compile": ".compiler",
+    "explain": ".explaining",
 }
 
 
