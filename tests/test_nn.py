@@ -642,7 +642,36 @@ def notes(call: Callable[[], Any]) -> list[str]:
     ],
 )
 def test_an_error_names_the_layer_once_with_what_it_wanted_and_got(call: Callable[[], Any], note: str) -> None:
-    assert notes(call) == [note]
+    assert [n.partition("\n")[0] for n in notes(call)] == [note]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "rest"),
+    [
+        (
+            nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.BatchNorm1d(7))),
+            (2, 3),
+            [
+                "  before it:",
+                "    0, linear(): (2, 3) -> (2, 4)",
+                "    relu(): (2, 4) -> (2, 4)",
+                "  make it BatchNorm1d(num_features=4), or give it 7 features",
+            ],
+        ),
+        (nn.Linear(784, 4), (2, 28, 28), ["  put nn.Flatten() before it, which makes (2, 784)"]),
+        (nn.Linear(5, 4), (2, 6), ["  make it Linear(in_features=6), or give it 5 features"]),
+    ],
+)
+def test_an_error_shows_the_shapes_before_it_and_what_would_fit(
+    model: nn.Module, shape: tuple[int, ...], rest: list[str]
+) -> None:
+    (note,) = notes(lambda: model(tg.zeros(shape)))
+    assert note.split("\n")[1:] == rest
+
+
+def test_a_long_way_to_an_error_is_cut_short() -> None:
+    (note,) = notes(lambda: nn.Sequential(nn.Linear(2, 2), *[nn.Tanh()] * 40, nn.Linear(3, 2))(tg.zeros(1, 2)))
+    assert note.count("tanh()") == 12
 
 
 NOT_OWNED = nn.Sequential(nn.Linear(2, 3))
@@ -660,7 +689,8 @@ class Borrower(nn.Module):
 
 def test_an_error_in_a_layer_that_is_not_owned_keeps_its_own_note() -> None:
     assert notes(lambda: Borrower()(tg.zeros(2, 9))) == [
-        "in layer 0, Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)"
+        "in layer 0, Linear(in_features=2, out_features=3, bias=True), which got input of shape (2, 9)\n"
+        "  make it Linear(in_features=9), or give it 2 features"
     ]
 
 

@@ -146,7 +146,9 @@ def followed(subject: str, t: Tensor, loss: Tensor) -> Explanation:
     if state == "it has a gradient":
         return Explanation(subject, state, (f"gradient: {statistics(gradient)}", path(nodes, useful)))
     reasons = [line for node in blamed[:MOST] for line in blame(node, state)]
-    return Explanation(subject, state, tuple(reasons) or ("it is reached in several ways, and what comes through them cancels",))
+    if not reasons:
+        reasons = ["it is reached in several ways, and what comes through them cancels"]
+    return Explanation(subject, state, tuple(reasons))
 
 
 def makers(

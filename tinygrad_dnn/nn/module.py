@@ -1,5 +1,6 @@
 """Module and Parameter: how a network is put together, named, saved and printed."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
@@ -468,17 +469,51 @@ def tree(module: Module, parts: list[tuple[str, str]], extra: str = "") -> str:
 
 
 def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
-    """Note on ``error`` which layer raised it, what that is and what it got.
+    """Note on ``error`` which layer raised it, what that is and what it got, and the shapes on the way there.
 
     Every module that the error passes through on its way out writes the note again: only the outermost one knows the
     layer's whole path.
     """
-    shapes = ", ".join(str(tuple(a.shape)) for a in args if isinstance(a, Tensor | np.ndarray))
-    failed, got, former = vars(error).get("failed_layer", (module, shapes, ""))
+    failed, given, former = vars(error).get("failed_layer", (module, args, ""))
     path = next((path for path, m in module.named_modules() if m is failed), None)
     if path is None:
         return  # a layer that was called but is not owned: its own note has to do
+    arrays = [a for a in given if isinstance(a, Tensor | np.ndarray)]
+    got = ", ".join(str(tuple(a.shape)) for a in arrays) or "none"
     where = f"layer {path}, " if path else ""
-    note = f"in {where}{type(failed).__name__}({failed.extra_repr()}), which got input of shape {got or 'none'}"
-    vars(error)["failed_layer"] = (failed, got, note)
+    note = f"in {where}{type(failed).__name__}({failed.extra_repr()}), which got input of shape {got}"
+    for a in arrays[:1]:
+        note += "".join(f"\n  {line}" for line in (*way_to(a, module), *suggestion(failed, tuple(a.shape))))
+    vars(error)["failed_layer"] = (failed, given, note)
     error.__notes__ = [*(n for n in getattr(error, "__notes__", ()) if n != former), note]
+
+
+STEPS = 12  # ops before an error that are shown, at most
+
+
+def way_to(x: Any, module: Module) -> list[str]:
+    """The layers and ops that ``x`` came through, with their shapes, oldest first: what the tape knows of it.
+
+    The tape has what was recorded only, so an error under `no_grad` has none.
+    """
+    paths = {id(p): path.rpartition(".")[0] for path, p in module.named_parameters()}
+    lines: list[str] = []
+    while isinstance(x, Tensor) and x.op is not None and x.inputs is not None and len(lines) < STEPS:
+        layer = next((f"{paths[id(i)]}, " for i in x.inputs if paths.get(id(i))), "")
+        before = next((i for i in x.inputs if isinstance(i, Tensor) and id(i) not in paths), None)
+        start = "" if before is None else f"{before.shape} -> "
+        lines.append(f"{layer}{x.op.name}(): {start}{x.shape}")
+        x = before
+    return [*(["before it:"] if lines else []), *(f"  {line}" for line in reversed(lines))]
+
+
+def suggestion(layer: Module, shape: tuple[int, ...]) -> list[str]:
+    """What would make a layer fit an input of this shape, if it does not."""
+    name = next((n for n in ("in_features", "num_features") if n in vars(layer)), "")
+    wanted = vars(layer).get(name)
+    axis = 1 if name == "num_features" else -1
+    if not name or len(shape) < 2 or shape[axis] == wanted:
+        return []
+    if math.prod(shape[1:]) == wanted:
+        return [f"put nn.Flatten() before it, which makes ({shape[0]}, {wanted})"]
+    return [f"make it {type(layer).__name__}({name}={shape[axis]}), or give it {wanted} features"]
