@@ -89,6 +89,7 @@ strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous
 if _TYPE_CHECKING:
     from . import compare, compat, datasets, transforms
     from .compiler import compile
+    from .diagnosis import doctor
     from .explaining import explain
     from .io import LoadError, load, save
 
@@ -96,6 +97,7 @@ if _TYPE_CHECKING:
 _LATER = {
     **{name: f".{name}" for name in ("compare", "compat", "datasets", "transforms")},
     "compile": ".compiler",
+    "doctor": ".diagnosis",
     "explain": ".explaining",
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["decision_boundary", "learning_curves", "misclassified", "weight_images"]
+__all__ = ["decision_boundary", "layer_scales", "learning_curves", "misclassified", "weight_images"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -51,6 +51,43 @@ def finished(figure: "Figure", path: PathLike | None) -> "Figure":
     if path is not None:
         figure.savefig(path, dpi=DPI)
     return figure
+
+
+# --- scales of layers -------------------------------------------------------------------------------------------------
+
+
+def layer_scales(
+    layers: Sequence[str], scales: Mapping[str, Sequence[float]], path: PathLike | None = None
+) -> "Figure":
+    """Draw scales of layers, of outputs and gradients say, one line for each on a logarithmic scale.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Their names, in order.
+    scales : mapping of str to sequence of float
+        Value k of each belongs to layer k; NaN, and what is not positive, leaves a gap.
+    path : path, optional
+        Where to save the picture.
+
+    Raises ValueError if there are no layers, ImportError without matplotlib.
+
+    >>> print(layer_scales(["0", "1"], {"output": [1.0, 0.5], "gradient": [1e-3, 1e-2]}))
+    Figure(640x480)
+    """
+    if not layers:
+        raise ValueError("there are no layers to draw: the model did not run")
+    figure = new_figure(6.4, 4.8)
+    figure.suptitle("Scales of layers")
+    axes = figure.add_subplot()
+    for name, values in scales.items():
+        held = [(k, v) for k, v in enumerate(values) if v > 0]  # NaN is not
+        if held:
+            axes.plot(*zip(*held, strict=True), marker="o", label=name)
+    axes.set(yscale="log", ylabel="root mean square", xticks=range(len(layers)))
+    axes.set_xticklabels(layers, rotation=60, ha="right", fontsize="small")
+    axes.legend(frameon=False)
+    return finished(figure, path)
 
 
 # --- learning curves --------------------------------------------------------------------------------------------------

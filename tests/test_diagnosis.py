@@ -1,0 +1,146 @@
+"""What the doctor finds, and that it leaves the patient alone."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_dnn as tg
+from tinygrad_dnn import nn
+
+X, LABELS = tg.tensor(np.random.default_rng(0).normal(size=(32, 4)), dtype=tg.float32), tg.arange(32) % 3
+
+
+def network(*more: nn.Module, last: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, last), *more
+    )
+
+
+def deep() -> nn.Sequential:
+    return nn.Sequential(*[m for _ in range(12) for m in (nn.Linear(4, 4), nn.Sigmoid())], nn.Linear(4, 3))
+
+
+def with_weight(model: nn.Sequential, k: int, value: float, bias: float = 0.0) -> nn.Sequential:
+    """The model with one weight and bias filled with a value."""
+    with tg.no_grad():
+        model[k].weight.fill_(value)
+        model[k].bias.fill_(bias)
+    return model
+
+
+def frozen() -> nn.Sequential:
+    model = network()
+    model[0].requires_grad_(False)
+    return model
+
+
+def scaled(model: nn.Module, factor: float) -> nn.Module:
+    with tg.no_grad():
+        for p in model.parameters():
+            p *= factor
+    return model
+
+
+def relu_net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+class Unused(nn.Module):
+    def __init__(self) -> None:
+        self.used, self.unused = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return self.used(x)
+
+
+CE = nn.CrossEntropyLoss()
+ONES = tg.ones(32, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "data", "words"),
+    [
+        (network().eval(), CE, (X, LABELS), "evaluation mode, in which BatchNorm1d and Dropout does not train"),
+        (network(), CE, (X * 100, LABELS), "the input has mean .* standard deviation"),
+        (network(), CE, (X * np.inf, LABELS), "the input holds nan or inf"),
+        (with_weight(network(), 0, 0.5), CE, (X, LABELS), "all rows of 0.weight are equal"),
+        (frozen(), CE, (X, LABELS), "requires_grad is False for 0.weight, 0.bias"),
+        (network(nn.Softmax(1)), CE, (X, LABELS), "cross_entropy expects logits"),
+        (network(nn.Sigmoid(), last=1), nn.BCEWithLogitsLoss(), (X, ONES), "takes logits, but 5 ends in a sigmoid"),
+        (network(), nn.NLLLoss(), (X, LABELS), "does not end in log_softmax"),
+        (network(nn.ReLU(), last=1), nn.MSELoss(), (X, ONES), "the output of 5 ends in relu"),
+        (network(last=1), nn.MSELoss(), (X, tg.ones(32)), "the loss failed: Using a target size"),
+        (network(), CE, (X, LABELS.float()), "the loss failed"),
+        (network(), lambda y, t: y, (X, LABELS), r"backward\(\) failed: grad can be implicitly created only"),
+        (nn.Linear(5, 3), CE, (X, LABELS), r"the model failed: mat1 and mat2.*make it Linear\(in_features=4\)"),
+        (Unused(), CE, (X, LABELS), "does not depend on unused.weight, unused.bias"),
+        (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "8 of 8 units of 1 are dead"),
+        (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "gradient of 0.weight, 0.bias, 2.weight is zero"),
+        (scaled(network(), 100), CE, (X, LABELS), "2 is saturated"),
+        (scaled(deep(), 1), CE, (X, LABELS), "gradients vanish"),
+        (
+            nn.Sequential(*[scaled(nn.Linear(4, 4), 30) for _ in range(6)], nn.Linear(4, 3)),
+            nn.MSELoss(),
+            (X, tg.zeros(32, 3)),
+            r"gradients explode: that of \d.weight is .* times the weight",
+        ),
+        (network(), lambda y, t: y.sum() / 0, (X, LABELS), "the loss is not finite"),
+    ],
+)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_what_the_doctor_finds(model: nn.Module, loss: object, data: object, words: str) -> None:
+    with np.errstate(all="ignore"):
+        findings = tg.doctor(model, loss, data).findings
+    assert re.search(words, "\n".join(findings), re.DOTALL), findings
+
+
+def test_a_healthy_model_has_no_findings() -> None:
+    model = network()
+    report = tg.doctor(model, CE, [(X, LABELS), (X, LABELS)], tg.optim.SGD(model.parameters(), 0.1))
+    assert report.findings == []
+    assert str(report).startswith("nothing found\n\nlayer  kind         output  scale")
+    assert [x.name for x in report.layers] == ["0", "1", "2", "3", "4"]
+    assert report.layers[0].gradient > 0
+    assert np.isnan(report.layers[2].gradient)
+
+
+def test_what_the_optimizer_does_not_have() -> None:
+    model, other = network(), network()
+    optimizer = tg.optim.SGD([*model[0].parameters(), *other[4].parameters()], 0.0)
+    text = "\n".join(tg.doctor(model, CE, (X, LABELS), optimizer).findings)
+    assert "the optimizer does not have 1.weight, 1.bias, 4.weight, 4.bias: give it" in text
+    assert "the optimizer has 2 tensors that are none of the model's" in text
+    assert "the learning rate is 0" in text
+
+
+@pytest.mark.parametrize("loss", [CE, lambda y, t: 1 / 0])
+def test_everything_is_left_as_it_was(loss: object) -> None:
+    model = network()
+    model[0].weight.grad = gradient = tg.ones(8, 4)
+    loader = tg.data.DataLoader(tg.data.TensorDataset(X, LABELS), batch_size=16, shuffle=True)
+    before, state = {k: t.tolist() for k, t in model.state_dict().items()}, tg.get_rng_state()
+    tg.doctor(model, loss, loader)
+    assert {k: t.tolist() for k, t in model.state_dict().items()} == before
+    assert repr(tg.get_rng_state()) == repr(state)
+    assert model[0].weight.grad is gradient
+    assert gradient.tolist() == tg.ones(8, 4).tolist()
+    assert model[0].bias.grad is None
+    assert model.training
+
+
+def test_data_that_are_no_pair() -> None:
+    with pytest.raises(TypeError, match="needs data as"):
+        tg.doctor(network(), CE, [X])
+
+
+def test_the_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figure = tg.doctor(network(), CE, (X, LABELS)).plot(tmp_path / "scales.png")
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == ["output", "weight", "gradient"]
+    assert [len(line.get_xdata()) for line in axes.lines] == [5, 3, 3]
+    assert (tmp_path / "scales.png").stat().st_size > 0
+    with pytest.raises(ValueError, match="no layers"):
+        tg.plot.layer_scales([], {})
