@@ -65,10 +65,10 @@ def test_gradients_that_are_there() -> None:
     w = leaf([1.0, 2.0])
     w.grad = tg.zeros(2).double()
     assert "its gradient is zero" in str(tg.explain(w))
-    w.grad = tg.tensor([np.nan, 1.0])
+    w.grad = tg.tensor([np.nan, 1.0]).double()
     assert re.search("not finite.*1 nan", str(tg.explain(w)), re.DOTALL)
-    w.grad = tg.tensor([3.0, 1.0])
-    assert "it has a gradient\n  gradient: shape (2,) float32, 1 to 3, mean 2" in str(tg.explain(w))
+    w.grad = tg.tensor([3.0, 1.0]).double()
+    assert "it has a gradient\n  gradient: shape (2,) float64, 1 to 3, mean 2" in str(tg.explain(w))
 
 
 def detached(layer: nn.Module, x: tg.Tensor) -> tg.Tensor:
