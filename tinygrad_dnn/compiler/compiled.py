@@ -15,6 +15,7 @@ from ..debugging import is_debugging
 from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, origin, set_recorder, touch
 from ..engine import recording as recording_here
 from ..nn import Module
+from ..ops.random import current_generator
 from ..optim.algorithms import Prepare
 from ..optim.bucket import SMALL
 from .account import Account, account_of
@@ -439,7 +440,7 @@ class Compiled:
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
         shape = flattened((args, kwargs), leaves) if args or kwargs else None
-        key = (shape, is_grad_enabled(), get_default_dtype())
+        key = (shape, is_grad_enabled(), get_default_dtype(), current_generator())
         with self.lock:
             for program in self.kept.get(key, ()):
                 if program.holds(leaves):

@@ -16,7 +16,7 @@ import numpy as np
 from ..debugging import users_line
 from ..engine import Array, Op, Tensor, leaf
 from ..interpreters import arrays
-from ..ops.random import default_generator
+from ..ops.random import current_generator
 
 __all__ = [
     "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
@@ -426,7 +426,7 @@ class Recorder:
             return o.evaluate([x.array if isinstance(x, Tensor) else x for x in inputs], params)
         raw = [self.adopt(x) if isinstance(x, Tensor) else x for x in inputs]
         if "generator" in params and next(traced_in(raw), None) is None:
-            draws = Draws(params["generator"] or default_generator)
+            draws = Draws(params["generator"] or current_generator())
             self.undo.append(draws.undo)
             self.draws.setdefault(id(draws.generator), draws)
             return self.opaque(o.kernel, tuple(raw), params, pure=False), None
