@@ -7,6 +7,7 @@
 """
 
 import itertools
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
@@ -39,6 +40,10 @@ FLOAT64, FLOAT16 = np.dtype(np.float64), np.dtype(np.float16)
 # instead, up to 64 MB beyond the last in use; `empty_cache` gives them back.
 np.empty(2**25 - 2**16, np.uint8)
 REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the property tests run over it
+
+# Views that no tape entry ties to the tensor whose memory they share, by number: what is recorded of one would be
+# unknown to the other.
+UNRECORDED_VIEWS: "weakref.WeakValueDictionary[int, Tensor]" = weakref.WeakValueDictionary()
 
 
 # --- state: default dtype, grad mode, the clock -----------------------------------------------------------------------
@@ -752,6 +757,8 @@ class Op:
             made.residual = None
         if self.view and isinstance(inputs[0], Tensor) and np.may_share_memory(made.array, inputs[0].array):
             made.base = origin(inputs[0])
+            if not made.requires_grad:
+                UNRECORDED_VIEWS[made.serial] = made
         if _recorder is not None:
             _recorder.register(made, self, inputs)
         return made
@@ -1078,11 +1085,30 @@ def check_writable(t: Tensor) -> None:
         )
 
 
+def check_unseen(t: Tensor) -> None:
+    """Refuse to record a change of memory that views, which no tape entry leads to, see as well."""
+    views = [t] if t.serial in UNRECORDED_VIEWS else [r() for r in UNRECORDED_VIEWS.valuerefs()]
+    if any(v is not None and (v is t or v.base is t) for v in views):
+        raise RuntimeError(
+            "a view of a Variable that does not require grad is being used in an in-place operation that is to be "
+            "differentiated: gradients would be lost; write to the whole tensor, as in `t[index] = value`, "
+            "and take views of it afterwards"
+        )
+
+
 def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
     check_writable(t)
     array_of(t)
     tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    if tracked and not t.requires_grad:
+        check_unseen(t)
+    if tracked and any(isinstance(a, Tensor) and a.op is not None and a.inputs is None for a in args):
+        warnings.warn(
+            "what is added has had its backward(), so the sum can never be differentiated, and it keeps tape entries "
+            "of every step alive: add loss.item(), as in total += loss.item()",
+            stacklevel=5,  # the line of ``total += loss``
+        )
     old = former(t) if tracked else t
     made = o(old, *(old if a is t else a for a in args), **params)
     if made.array.shape != t.array.shape:
@@ -1154,10 +1180,11 @@ class GradientHook:
     def __init__(self, t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> None:
         self.serial, self.hook = t.serial, hook
         self.of.setdefault(t.serial, []).append(self)
-        weakref.finalize(t, self.of.pop, t.serial, None)
+        self.end = weakref.finalize(t, self.of.pop, t.serial, None)
 
     def remove(self) -> None:
         """Call the function no longer."""
+        self.end.detach()
         kept = [h for h in self.of.pop(self.serial, []) if h is not self]
         if kept:
             self.of[self.serial] = kept
