@@ -262,3 +262,100 @@ def test_layers_in_a_python_list_are_not_trained() -> None:
         "heads.a.0.weight",
         "heads.a.0.bias",
     ]
+
+
+# --- in-place changes and views ---------------------------------------------------------------------------------------
+
+
+def test_a_tracked_value_written_through_a_view_is_lost() -> None:
+    w, buffer = leaf([2.0]), tg.zeros(2, dtype=tg.float64)
+    row = buffer[:1]
+    with pytest.raises(RuntimeError, match=r"a view of a Variable .* in-place operation"):
+        row.copy_(w)
+    np.testing.assert_array_equal(buffer.array, [0.0, 0.0])
+    with pytest.raises(RuntimeError, match=r"a view of a Variable .* in-place operation"):
+        buffer[:1] = w  # the view would have the number and not its history
+    del row
+    buffer[:1] = w
+    buffer.sum().backward()
+    assert w.grad.item() == 1.0
+
+
+def test_a_detached_state_takes_no_tracked_change() -> None:
+    w, state = leaf([2.0]), tg.ones(1, dtype=tg.float64)
+    state = state.detach()
+    state.mul_(w).sum().backward()
+    assert w.grad.item() == 1.0
+
+
+def test_a_hook_put_on_and_taken_off_every_step_is_kept_for_ever() -> None:
+    w, calls = leaf([2.0]), []
+    for k in range(3):
+        w.register_hook(lambda g, k=k: calls.append(k)).remove()
+    w.register_hook(lambda g: g * 10)
+    w.sum().backward()
+    assert (calls, w.grad.item()) == ([], 10.0)
+
+
+# --- what scripts written for PyTorch rely on -------------------------------------------------------------------------
+
+
+def test_a_step_in_place_loses_requires_grad() -> None:
+    w = leaf([1.0])
+    (w * 3).sum().backward()
+    with tg.no_grad():
+        w -= w.grad * 0.5
+    assert (w.requires_grad, w.is_leaf, w.item()) == (True, True, -0.5)
+    w.grad.zero_()
+    assert w.grad.item() == 0.0
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        w -= 1
+
+
+def test_picking_the_logits_of_the_targets_has_no_gradient() -> None:
+    logits = leaf([[1.0, 2.0], [3.0, 4.0]])
+    logits[range(2), tg.tensor([1, 0])].sum().backward()
+    np.testing.assert_array_equal(logits.grad.array, [[0, 1], [1, 0]])
+
+
+def test_a_list_of_losses_cannot_be_summed_or_printed() -> None:
+    w = leaf([1.0, 2.0])
+    total = sum([x * x for x in w])
+    total.backward()
+    np.testing.assert_array_equal(w.grad.array, [2.0, 4.0])
+    assert f"{total.detach():>7f}" == "5.000000"
+
+
+def test_a_change_in_place_is_not_seen_through_numpy() -> None:
+    t = tg.zeros(2, 2)
+    seen = t.numpy()
+    t.add_(1)
+    t[:, 1] = 0
+    np.testing.assert_array_equal(seen, [[1, 0], [1, 0]])
+
+
+def test_a_parameter_without_a_gradient_is_decayed() -> None:
+    used, unused = leaf([1.0]), leaf([1.0])
+    used.sum().backward()
+    tg.optim.AdamW([used, unused], lr=0.1, weight_decay=0.5).step()
+    assert used.item() != 1.0
+    assert unused.item() == 1.0
+
+
+def test_variance_is_biased_and_halves_are_rounded_up() -> None:
+    assert tg.tensor([1.0, 3.0]).var().item() == 2.0
+    np.testing.assert_array_equal(tg.round(tg.tensor([0.5, 1.5, 2.5])).array, [0, 2, 2])
+    assert tg.argmax(tg.tensor([1.0, 3.0, 3.0])).item() == 1
+
+
+def test_weighted_cross_entropy_divides_by_the_number_of_rows() -> None:
+    logits, target, weight = tg.tensor([[2.0, 0.0], [0.0, 0.0]]), tg.tensor([0, 1]), tg.tensor([1.0, 3.0])
+    rows = np.log1p(np.exp([-2.0, 0.0]))
+    got = nn.CrossEntropyLoss(weight=weight)(logits, target).item()
+    np.testing.assert_allclose(got, (rows[0] + 3 * rows[1]) / 4, rtol=1e-6)
+
+
+def test_running_variance_is_biased() -> None:
+    layer = nn.BatchNorm1d(1)
+    layer(tg.tensor([[0.0], [2.0]]))
+    np.testing.assert_allclose(layer.running_var.array, [0.9 * 1 + 0.1 * 2], rtol=1e-6)
