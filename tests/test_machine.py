@@ -293,7 +293,8 @@ class Programs(RuleBasedStateMachine):
     def detached(self, a: int) -> None:
         of = self.chosen(a)
         m = of.model
-        self.keep(of.real.detach(), Dual(m.value, np.zeros_like(m.slope), m.storage))
+        # a view as far as refusals go: once it has a history of its own, further changes in place are refused
+        self.keep(of.real.detach(), Dual(m.value, np.zeros_like(m.slope), m.storage, view=True))
 
     @rule(name=st.sampled_from(sorted(IN_PLACE)), a=which, b=which, record=recording)
     def changed(self, name: str, a: int, b: int, record: bool) -> None:
