@@ -1088,7 +1088,7 @@ def check_writable(t: Tensor) -> None:
 def check_unseen(t: Tensor) -> None:
     """Refuse to record a change of memory that views, which no tape entry leads to, see as well."""
     views = [t] if t.serial in UNRECORDED_VIEWS else [r() for r in UNRECORDED_VIEWS.valuerefs()]
-    if any(v is not None and (v is t or v.base is t) for v in views):
+    if any(v is not None and (v is t or v.base is origin(t)) for v in views):
         raise RuntimeError(
             "a view of a Variable that does not require grad is being used in an in-place operation that is to be "
             "differentiated: gradients would be lost; write to the whole tensor, as in `t[index] = value`, "
