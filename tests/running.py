@@ -1,20 +1,34 @@
 """Runs an example as a user would: as a script, in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["EXAMPLES", "run"]
+import pytest
+
+__all__ = ["EXAMPLES", "mpiexec", "run"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str, folder: Path, *arguments: str) -> str:
+def mpiexec(processes: int) -> list[str]:
+    """The start of a command that is run by so many processes; the test is skipped where there is no MPI."""
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("mpiexec", path=beside)
+    if found is None or find_spec("mpi4py") is None:
+        pytest.skip("needs mpi4py and mpiexec")
+    return [found, "-n", str(processes)]
+
+
+def run(name: str, folder: Path, *arguments: str, processes: int = 1) -> str:
     """What the example prints; its pictures go to ``folder``. A warning or another exit status than 0 is a failure."""
     paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+    start = mpiexec(processes) if processes > 1 else []
     done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name, *arguments, "--pictures", folder],
+        [*start, sys.executable, "-W", "error", EXAMPLES / name, *arguments, "--pictures", folder],
         env=os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ ORDER = [
     *("derive", "compare", "transforms", "datasets", "compat", "__main__"),
 ]
 DERIVE = ["symbols", "reading", "walk", "layouts", "text", "latex", "derivation", "program", "deriving"]
-OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "safetensors", "scipy"}
+OPTIONAL = {"matplotlib", "tqdm", "sklearn", "hypothesis", "torch", "jax", "numba", "safetensors", "scipy", "mpi4py"}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

@@ -145,7 +145,7 @@ MISSING = [
     ("", "sofmax", "the nearest is mini.softmax"),
     ("", "mse_loss", "there is mini.nn.functional.mse_loss"),
     ("", "StepLR", "there is mini.optim.lr_scheduler.StepLR"),
-    ("", "distributed", "one process only"),
+    ("nn", "DataParallel", "torch.distributed"),
     ("", "jit", "no compiler"),
     ("cuda", "amp", "the CPU"),
     ("utils", "tensorboard", "fit returns a History"),

@@ -88,6 +88,7 @@ strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous
 
 if _TYPE_CHECKING:
     from . import compare, compat, datasets, transforms
+    from . import compare, compat, datasets, distributed, io, transforms
     from .compiler import compile
     from .diagnosis import doctor
     from .explaining import explain
@@ -96,6 +97,8 @@ if _TYPE_CHECKING:
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
     **{name: f".{name}" for name in ("compare", "compat", "datasets", "transforms")},
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "io", "transforms")},
+    **dict.fromkeys(("LoadError", "load", "save"), ".io"),
     "compile": ".compiler",
     "doctor": ".diagnosis",
     "explain": ".explaining",

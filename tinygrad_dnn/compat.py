@@ -31,6 +31,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "nn.functional": "nn.functional",
     "nn.init": "nn.init",
     "nn.modules": "nn",
+    "nn.parallel": "distributed",
     "nn.parameter": "nn",
     "nn.utils": "nn.utils",
     "nn.utils.rnn": "nn.utils",
@@ -45,6 +46,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "utils.data": "data",
     "utils.data.dataloader": "data",
     "utils.data.dataset": "data",
+    "utils.data.distributed": "distributed",
     "utils.data.sampler": "data",
     "accelerator": "accelerator",
     "backends": "backends",
@@ -53,6 +55,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "backends.cudnn": "backends.cudnn",
     "backends.mps": "backends.mps",
     "cuda": "cuda",
+    "distributed": "distributed",
     "mps": "mps",
 }
 VISION = SimpleNamespace(datasets=datasets, transforms=transforms)
@@ -67,7 +70,7 @@ LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what th
     (r"channel_?shuffle|grid_sample", "no layers for images: reshape, transpose and index tensors"),
     (r"ctc_?loss|adaptivelogsoftmax", "no losses of sequences and of many classes: the nearest is nn.CrossEntropyLoss"),
     (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
-    (r"distributed|parallel|multiprocessing", "one process only: use the model itself"),
+    (r"distributed|parallel|multiprocessing", "several processes by torch.distributed and mpiexec only"),
     (r"jit|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: compile the whole training step"),
     (r"deterministic|flush_denormal|num_\w*threads|matmul_precision|warn_always|device_module|scaling|swizzle|"
      r"torch_function", "no such switch: leave that part out"),

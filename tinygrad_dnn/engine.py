@@ -9,7 +9,7 @@
 import itertools
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from inspect import Parameter as Argument
@@ -1171,6 +1171,9 @@ def index_arrays(index: Any) -> Any:
 
 # --- hooks ------------------------------------------------------------------------------------------------------------
 
+# Called after every `backward`, with what has a new gradient, by number.
+after_backward: list[Callable[[Mapping[int, Any]], None]] = []
+
 
 class GradientHook:
     """A function that sees the gradient of a tensor, for as long as the tensor lives or until ``remove()``."""
@@ -1488,7 +1491,8 @@ def backward(
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
     wanted = None if inputs is None else {t.serial for t in inputs}
-    for t, g in _derive(outputs, seeds, wanted, retain_graph, create_graph).values():
+    found = _derive(outputs, seeds, wanted, retain_graph, create_graph)
+    for t, g in found.values():
         if _recorder is not None:
             _recorder.before_grad(t)
         if t.grad is None:
@@ -1502,6 +1506,8 @@ def backward(
             touch(t.grad)
             if old and _recorder is None:
                 mix(t.grad)
+    for hook in after_backward:
+        hook(found)
 
 
 # Gradients that are sums over two values of their leaf, numbers and versions. There is nothing wrong with them until
