@@ -73,7 +73,8 @@ def seconds(action: Callable[[], None], times: int) -> float:
         if k >= 0:
             taken[k] = time.perf_counter() - start
     dist.all_reduce(taken, dist.ReduceOp.MAX)
-    return statistics.median(taken.tolist())
+    median: float = statistics.median(taken.tolist())
+    return median
 
 
 def measure(batch: int, steps: int) -> dict[str, float]:
