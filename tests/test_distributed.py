@@ -256,6 +256,8 @@ def test_what_some_do_not_use_what_nobody_uses_and_what_is_frozen() -> None:
         assert model.module.none.grad is None and model.module.frozen.grad is None
         assert model.module.mean.item() == 0.5 and model.module.steps.item() == 0
         model.zero_grad()
+        model(tg.tensor([1.0 + rank, 4.0])).backward()
+        assert model.module.one.grad.tolist() == [1.0, 2.0], "nothing is left from the step before"
         with pytest.raises(RuntimeError, match="create_graph"):
             (model(tg.tensor([1.0, 2.0])) ** 2).backward(create_graph=True)
         with pytest.raises(RuntimeError, match=r"same model across all ranks.*0 has weight \\(1, 2\\).*1 has weight"):
