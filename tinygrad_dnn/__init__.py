@@ -87,18 +87,14 @@ newaxis = None
 strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
 
 if _TYPE_CHECKING:
-    from . import compare, compat, datasets, transforms
-    from . import compare, compat, datasets, distributed, io, transforms
+    from . import compare, compat, datasets, distributed, transforms
     from .compiler import compile
     from .diagnosis import doctor
     from .explaining import explain
-    from .io import LoadError, load, save
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
-    **{name: f".{name}" for name in ("compare", "compat", "datasets", "transforms")},
-    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "io", "transforms")},
-    **dict.fromkeys(("LoadError", "load", "save"), ".io"),
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "transforms")},
     "compile": ".compiler",
     "doctor": ".diagnosis",
     "explain": ".explaining",
