@@ -187,7 +187,7 @@ def test_memory_is_flat_with_the_collector_off(use: Callable[[nn.Module, tg.Tens
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert grown < 2000, f"{grown} bytes more after {STEPS} steps"
+    assert grown < 16 * STEPS, f"{grown} bytes more after {STEPS} steps"  # half of the smallest object a step
 
 
 def test_total_plus_loss_keeps_every_graph_alive_unnoticed() -> None:

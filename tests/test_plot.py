@@ -37,6 +37,7 @@ def draws() -> dict[str, Any]:
         "learning_curves": lambda **k: plot.learning_curves(HISTORY, **k),
         "weight_images": lambda **k: plot.weight_images(np.eye(6), (2, 3), **k),
         "misclassified": lambda **k: plot.misclassified(IMAGES, [0, 1, 2], [0, 2, 1], **k),
+        "layer_scales": lambda **k: plot.layer_scales(["0", "1"], {"output": [1.0, 0.1]}, **k),
         "decision_boundary": lambda **k: plot.decision_boundary(nn.Linear(2, 1), X, [0, 1, 0, 1], **k),
     }
 
