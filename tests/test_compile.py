@@ -719,6 +719,24 @@ def test_the_source_is_what_runs(parts: Parts) -> None:
     assert account.working < account.unshared
 
 
+def test_a_program_holds_less_memory_than_the_step_needs() -> None:
+    """What was recorded is let go of: only the program's own buffers stay."""
+    used = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Sequential(*(layer for _ in range(8) for layer in (nn.Linear(16, 16), nn.ReLU())))
+        step = trained(model, tg.optim.Adam(model.parameters()), mean_square, compiled)
+        x, y = tg.randn(2000, 16), tg.randn(2000, 16)
+        tracemalloc.start()
+        for _ in range(2):
+            step(x, y)
+        tracemalloc.reset_peak()
+        step(x, y)
+        used.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert used[1] < used[0]
+
+
 def test_a_program_does_not_grow(parts: Parts) -> None:
     run = trained(*parts, mean_square, True)
     (x, y), *_ = batches(1, 3, 2)

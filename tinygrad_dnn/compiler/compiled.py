@@ -157,6 +157,8 @@ class Program:
         self.shielded = len(self.saved) < len(self.written_outside())
         self.verified = 0
         self.build()
+        self.plan.release()
+        recorder.forget()
 
     def build(self) -> None:
         """Assign memory and write the source."""
@@ -457,10 +459,11 @@ class Compiled:
         with RECORDING:
             around = Surroundings(self.step, (*args, *kwargs.values()))
             run = Recording(self.step, args, kwargs, around)
+            result = rebuilt(run.structure, iter([t.value.copy() for t in run.outputs]))
             if not run.adds_to_an_argument():
                 self.kept.setdefault(key, []).insert(0, Program(run, around, self.backend))
                 self.bound()
-            return rebuilt(run.structure, iter([t.value.copy() for t in run.outputs]))
+            return result
 
     def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
         """Run the step itself and take it back, then the program; raise RuntimeError unless both did the same."""

@@ -13,6 +13,7 @@ from .recording import Instruction, Storage, Traced, is_traced, replaced
 
 __all__ = ["Plan", "buffered", "is_view", "reductions_of"]
 
+NOTHING = np.zeros(64, np.uint8)
 ALIGNMENT = 64  # bytes; a line of the cache
 TAKES_OUT = {  # functions that write where ``out`` says
     np.dot, np.ndarray.dot, np.sum, np.mean, np.max, np.min, np.amax, np.amin, np.prod, np.clip, np.take, np.cumsum,
@@ -275,6 +276,14 @@ class Plan:
             if s.kind in ("external", "constant"):
                 self.memory[s] = s.array
 
+    def release(self) -> None:
+        """Let go of the numbers of the recorded step, of which only shapes and strides are still asked for."""
+        for i in self.instructions:
+            for t in (*i.reads(), *i.writes, *([] if i.result is None else [i.result])):
+                hollow_out(t)
+        for t in self.kept:
+            hollow_out(t)
+
     def title(self, s: Storage) -> str:
         """A name for memory of the program: of those that share a place, the first that has one."""
         if s in {host for host, _ in self.parts.values()}:
@@ -300,6 +309,20 @@ def copied_into(host: Traced, start: int, value: Any) -> Instruction:
     shaped = flat.value.reshape(value.shape)
     target = Traced(shaped, host.storage, recorder, flat, (np.ndarray.reshape, (flat, value.shape), {}))
     return Instruction(np.copyto, (target, value), {}, (target,))
+
+
+def hollow_out(t: Traced | None) -> None:
+    """Take the memory of the recorded step from an array of the program, and from those it is a view of."""
+    while t is not None and t.storage.kind == "temporary":
+        t.value, t.storage.array = hollow(t.value), hollow(t.storage.array)
+        t = t.parent
+
+
+def hollow(a: Array) -> Array:
+    """An array of this shape, these strides and this dtype without memory: never to be read."""
+    if not a.size or a.__array_interface__["data"] == NOTHING.__array_interface__["data"]:
+        return a
+    return np.lib.stride_tricks.as_strided(NOTHING.view(a.dtype)[:1], a.shape, a.strides)
 
 
 def is_one(value: Any) -> bool:

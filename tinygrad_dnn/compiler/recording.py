@@ -578,6 +578,11 @@ class Recorder:
 
     # --- the end
 
+    def forget(self) -> None:
+        """Let go of all that was noted, which a program has taken over."""
+        for noted in (self.instructions, self.storages, self.adopted, self.made, self.young, self.saved, self.undo):
+            noted.clear()
+
     def close(self, failed: bool) -> None:
         """Give all tensors plain arrays again; after a failure also everything that was changed its old value."""
         self.thread = None
