@@ -15,7 +15,9 @@ from .source import Source
 
 __all__ = ["NativeSource", "buffered_natively"]
 
-LARGE_PRODUCT = 1_000_000  # multiplications from which a product is left to NumPy: its BLAS may use both cores
+# Multiplications above which OpenBLAS starts a second thread. Such products are left to NumPy: the BLAS that Numba calls
+# is another copy of the library, and threads of two copies get in each other's way, 8 times as long a step was seen.
+LARGE_PRODUCT = 2**18
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
@@ -374,7 +376,7 @@ class NativeSource(Source):
             return [machine.DOT, 1, k, n, index_of(a), index_of(b), index_of(y), 0, 1] if columns else None
         (m, k), n = a.shape, b.shape[1]
         flat = all(x.flags.c_contiguous or x.flags.f_contiguous for x in (a, b))
-        if a.ndim != 2 or not flat or m * k * n >= LARGE_PRODUCT:
+        if a.ndim != 2 or not flat or m * k * n > LARGE_PRODUCT:
             return None
         turned = [int(not x.flags.c_contiguous) for x in (a, b)]
         return [machine.DOT, m, k, n, index_of(a), index_of(b), index_of(y), *turned]
