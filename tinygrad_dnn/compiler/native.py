@@ -15,8 +15,8 @@ from .source import Source
 
 __all__ = ["NativeSource", "buffered_natively"]
 
-# Multiplications above which OpenBLAS starts a second thread. Such products are left to NumPy: the BLAS that Numba calls
-# is another copy of the library, and threads of two copies get in each other's way, 8 times as long a step was seen.
+# Multiplications above which OpenBLAS starts a second thread. Such products are left to NumPy: the BLAS that Numba
+# calls is another copy of the library, and threads of two copies get in each other's way: a step took 8 times as long.
 LARGE_PRODUCT = 2**18
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
