@@ -1267,6 +1267,7 @@ def walk(
     changed, and that only if all goes well.
     """
     nodes, leaves = recorded(roots)
+    watched = anomaly.get()
     useful = None if wanted is None else leading_to(nodes, wanted)
     cotangents: dict[int, Any] = {}
     owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its ``g``
@@ -1281,7 +1282,7 @@ def walk(
             g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = (t, g)
-        pull(t, g, xp, useful, cotangents, owned)
+        pull(t, g, xp, useful, cotangents, owned, watched)
     for key, x in leaves.items():  # what has not been consumed is theirs
         if key in cotangents and (wanted is None or key in wanted):
             found[key] = (x, hooked(key, cotangents[key]) if GradientHook.of else cotangents[key])
@@ -1293,9 +1294,15 @@ def walk(
 
 
 def pull(
-    t: Tensor, g: Any, xp: Interpreter[Any], useful: set[int] | None, cotangents: dict[int, Any], owned: set[int]
+    t: Tensor,
+    g: Any,
+    xp: Interpreter[Any],
+    useful: set[int] | None,
+    cotangents: dict[int, Any],
+    owned: set[int],
+    watched: bool = False,
 ) -> None:
-    """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``."""
+    """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``; ``watched`` for NaN."""
     o: Any = t.op
     inputs: Any = t.inputs
     if xp is arrays:
@@ -1332,7 +1339,7 @@ def pull(
         gx = rule.function(*given) if _recorder is None else _recorder.apply(rule.function, given)
         if gx is None:
             continue
-        if anomaly.get():
+        if watched:
             refuse_nan(t, gx, i)
         if gx.shape != shape:
             gx = unbroadcast(xp, gx, shape)
@@ -1495,17 +1502,18 @@ def backward(
     for t, g in found.values():
         if _recorder is not None:
             _recorder.before_grad(t)
-        if t.grad is None:
-            t.grad = g
+        before = t._grad  # not ``grad``, which checks what is assigned
+        if before is None:
+            t._grad = g
             continue
-        old = t.version > max(t.grad.serial, t.grad.version)
-        if create_graph or t.grad.requires_grad:
-            t.grad = t.grad + g
+        old = t.version > max(before.serial, before.version)
+        if create_graph or before.requires_grad:
+            t._grad = before + g
         else:
-            t.grad.array += g.array
-            touch(t.grad)
+            before.array += g.array
+            touch(before)
             if old and _recorder is None:
-                mix(t.grad)
+                mix(before)
     for hook in after_backward:
         hook(found)
 
