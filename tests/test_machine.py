@@ -180,7 +180,10 @@ VIEWS: dict[str, tuple[Callable[..., Any], Callable[[np.ndarray, int], np.ndarra
 LAST = (Ellipsis, 0)
 INDICES = (Ellipsis, 0, slice(1, None), (0, 1), [1, 0], LAST)
 
-pytestmark = pytest.mark.filterwarnings("ignore:what is added has had its backward")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:what is added has had its backward"),
+    pytest.mark.filterwarnings("ignore:the gradient of a parameter"),
+]
 
 numbers = st.floats(-2, 2, width=16)
 which = st.integers(0, MOST - 1)
