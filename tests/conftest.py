@@ -17,6 +17,10 @@ import tinygrad_dnn as tg
 def sealed() -> Iterator[None]:
     tg.manual_seed(0)
     np.random.seed(0)
+    err = np.geterr()
     yield
+    left = np.geterr()
+    np.seterr(**err)
+    assert left == err, "the test left other floating-point warnings switched on"
     assert tg.is_grad_enabled(), "the test left recording switched off"
     assert tg.get_default_dtype() == tg.float32, "the test left another default dtype"
