@@ -123,10 +123,8 @@ def printed(script: str, **environment: str) -> str:
     return subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
 
 
-needs_choice = pytest.mark.skipif(
-    not blas.processor_flags() >= blas.NEEDED or not blas.best_kernels_known(blas.numpy_folder()),
-    reason="needs a processor with AVX-512 and NumPy with its own OpenBLAS",
-)
+can_choose = blas.processor_flags() >= blas.NEEDED and blas.best_kernels_known(blas.numpy_folder())
+needs_choice = pytest.mark.skipif(not can_choose, reason="needs a processor with AVX-512, and NumPy's own OpenBLAS")
 
 
 @needs_choice
@@ -157,9 +155,10 @@ def test_another_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().out.startswith("matrix products: ")
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc is what keeps memory"
-)
+glibc = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
+
+
+@pytest.mark.skipif(not glibc, reason="it is glibc's allocator that is asked to keep freed memory")
 def test_freed_memory_is_kept_for_the_next_step_and_given_back_on_request() -> None:
     measured = printed("""
 import resource

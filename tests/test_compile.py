@@ -180,8 +180,11 @@ def mean_square(model: nn.Module, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
 
 def batches(n: int, n_in: int, n_out: int, m: int = 5) -> list[tuple[tg.Tensor, tg.Tensor]]:
     rng = np.random.default_rng(0)
-    sizes = (m, n_in), (m, n_out)
-    return [tuple(leaf(rng.normal(size=s).astype(np.float32)) for s in sizes) for _ in range(n)]  # type: ignore[misc]  # pairs
+
+    def drawn(width: int) -> tg.Tensor:
+        return leaf(rng.normal(size=(m, width)).astype(np.float32))
+
+    return [(drawn(n_in), drawn(n_out)) for _ in range(n)]
 
 
 LABELS = ("cross_entropy", "nll_loss")
@@ -227,27 +230,31 @@ class Layers(nn.Module):
         return nn.functional.softmax(keys @ keys.T, dim=1) @ values
 
 
+def scheduled(model: nn.Module, optimizer: tg.optim.Optimizer) -> Callable[..., Any]:
+    """A step that clips the gradients and asks two schedules for the rate, one of them by the loss."""
+    cycle = tg.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=8)
+    plateau = tg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+
+    def step(words: tg.Tensor, y: tg.Tensor) -> tuple[Any, Any]:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(words), y)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimizer.step()
+        cycle.step()
+        plateau.step(metrics=loss.detach())
+        return loss.item(), norm
+
+    return step
+
+
 def test_layers_with_state_random_masks_clipping_and_schedules() -> None:
     runs = []
     for compiled in (False, True):
         tg.manual_seed(0)
         model = Layers()
         optimizer = tg.optim.AdamW(model.parameters(), lr=0.05)
-        schedules = [
-            tg.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=8),
-            tg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0),
-        ]
-
-        def step(words: tg.Tensor, y: tg.Tensor) -> tuple[Any, Any]:
-            optimizer.zero_grad()  # noqa: B023  # called within this round
-            loss = nn.functional.cross_entropy(model(words), y)  # noqa: B023
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), 0.5)  # noqa: B023
-            optimizer.step()  # noqa: B023
-            schedules[0].step()  # noqa: B023
-            schedules[1].step(metrics=loss.detach())  # noqa: B023
-            return loss.item(), norm
-
+        step = scheduled(model, optimizer)
         run = tg.compile(step) if compiled else step
         rng = np.random.default_rng(0)
         seen: list[Any] = []
@@ -690,9 +697,7 @@ def test_verify_compares_with_the_step(parts: Parts) -> None:
 
 def test_verify_finds_what_compile_cannot_see() -> None:
     class Outside:
-        @staticmethod
-        def factor(values: Any = iter([1.0, 2.0, 3.0])) -> float:  # noqa: B008  # that it is shared is the point
-            return next(values)
+        factor = iter([1.0, 2.0, 3.0]).__next__
 
     run = tg.compile(lambda x: x * Outside.factor(), verify=1)
     assert run(tg.ones(1)).item() == 1.0

@@ -10,15 +10,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-hypothesis = pytest.importorskip("hypothesis")
+import tinygrad_dnn as tg
 
-from hypothesis import strategies as st  # noqa: E402
-
-import tinygrad_dnn as tg  # noqa: E402
+torch = pytest.importorskip("torch", reason="PyTorch is what the names are compared with")
 
 LONG = os.environ.get("TINYGRAD_DNN_LONG") == "1"
 EXAMPLES = 1000 if LONG else 300  # for each name

@@ -24,6 +24,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -170,7 +171,7 @@ def write_safetensors(file: Any, arrays: Mapping[str, Array], structure: Mapping
 def needs_safetensors() -> None:
     """Raise ImportError that says what to install."""
     try:
-        import safetensors  # noqa: F401
+        import_module("safetensors")
     except ImportError as error:
         raise ImportError(
             "No module named 'safetensors': pip install 'tinygrad_dnn[interchange]' for .safetensors files; "
@@ -397,7 +398,7 @@ def from_safetensors(data: bytes) -> Any:
     from safetensors import SafetensorError, deserialize
 
     try:
-        entries: list[tuple[str, dict[str, Any]]] = deserialize(data)  # type: ignore[no-untyped-call]
+        entries: list[tuple[str, dict[str, Any]]] = deserialize(data)  # type: ignore[no-untyped-call]  # it ships no types
     except SafetensorError as error:
         raise LoadError(f"damaged file: {error}") from error
     unknown = [name for name, entry in entries if entry["dtype"] not in SAFETENSORS_DTYPES]

@@ -66,7 +66,7 @@ model = make_model()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", factor=0.5, patience=3, threshold=1e-2)
 best, best_state, waited = float("inf"), None, 0
-for epoch in range(100):  # noqa: B007
+for epoch in range(100):  # noqa: B007 - how far it came is printed after the loop
     optimizer.zero_grad()
     criterion(model(x_train), y_train).backward()
     optimizer.step()

@@ -40,7 +40,7 @@ for t in range(200):
     loss.backward()  # backpropagation, compute gradients
     optimizer.step()  # apply gradients
     if t % 40 == 0:
-        print(t, "Loss=%.4f" % loss.data.numpy())  # noqa: UP031
+        print(t, f"Loss={loss.data.numpy():.4f}")
 print(f"final {loss.item():.4f}, R2 {1 - F.mse_loss(net(x), y).item() / y.var(unbiased=False).item():.4f}")
 print(net(torch.tensor([[-1.0], [0.0], [1.0]])).data)
 
