@@ -1,4 +1,4 @@
-"""Runs an example as a user would: as a script, in a process of its own."""
+"""Runs an example, or another program, as a user would: in a process of its own."""
 
 import os
 import shutil
@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["EXAMPLES", "mpiexec", "run"]
+__all__ = ["EXAMPLES", "environment", "mpiexec", "run"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def environment() -> dict[str, str]:
+    """That of a process that finds the package."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])}
 
 
 def mpiexec(processes: int) -> list[str]:
@@ -25,11 +30,10 @@ def mpiexec(processes: int) -> list[str]:
 
 def run(name: str, folder: Path, *arguments: str, processes: int = 1) -> str:
     """What the example prints; its pictures go to ``folder``. A warning or another exit status than 0 is a failure."""
-    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
     start = mpiexec(processes) if processes > 1 else []
     done = subprocess.run(
         [*start, sys.executable, "-W", "error", EXAMPLES / name, *arguments, "--pictures", folder],
-        env=os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg"},
+        env=environment() | {"MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
         check=False,

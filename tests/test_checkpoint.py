@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from running import environment
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
@@ -29,9 +30,8 @@ class Killed(BaseException):
 
 def start(folder: Path, result: Path) -> "subprocess.Popen[str]":
     """A process that has begun to train."""
-    paths = os.pathsep.join([str(SCRIPT.parents[2]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, SCRIPT, folder, str(EPOCHS), result]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     with process.stdout as printed:
         assert printed.readline() == "begins\n"

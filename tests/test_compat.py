@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from test_io import environment
+from running import environment
 
 import tinygrad_dnn as tg
 from tinygrad_dnn.compat import ROOMS, install

@@ -175,6 +175,31 @@ def test_the_mode_ends_with_its_block_and_is_one_of_the_thread() -> None:
     assert not engine.anomaly.get()
 
 
+def test_a_decorated_function_may_run_in_two_threads_at_once() -> None:
+    inside, leave, failed = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()], []
+
+    @tg.debug()
+    def function(k: int) -> None:
+        inside[k].set()
+        leave[k].wait(10)
+
+    def run(k: int) -> None:
+        try:
+            function(k)
+        except ValueError as error:  # it ended the block of the other thread
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(2)]
+    for k, thread in enumerate(threads):
+        thread.start()
+        assert inside[k].wait(10)
+    for k, thread in enumerate(threads):
+        leave[k].set()
+        thread.join()
+    assert failed == []
+    assert engine._recorder is None
+
+
 def test_blocks_of_two_tasks_may_end_in_any_order() -> None:
     async def first(go: asyncio.Event, done: asyncio.Event) -> None:
         with tg.debug():

@@ -55,6 +55,18 @@ class Unused(nn.Module):
         return self.used(x)
 
 
+class Uncalled(Unused):
+    """No layer of it is called."""
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return x @ self.used.weight.T
+
+
+class Asserting(Unused):
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        raise AssertionError
+
+
 CE = nn.CrossEntropyLoss()
 ONES = tg.ones(32, 1)
 
@@ -76,6 +88,8 @@ ONES = tg.ones(32, 1)
         (network(), lambda y, t: y, (X, LABELS), r"backward\(\) failed: grad can be implicitly created only"),
         (nn.Linear(5, 3), CE, (X, LABELS), r"the model failed: mat1 and mat2.*make it Linear\(in_features=4\)"),
         (Unused(), CE, (X, LABELS), "does not depend on unused.weight, unused.bias"),
+        (Uncalled(), CE, (X, LABELS), "does not depend on used.bias, unused.weight, unused.bias"),
+        (Asserting(), CE, (X, LABELS), "the model failed: AssertionError"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "8 of 8 units of 1 are dead"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "gradient of 0.weight, 0.bias, 2.weight is zero"),
         (scaled(network(), 100), CE, (X, LABELS), "2 is saturated"),

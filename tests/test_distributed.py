@@ -1,6 +1,5 @@
 """Several processes do what one does on the joined batch; one that dies ends them all. Skipped where no MPI is."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import mpiexec, run
+from running import environment, mpiexec, run
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import compat, nn
@@ -33,11 +32,10 @@ rng = np.random.default_rng(rank)
 
 def together(script: str, *arguments: object, processes: int = 2) -> "subprocess.CompletedProcess[str]":
     """Run a script in several processes."""
-    paths = os.pathsep.join([str(Path(tg.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     command = [*mpiexec(processes), sys.executable, "-W", "error", "-c", START + textwrap.dedent(script)]
     return subprocess.run(
         [*command, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        env=environment() | {"OPENBLAS_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 

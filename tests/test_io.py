@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from running import environment
 from safetensors.numpy import load_file, save_file
 
 import tinygrad_dnn as tg
@@ -471,11 +472,6 @@ def test_a_crash_while_saving_leaves_the_older_file(point: str, tmp_path: Path) 
     assert load(path)["x"].array.tolist() == [0, 0, 0]
     save({"x": tg.ones(3)}, path)
     assert load(path)["x"].array.tolist() == [1, 1, 1]
-
-
-def environment() -> dict[str, str]:
-    """That of a process that finds the package."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(DATA.parent.parent), os.environ.get("PYTHONPATH", "")])}
 
 
 def test_the_new_file_is_on_disk_before_it_takes_the_place_of_the_old(

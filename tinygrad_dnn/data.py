@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -480,18 +480,13 @@ class DataLoader:
             taken = rows[indices]
             yield [leaf(a.take(taken, axis=0)) for a in arrays]
 
-    def index_batches(self) -> Iterator[list[Any]]:
+    def index_batches(self) -> BatchSampler:
         """The indices of each batch, as the sampler gives them."""
-        rest = iter(self.sampler)
-        while indices := list(islice(rest, self.batch_size)):
-            if self.drop_last and len(indices) < self.batch_size:
-                return
-            yield indices
+        return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
         """The number of batches; TypeError if the sampler has no length."""
-        n = len(cast(Examples, self.sampler))
-        return n // self.batch_size if self.drop_last else math.ceil(n / self.batch_size)
+        return len(self.index_batches())
 
     def state_dict(self) -> dict[str, Any]:
         """Where the random numbers of the next pass begin: the streams of the loader, its sampler and its dataset.

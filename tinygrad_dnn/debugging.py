@@ -179,6 +179,9 @@ class debug(ContextDecorator):
         self.mode = Mode(allow_inf)
         self.tokens: list[tuple[Token[Mode | None], Token[bool]]] = []
 
+    def _recreate_cm(self) -> Self:
+        return type(self)(allow_inf=self.mode.allow_inf)  # a fresh block for every call: threads stay apart
+
     def __enter__(self) -> Self:
         self.tokens.append((_mode.set(self.mode), anomaly.set(True)))
         DEBUGGER.open(1)

@@ -144,7 +144,8 @@ def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> 
         value.backward()
     except Exception as error:
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()) if what == "the model")
-        yield f"{what} failed: {str(error).splitlines()[0].partition(';')[0].partition(': ')[0]}{notes}"
+        told = (str(error) or type(error).__name__).splitlines()[0]
+        yield f"{what} failed: {told.partition(';')[0].partition(': ')[0]}{notes}"
         return
     if not is_finite(value.array):
         yield "the loss is not finite: run the step in debug() to know where that starts"
@@ -239,6 +240,8 @@ def flows(named: dict[str, Parameter], gradients: dict[str, Tensor | None]) -> I
 
 def ends(seen: Sequence[tuple[str, Module, Tensor]], loss: Callable[..., Any]) -> Iterator[str]:
     """A last layer that does not go with the loss."""
+    if not seen:
+        return
     kind = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "").removesuffix("loss")
     name, _, output = seen[-1]
     last = output.op.name if output.op is not None else ""

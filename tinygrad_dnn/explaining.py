@@ -13,6 +13,7 @@ from .interpreters import arrays
 __all__ = ["Explanation", "explain"]
 
 MOST = 3  # ops that are blamed by name, at most
+GIVE_THE_LOSS = "give the loss too: explain(t, loss), before backward() or with retain_graph=True"
 
 # What stops a gradient in an op, where that is known; elsewhere its operands are shown.
 STOPS = {
@@ -75,7 +76,7 @@ def explain(t: Tensor, loss: Tensor | None = None) -> Explanation:
         return cut_off(subject, t, loss)
     if t.grad is None:
         return Explanation(subject, "its gradient is None", *why_none(t, loss))
-    return Explanation(subject, *state_of(t.grad.array, loss))
+    return Explanation(subject, *state_of(t.grad.array))
 
 
 def described(t: Tensor) -> str:
@@ -106,19 +107,18 @@ def why_none(t: Tensor, loss: Tensor | None) -> tuple[tuple[str, ...], str]:
     if loss is None:
         return (
             "backward() was not called since it was made or cleared, or the loss does not depend on it",
-        ), "give the loss too: explain(t, loss), before backward() or with retain_graph=True"
+        ), GIVE_THE_LOSS
     return (
         "the graph of the loss was released by backward(), which did not reach it, or it was cleared since",
     ), "explain it before backward(), or after backward(retain_graph=True)"
 
 
-def state_of(gradient: Any, loss: Tensor | None) -> tuple[str, tuple[str, ...], str]:
+def state_of(gradient: Any) -> tuple[str, tuple[str, ...], str]:
     """What a gradient that is there looks like."""
-    advice = "give the loss too: explain(t, loss), before backward() or with retain_graph=True"
     if not is_finite(gradient):
-        return "its gradient is not finite", (f"gradient: {statistics(gradient)}",), advice
+        return "its gradient is not finite", (f"gradient: {statistics(gradient)}",), GIVE_THE_LOSS
     if not gradient.any():
-        return "its gradient is zero", (), advice
+        return "its gradient is zero", (), GIVE_THE_LOSS
     return "it has a gradient", (f"gradient: {statistics(gradient)}",), ""
 
 

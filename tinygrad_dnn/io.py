@@ -32,7 +32,7 @@ import numpy as np
 
 from .data import DEFLATE_RATIO
 from .engine import Array, Tensor, leaf
-from .nn import Module, Parameter
+from .nn import Parameter
 from .operators import Size
 
 __all__ = ["LoadError", "load", "save"]
@@ -108,7 +108,7 @@ def packed(value: Any, path: str, arrays: dict[str, Array], depth: int = 0) -> A
     if type(value) in (list, *SEQUENCES.values()):
         listed = [packed(v, below(path, i), arrays, depth + 1) for i, v in enumerate(value)]
         return listed if type(value) is list else {"type": kind, "items": listed}
-    what = "its state_dict()" if isinstance(value, Module) or hasattr(value, "state_dict") else "its parts"
+    what = "its state_dict()" if hasattr(value, "state_dict") else "its parts"
     raise TypeError(f"cannot save an object of type {kind}{' at ' * bool(path)}{path}; save {what}: tensors, {CONTENT}")
 
 
@@ -154,7 +154,7 @@ def write_npz(file: Any, arrays: Mapping[str, Array], structure: Mapping[str, An
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, array, allow_pickle=False)
         if structure:
             archive.writestr(zipfile.ZipInfo(STRUCTURE), json.dumps(structure))
 
