@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running import environment
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import blas
@@ -117,9 +118,8 @@ def test_without_numpy_nothing_is_known() -> None:
     assert not blas.best_kernels_known(None)
 
 
-def printed(script: str, **environment: str) -> str:
-    paths = os.pathsep.join([str(Path(tg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    env = {k: v for k, v in os.environ.items() if k != blas.VARIABLE} | {"PYTHONPATH": paths} | environment
+def printed(script: str, **variables: str) -> str:
+    env = {k: v for k, v in environment().items() if k != blas.VARIABLE} | variables
     return subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
 
 

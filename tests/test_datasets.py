@@ -192,6 +192,9 @@ def test_normalize_by_channel() -> None:
     assert Normalize(mean, std, inplace=True)(x) is x
     np.testing.assert_allclose(x.numpy(), expected)
     assert Normalize(mean, std)(x.double()).dtype == tg.float64
+    w = tg.ones(3, 2, 2, requires_grad=True)
+    Normalize(mean, std)(w).sum().backward()
+    assert w.grad[:, 0, 0].tolist() == [1.0, 0.5, 0.25]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the doctor finds, and that it leaves the patient alone."""
 
+import math
 import re
 from pathlib import Path
 
@@ -158,3 +159,15 @@ def test_the_picture(tmp_path: Path) -> None:
     assert (tmp_path / "scales.png").stat().st_size > 0
     with pytest.raises(ValueError, match="no layers"):
         tg.plot.layer_scales([], {})
+
+
+def test_a_loader_goes_on_as_if_nothing_had_been_drawn() -> None:
+    loader = tg.data.DataLoader(tg.data.TensorDataset(X, LABELS), 8, shuffle=True, generator=tg.Generator())
+    state = loader.state_dict()
+    tg.doctor(network(), CE, loader)
+    assert loader.state_dict() == state
+
+
+def test_layers_whose_scales_are_all_zero_are_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    assert tg.plot.layer_scales(["0", "1"], {"gradient": [0.0, math.nan]}).axes[0].get_legend() is None

@@ -1,10 +1,15 @@
 """PyTorch's names, in the forms PyTorch has them, and behaviours that scripts rely on; PyTorch is not needed here."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, printing
+from tinygrad_dnn.engine import anomaly
 from tinygrad_dnn.nn import functional as F
 
 # --- the names --------------------------------------------------------------------------------------------------------
@@ -402,6 +407,20 @@ def test_the_op_whose_derivative_is_nan_is_named() -> None:
         y.backward(retain_graph=True)
     y.backward()
     assert np.isnan(x.grad.numpy())
+
+
+@pytest.mark.parametrize("mode", [tg.autograd.detect_anomaly, lambda: tg.autograd.set_detect_anomaly(True)])
+def test_anomaly_mode_as_a_decorator_acts_within_the_function_only(mode: Callable[[], Any]) -> None:
+    @mode()
+    def depth(n: int) -> int:
+        assert anomaly.get()
+        return 1 + depth(n - 1) if n else 0
+
+    assert not anomaly.get()
+    assert depth(2) == 2
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(depth, [100] * 20)) == [100] * 20
+    assert not anomaly.get()
 
 
 def test_a_gradient_that_a_function_does_not_give_is_none() -> None:

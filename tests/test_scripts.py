@@ -4,13 +4,13 @@
 weights, data and orders come from NumPy, so that both start from equal numbers.
 """
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from running import environment
 
 SCRIPTS = Path(__file__).parent / "scripts"
 NUMBER = re.compile(r"(?:(?<=[^\w.])-)?\d+(\.\d*)?(e[+-]\d+)?")
@@ -21,10 +21,9 @@ RELATIVE = 1e-5
 
 def run(name: str, folder: Path) -> str:
     """What the script prints under this package; a warning or another exit status than 0 is a failure."""
-    paths = os.pathsep.join([str(SCRIPTS.parent.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tinygrad_dnn", SCRIPTS / f"{name}.py"],
-        env=os.environ | {"PYTHONPATH": paths},
+        env=environment(),
         cwd=folder,
         capture_output=True,
         text=True,

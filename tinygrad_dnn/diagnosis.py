@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .data import DataLoader
 from .debugging import is_finite
 from .engine import Array, Tensor, enable_grad
 from .nn import BatchNorm1d, Dropout, Module, Parameter
@@ -75,8 +76,8 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
         To see whether it has the parameters of the model.
 
     Returns a `Diagnosis`, which prints as a report and has a ``plot()``; scales in it are root mean squares.
-    Everything is left as it was: parameters, gradients, running statistics, the random state. What the model or the
-    loss raise is a finding; raises TypeError for data that are no pair.
+    Everything is left as it was: parameters, gradients, running statistics, the random state, a loader's own too.
+    What the model or the loss raise is a finding; raises TypeError for data that are no pair.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)).eval()
     >>> for finding in doctor(model, nn.MSELoss(), (tg.ones(4, 2), tg.ones(4, 1))).findings:
@@ -116,8 +117,12 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
 
 
 def batch_of(data: Any) -> tuple[Tensor, Tensor]:
-    """The first batch of the data."""
-    for pair in (data, next(iter(data), None)):
+    """The first batch of the data; a loader draws the same one next."""
+    state = data.state_dict() if isinstance(data, DataLoader) else {}
+    first = next(iter(data), None)
+    if state:
+        data.load_state_dict(state)
+    for pair in (data, first):
         if isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(t, Tensor) for t in pair):
             return pair[0], pair[1]
     raise TypeError("doctor() needs data as (x, y), tensors both, or a loader of such pairs")

@@ -53,7 +53,8 @@ def explain(t: Tensor, loss: Tensor | None = None) -> Explanation:
         A parameter, or any tensor of the forward pass.
     loss : Tensor, optional
         What is differentiated, of one element. While its graph is there, before ``backward()`` or after
-        ``backward(retain_graph=True)``, the gradient is followed from it to ``t``, and nothing is changed.
+        ``backward(retain_graph=True)``, the gradient is followed from it to ``t``, through the hooks of tensors, and
+        no gradient is stored.
 
     In `debug` mode lines are known: of ops, and those that cut ``t`` off from the loss.
     Raises TypeError for what is not a tensor, RuntimeError for a loss that has more than one element.

@@ -86,7 +86,8 @@ def layer_scales(
             axes.plot(*zip(*held, strict=True), marker="o", label=name)
     axes.set(yscale="log", ylabel="root mean square", xticks=range(len(layers)))
     axes.set_xticklabels(layers, rotation=60, ha="right", fontsize="small")
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
     return finished(figure, path)
 
 

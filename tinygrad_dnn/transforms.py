@@ -12,6 +12,7 @@ from .engine import Array, Tensor, get_default_dtype, leaf
 
 __all__ = ["Compose", "Lambda", "Normalize", "ToTensor"]
 
+
 class Compose:
     """Transforms one after the other.
 
@@ -105,8 +106,7 @@ class Normalize:
             tensor -= leaf(mean)
             tensor /= leaf(std)
             return tensor
-        shifted = array - mean
-        return leaf(np.divide(shifted, std, out=shifted))
+        return (tensor - leaf(mean)) / leaf(std)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={self.mean}, std={self.std})"

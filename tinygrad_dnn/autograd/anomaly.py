@@ -1,8 +1,9 @@
 """Finding the op whose derivative is NaN: PyTorch's anomaly mode."""
 
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import Token
-from typing import Self
+from typing import Any, Self
 
 from ..engine import anomaly
 
@@ -13,7 +14,15 @@ class set_detect_anomaly(ContextDecorator):
     """Switch the search for NaN on or off, at once and until the ``with`` block, if there is one, ends."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.token: Token[bool] = anomaly.set(bool(mode) and check_nan)
+        self.mode = bool(mode) and check_nan
+        self.token: Token[bool] = anomaly.set(self.mode)
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        anomaly.reset(self.token)  # as a decorator it acts within the function only
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self.mode)
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +51,9 @@ class detect_anomaly(ContextDecorator):
     def __init__(self, check_nan: bool = True) -> None:
         self.check_nan = check_nan
         self.tokens: list[Token[bool]] = []
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self.check_nan)  # a fresh block for every call: threads stay apart
 
     def __enter__(self) -> Self:
         self.tokens.append(anomaly.set(self.check_nan))
