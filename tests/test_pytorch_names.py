@@ -261,6 +261,29 @@ def test_typed_constructors_and_limits() -> None:
     assert tg.iinfo(tg.int8).min == -128
 
 
+def test_no_float_is_cast_to_an_integer_and_no_number_to_a_bool() -> None:
+    cast = [(tg.int64, tg.uint8), (tg.bool, tg.int8), (tg.int64, tg.float16), (tg.float64, tg.float32)]
+    refused = [(tg.float32, tg.int64), (tg.float32, tg.bool), (tg.int64, tg.bool)]
+    assert all(tg.can_cast(a, b) for a, b in cast)
+    assert not any(tg.can_cast(a, b) for a, b in refused)
+
+
+def test_combinations_are_in_order_with_and_without_replacement() -> None:
+    x = tg.tensor([5, 6, 7])
+    assert tg.combinations(x).tolist() == [[5, 6], [5, 7], [6, 7]]
+    assert tg.combinations(x, 2, with_replacement=True).tolist() == [[5, 5], [5, 6], [5, 7], [6, 6], [6, 7], [7, 7]]
+    assert tg.combinations(x, 4).shape == (0, 4)
+    assert tg.combinations(tg.arange(50), 49).shape == (50, 49)
+
+
+def test_what_is_overwritten_may_be_an_operand_too() -> None:
+    x, m = tg.tensor([1.0, 3.0]), tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    end, weight, same = x.clone(), x.clone(), m.clone()
+    assert end.lerp_(end, 0.25).tolist() == x.tolist()
+    assert weight.lerp_(tg.tensor([2.0, 2.0]), weight).tolist() == x.lerp(tg.tensor([2.0, 2.0]), x).tolist()
+    assert same.addmm_(same, same, beta=2).tolist() == tg.addmm(m, m, m, beta=2).tolist()
+
+
 def test_multinomial_draws_by_weight_and_without_replacement_each_once() -> None:
     tg.manual_seed(0)
     weights = tg.tensor([1.0, 0.0, 3.0])
@@ -269,6 +292,8 @@ def test_multinomial_draws_by_weight_and_without_replacement_each_once() -> None
     assert sorted(tg.multinomial(weights, 2).tolist()) == [0, 2]
     with pytest.raises(RuntimeError, match="without replacement"):
         tg.multinomial(weights, 4)
+    with pytest.raises(RuntimeError, match="not enough non-negative category to sample"):
+        tg.multinomial(weights, 3)
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------
@@ -391,6 +416,17 @@ def test_products_with_jacobians_and_hessians() -> None:
     (aa, ab), (ba, bb) = f.hessian(lambda a, b: (a * a * b).sum(), (x, v))
     assert (aa.diag().tolist(), ab.diag().tolist()) == ([6.0, 8.0], [2.0, 4.0])
     assert (ba.diag().tolist(), bb.abs().sum().item()) == ([2.0, 4.0], 0.0)
+
+
+def test_jacobians_and_hessians_are_those_outside_of_no_grad() -> None:
+    f, x = tg.autograd.functional, tg.tensor([1.0, 2.0], requires_grad=True)
+    with tg.no_grad():
+        hessian = f.hessian(lambda a: (a**3).sum(), x)
+        jacobian = f.jacobian(lambda a: a**3, x, create_graph=True)
+        slope = f.vjp(lambda a: (a.sum(), (a**3).sum()), x, (tg.tensor(1.0), tg.tensor(1.0)), create_graph=True)[1]
+    assert hessian.tolist() == [[6.0, 0.0], [0.0, 12.0]]
+    assert tg.autograd.grad(jacobian.sum(), x)[0].tolist() == [6.0, 12.0]
+    assert tg.autograd.grad(slope.sum(), x)[0].tolist() == [6.0, 12.0]
 
 
 def test_what_variables_were() -> None:

@@ -153,9 +153,12 @@ class Operators:
     def logical_not_(self) -> Any: return self.copy_(tensors.logical_not(self))
     def addcmul_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a * b, alpha=value)
     def addcdiv_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a / b, alpha=value)
-    def lerp_(self, end: Any, weight: Any) -> Any: return self.mul_(1 - weight).add_(weight * end)
+    def lerp_(self, end: Any, weight: Any) -> Any:
+        part = weight * end  # before self changes, which may be one of them
+        return self.mul_(1 - weight).add_(part)
     def addmm_(self, a: Any, b: Any, *, beta: Float = 1, alpha: Float = 1) -> Any:
-        return self.mul_(beta).add_(a @ b, alpha=alpha)
+        product = a @ b  # before self changes, which may be a factor
+        return self.mul_(beta).add_(product, alpha=alpha)
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         self[tensors.broadcast_to(mask, self.array.shape)] = value
         return self

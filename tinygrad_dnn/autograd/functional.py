@@ -27,8 +27,8 @@ def like(value: Any, parts: Sequence[Any]) -> Any:
 def called(func: Callable[..., Any], inputs: Any, create_graph: bool) -> tuple[tuple[Tensor, ...], Any]:
     """Inputs that are tracked, and what ``func`` makes of them."""
     given = tuple_of(inputs)
-    tracked = tuple(x.view_as(x) if create_graph and x.requires_grad else leaf(x.array, True) for x in given)
     with enable_grad():
+        tracked = tuple(x.view_as(x) if create_graph and x.requires_grad else leaf(x.array, True) for x in given)
         return tracked, func(*tracked)
 
 
@@ -58,14 +58,15 @@ def jacobian(
     """
     xs, output = called(func, inputs, create_graph)
     rows = []
-    for y in tuple_of(output):
-        flat = y.reshape(-1)
-        pulls = [pull(flat[k], xs, None, create_graph, strict) for k in range(flat.numel())]
-        blocks = [
-            tensors.reshape(stacked([p[k] for p in pulls], x), size=(*y.array.shape, *x.array.shape))
-            for k, x in enumerate(xs)
-        ]
-        rows.append(like(inputs, blocks))
+    with enable_grad():
+        for y in tuple_of(output):
+            flat = y.reshape(-1)
+            pulls = [pull(flat[k], xs, None, create_graph, strict) for k in range(flat.numel())]
+            blocks = [
+                tensors.reshape(stacked([p[k] for p in pulls], x), size=(*y.array.shape, *x.array.shape))
+                for k, x in enumerate(xs)
+            ]
+            rows.append(like(inputs, blocks))
     return like(output, rows)
 
 
@@ -116,7 +117,8 @@ def vjp(
         if cotangent is None and y.numel() != 1:
             raise RuntimeError("The vector v can only be None if the user-provided function returns a single number")
         part = pull(y, xs, cotangent, create_graph, strict)
-        total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+        with enable_grad():
+            total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
     return finished(output, create_graph), like(inputs, total or [])
 
 

@@ -330,9 +330,10 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of the parameters, or, with False, set them to 0."""
+        params = list(self.parameters())
         if set_to_none:
-            cleared(list(self.parameters()))
-        for p in self.parameters():
+            cleared(params)
+        for p in params:
             if set_to_none or p.grad is None:
                 p.grad = None
             else:

@@ -1,8 +1,8 @@
 """Repeating, rolling, stacking and cutting, said in terms of the ops of `shape`; gradients follow from theirs."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from itertools import product as tuples
+from itertools import combinations as choices
+from itertools import combinations_with_replacement, pairwise
 from math import prod as product
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..engine import Tensor, as_array
 from ..interpreters import tensors
 from ..operators import sizes
-from .shape import along, cat, checked, expand, flip, length, permute, reshape, split, stack, unsqueeze
+from .shape import along, cat, checked, concat, expand, flip, length, permute, reshape, split, stack, unsqueeze
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
@@ -236,10 +236,7 @@ def atleast_3d(input: Tensor) -> Tensor:
 # --- joining and cutting ----------------------------------------------------------------------------------------------
 
 
-def concatenate(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """The same as `cat`."""
-    joined: Tensor = cat(*tensors, dim=dim)
-    return joined
+concatenate = concat
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
@@ -321,10 +318,8 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of r elements of a vector, in order, as rows."""
-    n = len(input)
-    step = 0 if with_replacement else 1
-    rows = [c for c in tuples(range(n), repeat=r) if all(b - a >= step for a, b in pairwise(c))]
-    chosen: Tensor = input[np.asarray(rows, np.int64).reshape(-1, r)]
+    rows = (combinations_with_replacement if with_replacement else choices)(range(len(input)), r)
+    chosen: Tensor = input[np.asarray(list(rows), np.int64).reshape(-1, r)]
     return chosen
 
 

@@ -79,10 +79,8 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether no float becomes an integer and no number a bool."""
-    kinds = "buif"
-    return min(kinds.index(np.dtype(from_).kind), 2) <= min(kinds.index(np.dtype(to).kind), 2) or (
-        np.dtype(to).kind == "f"
-    )
+    source, target = np.dtype(from_).kind, np.dtype(to).kind
+    return (source != "f" or target not in "iu") and (source == "b" or target != "b")
 
 
 def is_floating_point(input: Tensor) -> bool:
