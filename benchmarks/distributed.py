@@ -32,6 +32,7 @@ from tinygrad_dnn import nn
 
 from .networks import NETWORKS
 from .table import figures, table
+from .training_step import processors
 
 NETWORK = NETWORKS["wide-1024"]
 WARM_UP = 3  # steps
@@ -127,7 +128,7 @@ def report(options: argparse.Namespace) -> None:
         milliseconds = (figures(1e3 * t[name]) for name in ("part", "batch", "exchange"))
         rows.append([str(n), *milliseconds, f"{n * part:.2f}", f"{part:.0%}", f"{batch:.0%}"])
     header = ["processes", "same part, ms", "same batch, ms", "all-reduce, ms", "examples/s", "same part", "same batch"]
-    print(f"{len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores")
+    print(f"{processors()} cores")
     print(table("Time of a step, throughput relative to one, and efficiency", header, rows))
     if LOOPBACK.exists():
         rows = []

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .contenders import Task, eager
+from .contenders import CONTENDERS, Task
 from .networks import Network
 from .table import figures, table
 from .timing import interleave, progress
@@ -28,11 +28,7 @@ AXES = {
     "width": [16, 32, 64, 128, 256, 512],
     "batch": [8, 32, 128, 512, 2048],
 }
-STEPS = {
-    "eager": partial(eager, "tinygrad_dnn"),
-    "compiled": partial(eager, "tinygrad_dnn", compiled=lambda tg: tg.compile),
-    "native": partial(eager, "tinygrad_dnn", compiled=lambda tg: tg.compile(backend="native")),
-}
+STEPS = {"eager": CONTENDERS["tinygrad_dnn"]} | {name: CONTENDERS[name] for name in ("compiled", "native")}
 
 
 def network(axis: str, value: int) -> Network:

@@ -161,8 +161,7 @@ class Program:
         recorder.forget()
 
     def build(self) -> None:
-        """Assign memory and write the source."""
-        self.plan.assign()
+        """Write the source for the memory that is assigned."""
         written = self.kind(self.plan, self.arguments, self.results, self.names)
         self.text = written  # kept, because tables point to memory that it holds
         self.notes = written.notes
@@ -217,7 +216,8 @@ class Program:
         arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
         holders = list(map(getrefcount, self.watched))
         if holders != self.holders and any(map(gt, holders, self.holders)):
-            self.build()  # somebody keeps a gradient, and with it the memory
+            self.plan.assign()  # somebody keeps a gradient, and with it the memory
+            self.build()
         for array, copy in self.saved:
             copy[...] = array
         for call in self.lives:

@@ -92,7 +92,7 @@ class Surroundings:
             self.tensors.append(value)
             self.named.setdefault(name, value)
         elif isinstance(value, Module):
-            self.module(name, value)
+            self.module(value)
         elif isinstance(value, Optimizer):
             self.optimizers.append(value)
         elif isinstance(value, list | tuple | dict):
@@ -109,7 +109,7 @@ class Surroundings:
         yield from (t for t in self.tensors if t.requires_grad)
         yield from (p for o in self.optimizers for group in o.param_groups for p in group["params"])
 
-    def module(self, name: str, module: Module) -> None:
+    def module(self, module: Module) -> None:
         for path, m in module.named_modules():
             if id(m) not in self.seen or m is module:
                 self.seen.add(id(m))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BASE", "CALLS", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD", "OPS", "REDUCE", "REGISTERS",
+__all__ = ["BASE", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD", "OPS", "REDUCE", "REGISTERS",
            "SCATTER", "STORE", "VECTOR_DOT", "WIDTH", "run"]
 
 BASE = 64
@@ -25,7 +25,6 @@ REGISTERS = 24
 
 # calls
 CHAIN, DOT, VECTOR_DOT, REDUCE, GATHER, SCATTER, CHECK = range(7)
-CALLS = ("chain", "dot", "vector dot", "reduce", "gather", "scatter", "check")
 # parts of a chain; what has a name of NumPy's is that ufunc
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (

@@ -249,13 +249,11 @@ class NativeSource(Source):
         rows: list[list[int]] = []
         chain: Chain | None = None
         position = {id(i): n for n, i in enumerate(self.plan.instructions)}
-        members: list[Instruction] = []
+        end = 0  # the position of the last call of the chain
 
         def close() -> None:
             if chain is not None:
-                within = {id(i) for i in members}
-                rows.extend(chain.rows(lambda s: self.needed(s, within, position[id(members[-1])])))
-                members.clear()
+                rows.extend(chain.rows(lambda s: self.needed(s, end)))
 
         for i, native in table:
             if isinstance(native, Elementwise):
@@ -263,7 +261,7 @@ class NativeSource(Source):
                     close()
                     chain = Chain(native.shape)
                 chain.calls.append(native)
-                members.append(i)
+                end = position[id(i)]
                 continue
             close()
             chain = None
@@ -292,13 +290,9 @@ class NativeSource(Source):
             if s in self.plan.memory and o in self.plan.memory
         )
 
-    def needed(self, s: Storage, within: set[int], end: int) -> bool:
-        """Whether a storage is read after a chain."""
-        return s.kind != "temporary" or s in self.kept or s in self.hosts() or self.spans[s][1] > end
-
-    def hosts(self) -> set[Storage]:
-        """Storages that are parts of others."""
-        return set(self.plan.parts)
+    def needed(self, s: Storage, end: int) -> bool:
+        """Whether a storage is read after a chain, whose last call is at ``end``."""
+        return s.kind != "temporary" or s in self.kept or s in self.plan.parts or self.spans[s][1] > end
 
     # --- one call
 
@@ -440,7 +434,7 @@ def complete(done: int, rows: int) -> None:
 
 
 def touched_by(i: Instruction) -> set[Storage]:
-    return {t.storage for t in (*i.reads(), *i.writes, *([] if i.result is None else [i.result]))}
+    return {t.storage for t in i.touches()}
 
 
 def written_by(i: Instruction) -> set[Storage]:

@@ -125,13 +125,8 @@ class Plan:
             i.args, i.params = self.renewed(i.args), self.renewed(i.params)
             i.writes = tuple(map(self.renew, i.writes))
             r = i.result
-            if r is None or i.writes or not i.pure:
-                if r is not None:
-                    i.result = self.renew(r)
-                merged.append(i)
-                continue
-            if is_view(i):
-                i.result = self.renew(r)
+            if r is None or i.writes or not i.pure or is_view(i):
+                i.result = None if r is None else self.renew(r)
                 merged.append(i)
                 continue
             if r.storage.writes == 1:
@@ -213,8 +208,8 @@ class Plan:
         """Whether an array is new memory that may as well be a part of ``host``."""
         if not is_traced(t) or t.storage.kind != "temporary" or t.storage in self.parts:
             return False
-        results = (i for i in self.instructions if i.result is not None and not is_view(i))
-        makers = [i for i in results if i.result is not None and i.result.storage is t.storage]
+        givers = (i for i in self.instructions if i.result is not None and i.result.storage is t.storage)
+        makers = [i for i in givers if not is_view(i)]
         alike = t.dtype == host.dtype and t.storage.array.flags.c_contiguous and t.value.flags.c_contiguous
         return alike and t.size == t.storage.array.size and all(i.writes or self.buffered(i) for i in makers)
 
@@ -224,7 +219,7 @@ class Plan:
         """The first and the last call that touches each storage."""
         spans: dict[Storage, tuple[int, int]] = {}
         for n, i in enumerate(self.instructions):
-            for t in (*i.reads(), *i.writes, *([i.result] if i.result is not None else [])):
+            for t in i.touches():
                 spans[t.storage] = (spans.get(t.storage, (n, n))[0], n)
         for t in self.kept:
             if t.storage in spans:
@@ -279,7 +274,7 @@ class Plan:
     def release(self) -> None:
         """Let go of the numbers of the recorded step, of which only shapes and strides are still asked for."""
         for i in self.instructions:
-            for t in (*i.reads(), *i.writes, *([] if i.result is None else [i.result])):
+            for t in i.touches():
                 hollow_out(t)
         for t in self.kept:
             hollow_out(t)

@@ -86,6 +86,13 @@ class Instruction:
         """The traced arrays among the arguments."""
         return traced_in((self.args, self.params))
 
+    def touches(self) -> Iterator["Traced"]:
+        """The traced arrays that it reads, writes to or gives."""
+        yield from self.reads()
+        yield from self.writes
+        if self.result is not None:
+            yield self.result
+
     def __repr__(self) -> str:
         return f"{self.result} = {getattr(self.function, '__name__', self.function)}{self.args} {self.params}"
 
@@ -125,6 +132,11 @@ def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
     if isinstance(value, slice):
         return slice(*(replaced(v, change) for v in (value.start, value.stop, value.step)))
     return value
+
+
+def owner_of(array: Any) -> Any:
+    """The array whose memory ``array`` looks at."""
+    return array.base if isinstance(array.base, np.ndarray) else array
 
 
 def refused(what: str) -> Callable[..., Any]:
@@ -226,12 +238,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if function is np.copyto:
             return self.recorder.record(function, args, kwargs, writes=args[:1])
         if function is np.concatenate:
-            arrays, axis, out = (*args, *((0, None)[len(args) - 1 :] if len(args) < 3 else ()))[:3]
-            given = {k: v for k, v in kwargs.items() if k not in ("axis", "out")}
-            axis, out = kwargs.get("axis", axis), kwargs.get("out", out)
-            return self.recorder.record(
-                function, (arrays, axis), given, out=() if out is None else (out,)
-            )
+            return self.recorder.concatenate(*args, **kwargs)
         params = dict(kwargs)
         out = params.pop("out", None)
         return self.recorder.record(function, args, params, out=() if out is None else (out,))
@@ -287,8 +294,7 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.storages: dict[int, Storage] = {}  # by the identity of their array, which they keep alive
         self.adopted: dict[int, tuple[Tensor, Array]] = {}  # tensors from before, by identity, and their arrays
-        self.made: list[Tensor] = []
-        self.young: set[int] = set()  # identities of `made`
+        self.made: dict[int, Tensor] = {}  # by the step, by identity
         self.saved: dict[int, tuple[Array, Array]] = {}  # external memory that was written to, as it was before
         self.grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
@@ -306,7 +312,7 @@ class Recorder:
 
     def storage_of(self, array: Any, kind: str) -> Storage:
         """The storage that ``array`` looks at."""
-        root = array if not isinstance(array.base, np.ndarray) else array.base
+        root = owner_of(array)
         known = self.storages.get(id(root))
         if known is None:
             known = self.storages[id(root)] = Storage(kind, root)
@@ -319,9 +325,9 @@ class Recorder:
     def adopt(self, t: Tensor) -> Any:
         """The array of a tensor, traced."""
         if not is_traced(t.array) and self.records():
-            if id(t) not in self.young:
+            if id(t) not in self.made:
                 self.adopted[id(t)] = (t, t.array)
-            give(t, self.lift(t.array, "constant" if id(t) in self.young else "external"))
+            give(t, self.lift(t.array, "constant" if id(t) in self.made else "external"))
         return t.array
 
     def argument(self, array: Array) -> Traced:
@@ -341,8 +347,7 @@ class Recorder:
         """Note a tensor made by the step."""
         if not self.records():
             return
-        self.made.append(t)
-        self.young.add(id(t))
+        self.made[id(t)] = t
         if not is_traced(t.array):
             give(t, self.lift(t.array, "constant"))
 
@@ -449,7 +454,7 @@ class Recorder:
             y.storage.name = name
         return made
 
-    def apply(self, function: Callable[..., Any], args: Sequence[Any], name: str = "") -> Any:
+    def apply(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """``function(*args)``, a pure function of arrays; as one instruction if it cannot be looked into."""
         mark = len(self.instructions)
         try:
@@ -458,7 +463,7 @@ class Recorder:
             raise
         except Revealed:
             del self.instructions[mark:]
-            return self.opaque(function, tuple(args), {}, name=name)
+            return self.opaque(function, tuple(args), {})
 
     def opaque(
         self, function: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], *,
@@ -517,11 +522,14 @@ class Recorder:
         self.instructions.append(instruction)
         return instruction.result
 
+    def concatenate(self, parts: Sequence[Any], axis: int | None = 0, out: Any = None, **params: Any) -> Any:
+        """`np.concatenate`, which may be given ``out`` by position."""
+        return self.record(np.concatenate, (parts, axis), params, out=() if out is None else (out,))
+
     def resolved(self, value: Any) -> Any:
         """The same, with plain arrays that look at known memory traced."""
         if isinstance(value, np.ndarray) and not is_traced(value):
-            root = value if not isinstance(value.base, np.ndarray) else value.base
-            known = self.storages.get(id(root))
+            known = self.storages.get(id(owner_of(value)))
             return value if known is None else Traced(value, known, self)
         if type(value) in (list, tuple):
             return type(value)(map(self.resolved, value))
@@ -566,7 +574,7 @@ class Recorder:
     def wrapped(self, result: Any, instruction: Instruction) -> Traced:
         """A result as a traced array: new memory, or a view of an argument."""
         array = result if isinstance(result, np.ndarray) else np.asarray(result)
-        root = array if not isinstance(array.base, np.ndarray) else array.base
+        root = owner_of(array)
         known = self.storages.get(id(root))
         if known is None:
             storage = self.storages[id(root)] = Storage("temporary", array)
@@ -580,7 +588,7 @@ class Recorder:
 
     def forget(self) -> None:
         """Let go of all that was noted, which a program has taken over."""
-        for noted in (self.instructions, self.storages, self.adopted, self.made, self.young, self.saved, self.undo):
+        for noted in (self.instructions, self.storages, self.adopted, self.made, self.saved, self.undo):
             noted.clear()
 
     def close(self, failed: bool) -> None:
@@ -591,7 +599,7 @@ class Recorder:
             t.array = array
             if value is not array and not failed:
                 np.copyto(array, value)
-        for t in self.made:
+        for t in self.made.values():
             t.array = untraced(t.array)
         if failed:
             for array, before in self.saved.values():
