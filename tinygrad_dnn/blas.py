@@ -88,14 +88,23 @@ def asked(library: Any, what: str, kind: Any) -> Any:
     return None
 
 
+def numpys_library() -> Any:
+    """What NumPy is linked with: a search in a module of its goes on in the libraries behind it, wherever they are."""
+    return ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
+
+
+def threads() -> int:
+    """How many threads a matrix product may use; 1 if the library does not say."""
+    return asked(numpys_library(), "get_num_threads", ctypes.c_int) or 1
+
+
 def show_config() -> None:
     """Print which library computes matrix products, with which kernels and how many threads, and what could be better.
 
     >>> tg.show_config()  # doctest: +ELLIPSIS
     matrix products: ...
     """
-    # a search in a module of NumPy's goes on in the libraries it is linked with, wherever they are
-    library = ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
+    library = numpys_library()
     kernels = asked(library, "get_corename", ctypes.c_char_p)
     if kernels is None:
         built = import_module("numpy").show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -103,8 +112,8 @@ def show_config() -> None:
         return
     name = kernels.decode()
     version = asked(library, "get_config", ctypes.c_char_p).decode().split()[1]
-    threads = asked(library, "get_num_threads", ctypes.c_int)
-    print(f"matrix products: OpenBLAS {version}, kernels {name}, {threads} thread{'s' * (threads != 1)}")
+    count = threads()
+    print(f"matrix products: OpenBLAS {version}, kernels {name}, {count} thread{'s' * (count != 1)}")
     if name not in WITH_AVX512 and processor_flags() >= NEEDED:
         print(
             f"this processor has AVX-512: import tinygrad_dnn before numpy, or set {VARIABLE}={KERNELS}; "

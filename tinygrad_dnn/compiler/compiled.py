@@ -1,12 +1,15 @@
 """`compile`: a function that records itself once for every kind of call and then runs the program."""
 
-import signal
+# what `signal` is built on, without the conversions to enumerations, which take five of six microseconds
+import _signal  # type: ignore[import-not-found]  # not in the stubs
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
 from operator import gt
+from signal import SIGINT, raise_signal
 from sys import getrefcount
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -154,7 +157,6 @@ class Program:
         departs = any(i.function is expect for i in self.plan.instructions)
         self.lives = [*(recorder.draws.values() if departs else ()), *recorder.lives]
         self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
-        self.shielded = len(self.saved) < len(self.written_outside())
         self.verified = 0
         self.build()
         self.plan.release()
@@ -192,7 +194,7 @@ class Program:
     def at_risk(self) -> list[Storage]:
         """External memory to copy before a run: all that is small, and what is written to before a call may fail.
 
-        What is left is written to at the end, by calls that do not fail; an interrupt has to wait for them.
+        What is left is written to at the end, by calls that do not fail.
         """
         last = max((n for n, i in enumerate(self.plan.instructions) if may_fail(i)), default=0)
         early = self.written_outside(last)
@@ -205,14 +207,26 @@ class Program:
         return all(call.holds() for call in self.lives) if self.lives else True
 
     def run(self, leaves: Sequence[Any]) -> Any:
-        """One step on these tensors and arrays; if it fails, everything is as before."""
-        if not self.shielded:
-            return self.whole(leaves)
-        with interrupts_held_back():
-            return self.whole(leaves)
+        """One step on these tensors and arrays, for which interrupts wait; if it fails, everything is as before.
 
-    def whole(self, leaves: Sequence[Any]) -> Any:
-        """One step, for which interrupts are held back if they have to be."""
+        To block the signal in this thread would not do: the system would give it to another, of BLAS for one, and
+        Python would raise KeyboardInterrupt here all the same.
+        """
+        # only the main thread is interrupted; a handler that Python does not know could not be put back
+        handler = _signal.getsignal(SIGINT) if current_thread() is main_thread() else None
+        if handler is None:
+            return self.uninterrupted(leaves)
+        came: list[Any] = []
+        _signal.signal(SIGINT, lambda *_: came.append(True))
+        try:
+            return self.uninterrupted(leaves)
+        finally:
+            _signal.signal(SIGINT, handler)
+            if came:
+                raise_signal(SIGINT)
+
+    def uninterrupted(self, leaves: Sequence[Any]) -> Any:
+        """One step as in `run`, in a thread that is not interrupted."""
         arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
         holders = list(map(getrefcount, self.watched))
         if holders != self.holders and any(map(gt, holders, self.holders)):
@@ -257,18 +271,6 @@ class Program:
         size = f"{len(self.plan.instructions)} calls, {self.plan.arena.nbytes:,} bytes"
         left = ", ".join(f"{n} {name}" for name, n in self.notes.items())
         return f"<Program of {size}{f', left to NumPy: {left}' if left else ''}>\n{self.source}"
-
-
-class interrupts_held_back:
-    """A block that an interrupt from the keyboard has to wait for."""
-
-    def __enter__(self) -> None:
-        possible = threading.current_thread() is threading.main_thread() and hasattr(signal, "pthread_sigmask")
-        self.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if possible else None
-
-    def __exit__(self, *exc: object) -> None:
-        if self.before is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
 
 
 def may_fail(i: Instruction) -> bool:

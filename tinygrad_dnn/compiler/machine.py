@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 __all__ = ["BASE", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD", "OPS", "REDUCE", "REGISTERS",
-           "SCATTER", "STORE", "VECTOR_DOT", "WIDTH", "run"]
+           "SCATTER", "STORE", "STORE_BYTES", "TURN", "VECTOR_DOT", "WIDTH", "run"]
 
 BASE = 64
 WIDTH = 10  # columns of the table
@@ -24,7 +24,7 @@ LENGTH = 2048  # elements of a register
 REGISTERS = 24
 
 # calls
-CHAIN, DOT, VECTOR_DOT, REDUCE, GATHER, SCATTER, CHECK = range(7)
+CHAIN, DOT, VECTOR_DOT, TURN, REDUCE, GATHER, SCATTER, CHECK = range(8)
 # parts of a chain; what has a name of NumPy's is that ufunc
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
@@ -240,6 +240,11 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                 value = floats[a0 + q]
                 for j in range(n):
                     floats[y0 + j] += value * floats[b0 + q * n + j]
+        elif call == TURN:  # (n, k) as (k, n)
+            k, n, a0, y0 = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
+            for q in range(k):
+                for j in range(n):
+                    floats[y0 + q * n + j] = floats[a0 + j * k + q]
         elif call == REDUCE:  # (outer, middle, inner) over the middle
             kind, outer, middle, inner = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
             a0, y0 = code[pc, 5], code[pc, 6]

@@ -1,14 +1,18 @@
 """The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain as flat
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from ..engine import Array
+from ..optim.bucket import LINE, aligned
 from . import machine
+from .halves import at_once, two_cores
 from .program import COPIES, Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Storage, Traced, expect, is_traced
 from .source import Source
@@ -18,11 +22,15 @@ __all__ = ["NativeSource", "buffered_natively"]
 # Multiplications above which OpenBLAS starts a second thread. Such products are left to NumPy: the BLAS that Numba
 # calls is another copy of the library, and threads of two copies get in each other's way: a step took 8 times as long.
 LARGE_PRODUCT = 2**18
+TURNED_FROM = 24  # rows from which OpenBLAS is quicker with the transpose of its second operand written out before
+# Elements times parts of a chain from which two cores do it: to wake the second takes 60 to 80 microseconds.
+LARGE_CHAIN = 3_000_000
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
 PART_OF = {name: k for k, name in enumerate(machine.OPS)}
 FLAGS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
 MAY_STOP = {machine.CHECK, machine.GATHER, machine.SCATTER}
 EXTREMES = {np.add: machine.ADD, np.maximum: machine.MAXIMUM, np.minimum: machine.MINIMUM}
 
@@ -48,15 +56,14 @@ def compiled() -> Callable[..., Any]:
             f"backend='native' needs numba and scipy ({error}); pip install 'tinygrad_dnn[native]', or use 'numpy'"
         ) from None
     options = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; NaN and infinities stay what they are
-    made: Callable[..., Any] = numba.njit(cache=True, fastmath=options, error_model="numpy")(machine.run)
+    made: Callable[..., Any] = numba.njit(cache=True, nogil=True, fastmath=options, error_model="numpy")(machine.run)
     return made
 
 
-@cache
 def surroundings(dtype: Any) -> tuple[Array, ...]:
-    """What the machine gets besides a table: memory and registers."""
-    powers = np.zeros(machine.LENGTH, np.int32)
-    registers = np.zeros((machine.REGISTERS, machine.LENGTH), dtype)
+    """What the machine gets besides a table: memory, and registers of its own, which one thread may use at a time."""
+    powers = aligned(machine.LENGTH, np.int32)
+    registers = aligned(machine.REGISTERS * machine.LENGTH, dtype).reshape(machine.REGISTERS, machine.LENGTH)
     memory = [np.asarray(Memory(t)) for t in (dtype, np.uint8, np.int64)]
     return (*memory, registers, powers, powers.view(np.float32))
 
@@ -220,6 +227,8 @@ class NativeSource(Source):
         self.floats = main_float(plan)
         self.spans = plan.accesses()
         self.kept = {t.storage for t in plan.kept}
+        self.memory = surroundings(self.floats)
+        self.other: tuple[Array, ...] = ()  # the same for second halves, once there are any
         super().__init__(plan, arguments, results, names)
 
     def body(self) -> list[str]:
@@ -265,17 +274,30 @@ class NativeSource(Source):
                 continue
             close()
             chain = None
-            rows.append(native)
+            rows.extend(native)
         close()
-        code = np.zeros((len(rows), machine.WIDTH), np.uint64)
-        for k, row in enumerate(rows):
-            code[k, : len(row)] = row
-        run, memory = self.bind(compiled(), "run"), self.bind(surroundings(self.floats), "memory")
-        call = f"{run}({self.bind(code, 'table')}, *{memory})"
-        if any(isinstance(native, list) and native[0] in MAY_STOP for _, native in table):
-            call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
         shown = [f"# {line}" for i, _ in table for line in self.line(i)]
-        return [*shown, call]
+        for large, calls in groupby(calls_of(rows), key=is_large):
+            if large:
+                shown += map(self.halves, calls)
+            else:
+                shown.append(self.table(list(flat.from_iterable(calls))))
+        return shown
+
+    def table(self, rows: list[list[int]]) -> str:
+        """The line that runs rows on the machine."""
+        run, memory = self.bind(compiled(), "run"), self.bind(self.memory, "memory")
+        call = f"{run}({self.bind(table_of(rows), 'table')}, *{memory})"
+        if any(head[0] in MAY_STOP for head, *_ in calls_of(rows)):
+            call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
+        return call
+
+    def halves(self, rows: list[list[int]]) -> str:
+        """The line that runs a large chain on two cores."""
+        self.other = self.other or surroundings(self.floats)
+        tables = (self.bind(table_of(half), "half") for half in halves_of(rows))
+        args = [self.bind(compiled(), "run"), *tables, self.bind(self.memory, "memory"), self.bind(self.other, "other")]
+        return f"{self.bind(at_once, 'at_once')}({', '.join(args)})"
 
     def depends(self, i: Instruction, j: Instruction) -> bool:
         """Whether a call has to come after ``j``, because one of them writes to memory that the other touches."""
@@ -297,9 +319,11 @@ class NativeSource(Source):
     # --- one call
 
     def native(self, i: Instruction) -> Any:
-        """A call as an `Elementwise`, or as a row of the table; None if NumPy has to do it."""
+        """A call as an `Elementwise`, or as rows of the table; None if NumPy has to do it."""
         if i.result is None and i.function is not np.ndarray.__setitem__ and i.function is not np.copyto:
             return None
+        if i.function in PRODUCTS:
+            return self.product(i) if not i.params else None
         if isinstance(i.function, np.ufunc):
             return self.elementwise(i.function.__name__, i.args, i.result) if not i.params else None
         if i.function in COPIES:
@@ -310,8 +334,6 @@ class NativeSource(Source):
             return self.gather(i)
         if i.function is np.ndarray.__setitem__:
             return self.elementwise("copy", i.args[2:], i.args[0]) if i.args[1] is Ellipsis else None
-        if i.function in (np.dot, np.ndarray.dot):
-            return self.product(i)
         kernel = reductions_of(i.function)
         return self.reduction(i, kernel) if kernel in EXTREMES and i.function.__name__ == "reduce" else None
 
@@ -354,7 +376,7 @@ class NativeSource(Source):
         size = (1, 1, *shape)[-2:]
         return Elementwise(op, size, [p for p in places if p is not None], result, target.storage)
 
-    def product(self, i: Instruction) -> list[int] | None:
+    def product(self, i: Instruction) -> list[list[int]] | None:
         """A matrix product, or a row times a matrix."""
         a, b = (self.memory_of(x) for x in i.args[:2])
         y = self.memory_of(i.result)
@@ -365,17 +387,22 @@ class NativeSource(Source):
         if a.ndim == 1:
             k, n = b.shape
             if a.flags.c_contiguous and b.flags.c_contiguous:
-                return [machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]
+                return [[machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]]
             columns = a.flags.c_contiguous and b.flags.f_contiguous
-            return [machine.DOT, 1, k, n, index_of(a), index_of(b), index_of(y), 0, 1] if columns else None
+            return [[machine.DOT, 1, k, n, index_of(a), index_of(b), index_of(y), 0, 1]] if columns else None
         (m, k), n = a.shape, b.shape[1]
         flat = all(x.flags.c_contiguous or x.flags.f_contiguous for x in (a, b))
         if a.ndim != 2 or not flat or m * k * n > LARGE_PRODUCT:
             return None
-        turned = [int(not x.flags.c_contiguous) for x in (a, b)]
-        return [machine.DOT, m, k, n, index_of(a), index_of(b), index_of(y), *turned]
+        a_turned, b_turned = (int(not x.flags.c_contiguous) for x in (a, b))
+        b0 = index_of(b)
+        turn: list[list[int]] = []
+        if b_turned and m >= TURNED_FROM and (n >= 16 or m >= k) and k * n <= self.memory[3].size:
+            place = index_of(self.memory[3])  # no register is in use between calls
+            turn, b0, b_turned = [[machine.TURN, k, n, b0, place]], place, 0
+        return [*turn, [machine.DOT, m, k, n, index_of(a), b0, index_of(y), a_turned, b_turned]]
 
-    def reduction(self, i: Instruction, kernel: Any) -> list[int] | None:
+    def reduction(self, i: Instruction, kernel: Any) -> list[list[int]] | None:
         """A sum or an extreme over one dimension or all."""
         a, y = self.memory_of(i.args[0]), self.memory_of(i.result)
         axis = i.params.get("axis", 0)
@@ -391,9 +418,9 @@ class NativeSource(Source):
             axis %= a.ndim
             inner = int(np.prod(a.shape[axis + 1 :]))
             shape = (int(np.prod(a.shape[:axis])), a.shape[axis], inner)
-        return [machine.REDUCE, EXTREMES[kernel], *shape, index_of(a), index_of(y)]
+        return [[machine.REDUCE, EXTREMES[kernel], *shape, index_of(a), index_of(y)]]
 
-    def gather(self, i: Instruction) -> list[int] | None:
+    def gather(self, i: Instruction) -> list[list[int]] | None:
         """One element of each row."""
         a, labels = self.memory_of(i.args[0]), self.memory_of(i.args[1][1])
         taking = i.function is np.ndarray.__getitem__
@@ -404,12 +431,12 @@ class NativeSource(Source):
             return None
         strides = [s // a.itemsize for s in a.strides]
         call = machine.GATHER if taking else machine.SCATTER
-        return [call, len(labels), index_of(y), index_of(a), *strides, index_of(labels), a.shape[1]]
+        return [[call, len(labels), index_of(y), index_of(a), *strides, index_of(labels), a.shape[1]]]
 
-    def label_checks(self) -> tuple[dict[int, list[int]], set[int]]:
+    def label_checks(self) -> tuple[dict[int, list[list[int]]], set[int]]:
         """Rows for the questions whether all labels are below a number, by call, and the calls that they make idle."""
         maker = {i.result.storage: i for i in self.plan.instructions if i.result is not None and not is_view(i)}
-        checks: dict[int, list[int]] = {}
+        checks: dict[int, list[list[int]]] = {}
         absorbed: set[int] = set()
         for i in self.plan.instructions:
             if i.function is not expect or i.args[1] is not True:
@@ -422,9 +449,50 @@ class NativeSource(Source):
             memory = self.memory_of(labels.parent) if is_traced(labels) and labels.parent is not None else None
             if memory is None or memory.dtype != np.int64 or not memory.flags.c_contiguous:
                 continue
-            checks[id(i)] = [machine.CHECK, memory.size, less.args[1], index_of(memory)]
+            checks[id(i)] = [[machine.CHECK, memory.size, less.args[1], index_of(memory)]]
             absorbed |= {id(less), id(largest)}
         return checks, absorbed
+
+
+def calls_of(rows: list[list[int]]) -> Iterator[list[list[int]]]:
+    """The rows of each call: one, or that of a chain and those of its parts."""
+    k = 0
+    while k < len(rows):
+        after = k + 1 + (rows[k][1] if rows[k][0] == machine.CHAIN else 0)
+        yield rows[k:after]
+        k = after
+
+
+def is_large(call: list[list[int]]) -> bool:
+    """Whether a call is a chain that is worth two cores."""
+    what, n_parts, n_rows, n_columns = call[0][:4]
+    return what == machine.CHAIN and n_parts * n_rows * n_columns >= LARGE_CHAIN and two_cores()
+
+
+def halves_of(chain: list[list[int]]) -> Iterator[list[list[int]]]:
+    """A chain as two: of the upper and the lower rows, or of the left and the right columns if there is one row."""
+    (what, n_parts, n_rows, n_columns, *rest), *parts = chain
+    wide = n_rows == 1
+    half = n_columns // 2 // LINE * LINE if wide else n_rows // 2
+    for start, stop in ((0, half), (half, n_columns if wide else n_rows)):
+        size = [1, stop - start] if wide else [stop - start, n_columns]
+        yield [[what, n_parts, *size, *rest], *(moved(part, start, wide) for part in parts)]
+
+
+def moved(part: list[int], by: int, wide: bool) -> list[int]:
+    """A part of a chain that begins some columns, or rows, later."""
+    if part[0] > machine.STORE_BYTES:
+        return part
+    op, register, start, by_row, by_column = part
+    return [op, register, start + by * (by_column if wide else by_row), by_row, by_column]
+
+
+def table_of(rows: list[list[int]]) -> Array:
+    """Rows as the machine reads them."""
+    table = np.zeros((len(rows), machine.WIDTH), np.uint64)
+    for k, row in enumerate(rows):
+        table[k, : len(row)] = row
+    return table
 
 
 def complete(done: int, rows: int) -> None:

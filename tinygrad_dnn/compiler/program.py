@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array
+from ..optim.bucket import LINE, aligned
 from .recording import Instruction, Storage, Traced, is_traced, replaced
 
 __all__ = ["Plan", "buffered", "is_view", "reductions_of"]
 
 NOTHING = np.zeros(64, np.uint8)
-ALIGNMENT = 64  # bytes; a line of the cache
 TAKES_OUT = {  # functions that write where ``out`` says
     np.dot, np.ndarray.dot, np.sum, np.mean, np.max, np.min, np.amax, np.amin, np.prod, np.clip, np.take, np.cumsum,
     np.cumprod, np.concatenate, np.stack, np.var, np.std, np.trace,
@@ -257,7 +257,7 @@ class Plan:
             for m in members.values()
         ]
         offsets, total = packed([b[:3] for b in blocks])
-        self.arena = aligned(total)
+        self.arena = aligned(total, np.uint8)
         for t in self.arguments:
             self.memory[t.storage] = np.empty(t.shape, t.dtype)
         for (_, _, _, m), offset in zip(blocks, offsets, strict=True):
@@ -363,11 +363,6 @@ def packed(blocks: Sequence[tuple[int, int, int]]) -> tuple[list[int], int]:
 
 
 def rounded(size: int) -> int:
-    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+    return -(-max(size, 1) // LINE) * LINE
 
 
-def aligned(size: int) -> Array:
-    """Bytes that begin at a line of the cache."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]

@@ -1,0 +1,82 @@
+"""The native backend beyond what `test_compile` holds both to: large loops on two cores, products of all layouts."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_dnn as tg
+from tinygrad_dnn.compiler import halves, native
+
+pytest.importorskip("numba", reason="the native backend is compiled by it")
+
+
+def descent(x: tg.Tensor, w: tg.Tensor) -> tg.Tensor:
+    """Elementwise calls that broadcast either way, compare, and change an operand."""
+    w -= ((x + w).relu() * x[:, :1] - w[:1]) * 0.01
+    return w
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every loop on two cores; counts the calls that were."""
+    calls: list[int] = []
+    start = halves.Helper.start
+
+    def counted(self: halves.Helper, function: object, args: tuple[object, ...]) -> None:
+        calls.append(1)
+        start(self, function, args)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(halves.Helper, "start", counted)
+    monkeypatch.setattr(native, "LARGE_CHAIN", 1)
+    monkeypatch.setattr(native, "two_cores", lambda: True)
+    return calls
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (7, 130), (1, 1000), (3000, 3), (64, 64)])
+def test_two_cores_change_nothing(shape: tuple[int, ...], two: list[int]) -> None:
+    x, w = tg.randn(shape), tg.randn(shape)
+    alone, together = tg.compile(descent), tg.compile(descent, backend="native", verify=2)
+    for _ in range(3):
+        expected, got = alone(x, w.clone()), together(x, w.clone())
+        np.testing.assert_array_max_ulp(got.numpy(), expected.numpy(), 2)
+    assert two
+
+
+def test_two_cores_serve_one_thread_at_a_time(two: list[int]) -> None:
+    x, w = tg.randn(200, 130), tg.randn(200, 130)
+    expected = descent(x, w.clone()).numpy()
+
+    def worker(_: int) -> bool:
+        step = tg.compile(descent, backend="native")
+        return all(np.allclose(step(x, w.clone()).numpy(), expected, atol=1e-5) for _ in range(50))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(worker, range(4)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_cores_after_a_fork(two: list[int]) -> None:
+    x, w = tg.randn(64, 64), tg.randn(64, 64)
+    step = tg.compile(descent, backend="native")
+    step(x, w.clone())
+    expected = step(x, w.clone()).numpy()
+    child = os.fork()
+    if not child:
+        os._exit(not np.array_equal(step(x, w.clone()).numpy(), expected))
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), st.booleans(), st.booleans(), st.booleans())
+def test_products_of_every_layout(m: int, k: int, n: int, a_turned: bool, b_turned: bool, double: bool) -> None:
+    dtype = tg.float64 if double else tg.float32
+    a = tg.randn(k, m, dtype=dtype).T if a_turned else tg.randn(m, k, dtype=dtype)
+    b = tg.randn(n, k, dtype=dtype).T if b_turned else tg.randn(k, n, dtype=dtype)
+    step = tg.compile(lambda a, b: (a @ b, (a @ b).relu() @ b.T), backend="native", verify=1)
+    step(a, b)
+    step(a, b)
+    assert not step.programs[0].notes or m * k * n > native.LARGE_PRODUCT

@@ -1,0 +1,67 @@
+"""A second core for large loops: a thread that sleeps until there is the second half of one to do."""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from ..blas import threads
+
+__all__ = ["at_once", "two_cores"]
+
+
+def two_cores() -> bool:
+    """Whether there is a second core, and matrix products may use it too."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available > 1 and threads() > 1
+
+
+class Helper:
+    """A thread that makes calls, one at a time, for whoever holds ``lock``."""
+
+    def __init__(self) -> None:
+        self.lock, self.asked, self.done = threading.Lock(), threading.Lock(), threading.Lock()
+        self.asked.acquire()
+        self.done.acquire()
+        threading.Thread(target=self.serve, name="tinygrad_dnn: second halves", daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            self.asked.acquire()
+            function, args = self.call
+            function(*args)
+            self.done.release()
+
+    def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.call = function, args
+        self.asked.release()
+
+    def wait(self) -> None:
+        self.done.acquire()
+
+
+@cache
+def helper(process: int) -> Helper:
+    """The helper of a process: threads do not go along when a process forks."""
+    return Helper()
+
+
+def at_once(
+    function: Callable[..., Any], first: Any, second: Any, memory: tuple[Any, ...], other: tuple[Any, ...]
+) -> None:
+    """``function(first, *memory)`` and ``function(second, *other)`` at the same time, on two cores.
+
+    The function must release the interpreter, and may not raise. One after the other if the helper is busy.
+    """
+    thread = helper(os.getpid())
+    if not thread.lock.acquire(blocking=False):
+        function(first, *memory)
+        function(second, *other)
+        return
+    try:
+        thread.start(function, (second, *other))
+        function(first, *memory)
+        thread.wait()
+    finally:
+        thread.lock.release()
