@@ -29,12 +29,12 @@ CHAIN, DOT, VECTOR_DOT, TURN, REDUCE, GATHER, SCATTER, CHECK = range(8)
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
     "load", "load bytes", "store", "store bytes", "add", "subtract", "multiply", "divide", "maximum", "minimum",
-    "negative", "absolute", "exp", "sqrt", "square", "reciprocal", "greater", "greater_equal", "less", "less_equal",
-    "equal", "not_equal", "tanh", "log", "log1p", "expm1", "sign",
+    "negative", "absolute", "exp", "sqrt", "reciprocal", "greater", "greater_equal", "equal", "not_equal", "tanh",
+    "log", "log1p", "expm1", "sign",
 )
 (
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, NEGATIVE, ABSOLUTE, EXP, SQRT, SQUARE, RECIPROCAL, GREATER,
-    GREATER_EQUAL, LESS, LESS_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN,
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, NEGATIVE, ABSOLUTE, EXP, SQRT, RECIPROCAL, GREATER,
+    GREATER_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN,
 ) = range(4, len(OPS))
 
 NONE, ONE = np.uint64(0), np.uint64(1)
@@ -156,21 +156,12 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                         elif op == SQRT:
                             for i in range(n):
                                 d[i] = np.sqrt(a[i])
-                        elif op == SQUARE:
-                            for i in range(n):
-                                d[i] = a[i] * a[i]
                         elif op == RECIPROCAL:
                             for i in range(n):
                                 d[i] = 1 / a[i]
                         elif op == GREATER_EQUAL:
                             for i in range(n):
                                 d[i] = 1.0 if a[i] >= b[i] else 0.0
-                        elif op == LESS:
-                            for i in range(n):
-                                d[i] = 1.0 if a[i] < b[i] else 0.0
-                        elif op == LESS_EQUAL:
-                            for i in range(n):
-                                d[i] = 1.0 if a[i] <= b[i] else 0.0
                         elif op == EQUAL:
                             for i in range(n):
                                 d[i] = 1.0 if a[i] == b[i] else 0.0
@@ -221,11 +212,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                                 floats[y0 + i * n + j] += value * floats[b0 + q * n + j]
             else:
                 y = floats[y0 : y0 + m * n].reshape((m, n))
-                if a_turned and b_turned:
-                    np.dot(
-                        floats[a0 : a0 + m * k].reshape((k, m)).T, floats[b0 : b0 + k * n].reshape((n, k)).T, y
-                    )
-                elif a_turned:
+                if a_turned:  # and then the other is not
                     np.dot(floats[a0 : a0 + m * k].reshape((k, m)).T, floats[b0 : b0 + k * n].reshape((k, n)), y)
                 elif b_turned:
                     np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((n, k)).T, y)
@@ -245,7 +232,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
             for q in range(k):
                 for j in range(n):
                     floats[y0 + q * n + j] = floats[a0 + j * k + q]
-        elif call == REDUCE:  # (outer, middle, inner) over the middle
+        elif call == REDUCE:  # the sum or maximum of (outer, middle, inner) over the middle
             kind, outer, middle, inner = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
             a0, y0 = code[pc, 5], code[pc, 6]
             for o in range(outer):
@@ -255,14 +242,10 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                     if kind == ADD:
                         for q in range(ONE, middle):
                             total += floats[start + q]
-                    elif kind == MAXIMUM:
-                        for q in range(ONE, middle):
-                            x = floats[start + q]
-                            total = x if x > total or x != x else total
                     else:
                         for q in range(ONE, middle):
                             x = floats[start + q]
-                            total = x if x < total or x != x else total
+                            total = x if x > total or x != x else total
                     floats[y0 + o] = total
                     continue
                 for j in range(inner):
@@ -271,14 +254,10 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                     if kind == ADD:
                         for j in range(inner):
                             floats[y0 + o * inner + j] += floats[start + q * inner + j]
-                    elif kind == MAXIMUM:
-                        for j in range(inner):
-                            x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
-                            floats[y0 + o * inner + j] = x if x > t or x != x else t
                     else:
                         for j in range(inner):
                             x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
-                            floats[y0 + o * inner + j] = x if x < t or x != x else t
+                            floats[y0 + o * inner + j] = x if x > t or x != x else t
         elif call == GATHER:  # the element of each row that an integer tells
             n, y0, a0, by_row, by_column, i0, limit = (
                 code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7]

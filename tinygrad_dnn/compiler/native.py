@@ -29,10 +29,11 @@ LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which ha
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
 PART_OF = {name: k for k, name in enumerate(machine.OPS)}
-FLAGS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+SWAPPED = {"less": "greater", "less_equal": "greater_equal"}
+FLAGS = {"greater", "greater_equal", "equal", "not_equal"}
 PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
 MAY_STOP = {machine.CHECK, machine.GATHER, machine.SCATTER}
-EXTREMES = {np.add: machine.ADD, np.maximum: machine.MAXIMUM, np.minimum: machine.MINIMUM}
+REDUCTIONS = {np.add: machine.ADD, np.maximum: machine.MAXIMUM}
 
 
 class Memory:
@@ -335,7 +336,7 @@ class NativeSource(Source):
         if i.function is np.ndarray.__setitem__:
             return self.elementwise("copy", i.args[2:], i.args[0]) if i.args[1] is Ellipsis else None
         kernel = reductions_of(i.function)
-        return self.reduction(i, kernel) if kernel in EXTREMES and i.function.__name__ == "reduce" else None
+        return self.reduction(i, kernel) if kernel in REDUCTIONS and i.function.__name__ == "reduce" else None
 
     def memory_of(self, value: Any) -> Array | None:
         """The memory of an argument that does not move; of a number, an array that holds it."""
@@ -354,6 +355,10 @@ class NativeSource(Source):
         """An elementwise call, or a copy."""
         y = self.memory_of(target)
         operands = [self.memory_of(a) for a in args]
+        if op == "square":
+            op, operands = "multiply", operands * 2
+        if op in SWAPPED:
+            op, operands = SWAPPED[op], operands[::-1]
         if y is None or any(a is None for a in operands) or (op != "copy" and op not in PART_OF):
             return None
         if op in SLOW and y.size > (LARGE_EXP if op == "exp" and self.floats == np.float32 else LARGE_SLOW):
@@ -397,13 +402,15 @@ class NativeSource(Source):
         a_turned, b_turned = (int(not x.flags.c_contiguous) for x in (a, b))
         b0 = index_of(b)
         turn: list[list[int]] = []
-        if b_turned and m >= TURNED_FROM and (n >= 16 or m >= k) and k * n <= self.memory[3].size:
+        if b_turned and (a_turned or (m >= TURNED_FROM and (n >= 16 or m >= k))):
             place = index_of(self.memory[3])  # no register is in use between calls
+            if k * n > self.memory[3].size:
+                return None
             turn, b0, b_turned = [[machine.TURN, k, n, b0, place]], place, 0
         return [*turn, [machine.DOT, m, k, n, index_of(a), b0, index_of(y), a_turned, b_turned]]
 
     def reduction(self, i: Instruction, kernel: Any) -> list[list[int]] | None:
-        """A sum or an extreme over one dimension or all."""
+        """A sum or a maximum over one dimension or all."""
         a, y = self.memory_of(i.args[0]), self.memory_of(i.result)
         axis = i.params.get("axis", 0)
         axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
@@ -418,7 +425,7 @@ class NativeSource(Source):
             axis %= a.ndim
             inner = int(np.prod(a.shape[axis + 1 :]))
             shape = (int(np.prod(a.shape[:axis])), a.shape[axis], inner)
-        return [[machine.REDUCE, EXTREMES[kernel], *shape, index_of(a), index_of(y)]]
+        return [[machine.REDUCE, REDUCTIONS[kernel], *shape, index_of(a), index_of(y)]]
 
     def gather(self, i: Instruction) -> list[list[int]] | None:
         """One element of each row."""
