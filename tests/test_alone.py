@@ -29,7 +29,7 @@ def network() -> nn.Module:
     )
 
 
-def trained(seed: int, steps: int = 40, compiled: bool = False) -> str:
+def trained(seed: int, steps: int = 40, backend: str | None = None) -> str:
     """The parameters after a training, as a hash of their bits."""
     tg.manual_seed(seed)
     model, loss_of = network(), nn.CrossEntropyLoss()
@@ -41,7 +41,7 @@ def trained(seed: int, steps: int = 40, compiled: bool = False) -> str:
         loss_of(model(x), y).backward()
         optimizer.step()
 
-    run = tg.compile(step) if compiled else step
+    run = tg.compile(step, backend=backend) if backend else step
     for _ in range(steps // 4):
         for x, y in DataLoader(data, batch_size=6, shuffle=True):
             run(x, y)
@@ -62,10 +62,12 @@ def test_equal_seeds_give_equal_bits_in_another_process() -> None:
         assert done.stdout.strip() == trained(3)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_threads_that_train_at_once_get_the_bits_they_get_alone(compiled: bool) -> None:
+@pytest.mark.parametrize("backend", [None, "numpy", "native"])
+def test_threads_that_train_at_once_get_the_bits_they_get_alone(backend: str | None) -> None:
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
     seeds = range(6)
-    alone = [trained(seed, compiled=compiled) for seed in seeds]
+    alone = [trained(seed, backend=backend) for seed in seeds]
     found: dict[int, str] = {}
     start = threading.Barrier(len(seeds) + 1)
     idle = threading.Event()
@@ -73,7 +75,7 @@ def test_threads_that_train_at_once_get_the_bits_they_get_alone(compiled: bool) 
     def work(seed: int) -> None:
         with tg.fork_rng():
             start.wait()
-            found[seed] = trained(seed, compiled=compiled)
+            found[seed] = trained(seed, backend=backend)
 
     def load() -> None:  # draws, changes in place and switches modes meanwhile
         start.wait()

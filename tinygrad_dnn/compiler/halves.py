@@ -1,9 +1,15 @@
-"""A second core for large loops: a thread that sleeps until there is the second half of one to do."""
+"""A second core for large loops: a thread that sleeps until there is the second half of one to do.
+
+It does not look out for work without pause, as the threads of BLAS do: whenever another process had its core, a loop
+would wait for that one's turn to end.
+"""
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import cache
+from queue import SimpleQueue
 from typing import Any
 
 from ..blas import threads
@@ -21,24 +27,36 @@ class Helper:
     """A thread that makes calls, one at a time, for whoever holds ``lock``."""
 
     def __init__(self) -> None:
-        self.lock, self.asked, self.done = threading.Lock(), threading.Lock(), threading.Lock()
-        self.asked.acquire()
-        self.done.acquire()
+        self.lock = threading.Lock()
+        # one call or none; whoever takes it makes it
+        self.calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self.asked: SimpleQueue[None] = SimpleQueue()
+        self.done: SimpleQueue[None] = SimpleQueue()
         threading.Thread(target=self.serve, name="tinygrad_dnn: second halves", daemon=True).start()
 
     def serve(self) -> None:
         while True:
-            self.asked.acquire()
-            function, args = self.call
-            function(*args)
-            self.done.release()
+            self.asked.get()
+            if self.take():
+                self.done.put(None)
+
+    def take(self) -> bool:
+        """Make the call that waits, if it still does."""
+        try:
+            function, args = self.calls.pop()
+        except IndexError:
+            return False
+        function(*args)
+        return True
 
     def start(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.call = function, args
-        self.asked.release()
+        self.calls.append((function, args))
+        self.asked.put(None)
 
-    def wait(self) -> None:
-        self.done.acquire()
+    def finish(self) -> None:
+        """Wait for the call; make it here if the thread, for want of a free core, has not begun."""
+        if not self.take():
+            self.done.get()
 
 
 @cache
@@ -62,6 +80,6 @@ def at_once(
     try:
         thread.start(function, (second, *other))
         function(first, *memory)
-        thread.wait()
+        thread.finish()
     finally:
         thread.lock.release()
