@@ -373,6 +373,15 @@ def test_in_place_change_of_an_earlier_operand_is_an_error_and_not_a_wrong_gradi
         (y + h).sum().backward()
 
 
+def test_a_recorded_change_does_not_hide_an_earlier_one_that_was_not() -> None:
+    x, row = tg.tensor([[0.1, 0.2], [0.3, 0.4]], requires_grad=True), tg.ones(2, requires_grad=True)
+    y = tg.tanh(x)
+    y.detach().mul_(2)
+    y[0] = row
+    with pytest.raises(RuntimeError, match="modified by an inplace operation: operand 'y' of tanh"):
+        y.sum().backward()
+
+
 def test_in_place_shape_and_dtype_are_kept_or_refused() -> None:
     t = tg.zeros(2)
     with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):

@@ -1139,6 +1139,7 @@ def former(t: Tensor) -> Tensor:
     old.op, old.inputs, old.params, old.residual = t.op, t.inputs, t.params, t.residual
     old.requires_grad = t.requires_grad
     old.serial = t.serial
+    old.version = origin(t).version  # of a change that was not recorded its rule still has to be told
     old.noted = note_of(t)
     return old
 
