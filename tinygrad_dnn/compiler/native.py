@@ -363,7 +363,7 @@ class NativeSource(Source):
             return None
         if op in SLOW and y.size > (LARGE_EXP if op == "exp" and self.floats == np.float32 else LARGE_SLOW):
             return None
-        if (y.dtype == np.bool_) != (op in FLAGS) and not (op == "copy" and y.dtype == self.floats):
+        if y.dtype != self.floats and op not in FLAGS:
             return None
         shape = y.shape
         if len(shape) > 2:  # only what lies in one piece, or is a single number

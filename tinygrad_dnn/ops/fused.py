@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import Array, Out, into, op
 from ..interpreters import arrays
-from .elementwise import constant, relu, sigmoid, sigmoid_slope, tanh
+from .elementwise import constant, relu, relu_slope, sigmoid, sigmoid_slope, tanh
 from .linalg import product_error
 
 __all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
@@ -97,7 +97,7 @@ def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
     if activation is None:
         return g
     if activation == "relu":
-        return g * np.greater(y, constant(0, y.dtype))
+        return relu_slope(g, y)
     if activation == "sigmoid":
         return sigmoid_slope(g, y)
     slope = np.subtract(constant(1, y.dtype), y * y)
