@@ -202,9 +202,15 @@ class Program:
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether the step would do the same again, with these tensors and arrays as its arguments."""
-        if not self.guards.hold() or any(leaves[k]._grad is not None for k in self.given):
+        if not self.guards.hold():
             return False
-        return all(call.holds() for call in self.lives) if self.lives else True
+        for k in self.given:  # a loop that finds nothing takes half the time of any()
+            if leaves[k]._grad is not None:
+                return False
+        for call in self.lives:  # noqa: SIM110  # as above
+            if not call.holds():
+                return False
+        return True
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """One step on these tensors and arrays, for which interrupts wait; if it fails, everything is as before.
