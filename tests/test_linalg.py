@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import linalg
+from tinygrad_dnn.nn import functional as F
 
 RNG = np.random.default_rng(0)
 
@@ -63,6 +64,35 @@ def test_norms_of_matrices_in_a_batch(order: object) -> None:
         exact = np.linalg.norm(a.array, order, dims)
         np.testing.assert_allclose(linalg.norm(a, order, dims).detach().numpy(), exact, rtol=1e-12)
         assert linalg.norm(a, order, dims, keepdim=True).ndim == 3
+
+
+@pytest.mark.parametrize("order", [0, 0.5, 1, 1.5, 2, 3, -1, -2, np.inf, -np.inf])
+def test_norms_of_vectors_whatever_the_order(order: float) -> None:
+    vectors = [[3.0, -4.0, 0.5], [-0.25, 2.0, 1.0], [0.0, 2.0, -3.0], [0.0, 0.0, 0.0]]
+    a = tg.tensor(np.array(vectors), requires_grad=True)
+    with np.errstate(divide="ignore"):
+        exact = np.array([np.linalg.norm(v, order) for v in a.array])
+    b = tg.zeros_like(a)
+    found = [a.norm(p=order, dim=1), linalg.norm(a, order, 1), linalg.vector_norm(a, order, 1)]
+    found.append(F.pairwise_distance(a, b, p=order, eps=0.0))
+    for y in (*found, *([tg.cdist(a, b[:1], p=order)[:, 0]] if order >= 0 else [])):
+        np.testing.assert_allclose(y.detach().numpy(), exact, rtol=1e-12)
+    found[0].sum().backward()
+    gradient = np.zeros((4, 3)) if a.grad is None else a.grad.numpy()
+    assert (gradient[3] == 0).all()
+    assert order >= 1 or (gradient[a.array == 0] == 0).all()
+    if order != 0:
+        inside = [tg.tensor(v, dtype=tg.float64, requires_grad=True) for v in vectors[:2]]
+        assert tg.autograd.gradcheck(lambda *xs: tuple(x.norm(p=order) for x in xs), inside)
+
+
+@pytest.mark.parametrize("order", [-1, np.inf, -np.inf])
+def test_no_elements_have_no_extreme(order: float) -> None:
+    with pytest.raises(RuntimeError, match="because the operation does not have an identity"):
+        tg.norm(tg.zeros(2, 0), p=order, dim=1)
+    assert tg.norm(tg.zeros(0, 2), p=order, dim=1).shape == (0,)
+    with pytest.raises(RuntimeError, match="cdist only supports non-negative p values"):
+        tg.cdist(tg.zeros(1, 2), tg.zeros(1, 2), p=-1)
 
 
 @pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 7])

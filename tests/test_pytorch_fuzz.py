@@ -162,6 +162,13 @@ def normed(draw: Any, path: str, orders: list[Any]) -> Any:
 
 
 @st.composite
+def distance(draw: Any, path: str, orders: Any) -> Any:
+    """Two arrays of one shape, and the order of a norm."""
+    shape, dtype = draw(solid), draw(floats)
+    return Call(path, [draw(finite(shape, dtype)), draw(finite(shape, dtype)), draw(orders)], {})
+
+
+@st.composite
 def indexed(draw: Any, path: str, source: bool = False) -> Any:
     """``gather`` and its kin: an array, a dimension, positions along it, and a source of their size."""
     a = draw(arrays(solid, floats))
@@ -261,6 +268,7 @@ def created(draw: Any, path: str, *args: Any, **options: Any) -> Any:
 
 REDUCTIONS = st.sampled_from(["mean", "sum", "none", "none", "other"])
 BETWEEN = (0.0, 1.0)
+ORDERS = [0, 0.5, 1, 2, 3, -1, -2, math.inf, -math.inf]
 small = st.integers(-3, 3)
 
 
@@ -307,7 +315,8 @@ TABLE: dict[str, Any] = {
     **both(reduction, "max min argmax argmin", several=False),
     **both(reduction, "median", floats, several=False),
     **both(reduction, "nansum nanmean", floats),
-    **both(reduction, "norm", floats, extra={"p": st.sampled_from([1, 2, 3, math.inf, "fro"])}),
+    **both(reduction, "norm", floats, extra={"p": st.sampled_from([*ORDERS, "fro"])}),
+    **both(distance, "dist", st.sampled_from([p for p in ORDERS if p != 0])),
     **both(along, "cumsum"),
     **both(along, "cumprod", low=-3),
     **both(along, "logsumexp", floats, keepdim=st.booleans()),
@@ -362,7 +371,7 @@ TABLE: dict[str, Any] = {
     ),
     "linalg.norm": normed("linalg.norm", [None, "fro", 1, -1, math.inf, -math.inf]),
     "linalg.matrix_norm": normed("linalg.matrix_norm", ["fro", 1, -1, math.inf, -math.inf]),
-    "linalg.vector_norm": normed("linalg.vector_norm", [1, 2, 3, math.inf, -math.inf]),
+    "linalg.vector_norm": normed("linalg.vector_norm", ORDERS),
     **both(indexed, "gather"),
     **both(indexed, "scatter scatter_add", source=True),
     **both(selected, "index_select"),

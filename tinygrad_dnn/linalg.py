@@ -146,11 +146,6 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     tensor(7.)
     """
     x = x if dtype is None else x.to(dtype)
-    if ord == 0:
-        nonzero: Tensor = x != 0
-        return nonzero.sum(dim=dim, keepdim=keepdim).to(x.array.dtype)
-    if ord == -np.inf:
-        return x.abs().amin(dim=dim, keepdim=keepdim)
     return x.norm(p=ord, dim=dim, keepdim=keepdim)
 
 

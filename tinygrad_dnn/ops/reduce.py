@@ -332,31 +332,48 @@ def std_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: 
 
 @op(signature="(...)->()", sample=lambda rng: ((rng.uniform(0.2, 2, (2, 3, 4)),), {"dim": (0, 2), "p": 3.0}))
 def norm(a: Array, *, p: Any = 2, dim: Any = None, keepdim: bool = False, out: Out = None) -> Any:
-    """Norm ``y = (sum |a|^p)^(1/p)`` over ``dim``; ``p=inf`` is the largest ``|a|``.
+    """Norm ``y = (sum |a|^p)^(1/p)`` over ``dim``; ``p=inf`` is the largest ``|a|``, ``-inf`` the smallest, 0 a count.
 
-    da = g sign(a) (|a| / y)^(p-1), 0 where y = 0; for p = inf, g sign(a) shared equally by the largest
+    da = g sign(a) (|a| / y)^(p-1), 0 where y = 0 or, for p < 1, a = 0; for p = inf and -inf, g sign(a) shared equally
+    by the largest or smallest; none for the count of what is not 0
+
+    Raises RuntimeError for no elements where p is inf or negative.
 
     >>> tg.norm(tg.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    axis: Any = axes(a, dim)
     if p in ("fro", 2):
-        return np.sqrt(np.add.reduce(a * a, axis=axes(a, dim), keepdims=keepdim, out=out), out=out)
+        return np.sqrt(np.add.reduce(a * a, axis=axis, keepdims=keepdim, out=out), out=out)
+    if p == 0:
+        return np.add.reduce(a != 0, axis=axis, dtype=a.dtype, keepdims=keepdim, out=out)
+    if (p < 0 or p == np.inf) and count(a.shape, dim) == 0:
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the operation does not have "
+            f"an identity; the shape is {a.shape} and dim is {dim}"
+        )
     size = np.abs(a)
-    if p == np.inf:
-        return np.maximum.reduce(size, axis=axes(a, dim), keepdims=keepdim, out=out)
-    total = np.add.reduce(size**p, axis=axes(a, dim), keepdims=keepdim, out=out)
-    return np.power(total, 1 / p, out=out)
+    if p in EXTREMES:
+        return EXTREMES[p].reduce(size, axis=axis, keepdims=keepdim, out=out)
+    with np.errstate(divide="ignore"):  # a negative power of 0 is infinite, and that to the power 1 / p again 0
+        total = np.add.reduce(size**p, axis=axis, keepdims=keepdim, out=out)
+        return np.power(total, 1 / p, out=out)
+
+
+EXTREMES = {np.inf: np.maximum, -np.inf: np.minimum}
 
 
 def norm_slope(xp: Any, g: Any, y: Any, a: Any, shape: tuple[int, ...], dim: Any, p: Any) -> Any:
     """The rule of `norm`."""
+    if p == 0:
+        return None
     g, y = kept(xp, g, shape, dim), kept(xp, y, shape, dim)
-    if p == np.inf:
+    if p in EXTREMES:
         return xp.sign(a) * shared_equally(xp, g, xp.equal(xp.abs(a), y), dim)
     if p in ("fro", 2):
         return a * xp.where(xp.equal(y, 0), 0.0, g / xp.where(xp.equal(y, 0), 1.0, y))
-    ratio = xp.abs(a) / xp.where(xp.equal(y, 0), 1.0, y)
-    return g * xp.sign(a) * ratio ** (p - 1)
+    size = xp.abs(a) if p >= 1 else xp.where(xp.equal(a, 0), 1.0, xp.abs(a))  # 0 to a negative power is infinite
+    return xp.where(xp.equal(y, 0), 0.0, g) * xp.sign(a) * (size / xp.where(xp.equal(y, 0), 1.0, y)) ** (p - 1)
 
 
 norm.vjp(a=norm_slope)
