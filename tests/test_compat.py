@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ def test_the_rooms_are_ours(torch: Any) -> None:
     assert repr(torch.float32) == "mini.float32"
     assert isinstance(torch.ones(1).dtype, torch.dtype)
     assert torch.ones(1).dtype is torch.float32
+    assert pickle.loads(pickle.dumps(torch.ones(1).dtype)) is torch.float32
     assert torch.save is tg.io.save
     assert torch.load is tg.io.load
     assert torch.__version__ == tg.__version__

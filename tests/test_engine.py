@@ -543,6 +543,36 @@ def test_leaves_can_be_copied_and_pickled() -> None:
         np.testing.assert_array_equal(other.array, w.array)
     with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
         copy.deepcopy(w * 2)
+    for cut in (pickle.loads(pickle.dumps(w * 2)), copy.copy(w * 2)):  # as in PyTorch
+        assert cut.is_leaf
+        assert cut.requires_grad
+        assert cut.tolist() == [2.0, 4.0]
+
+
+NAMED = {
+    "sort": lambda x: tg.sort(x), "topk": lambda x: tg.topk(x, 1), "kthvalue": lambda x: tg.kthvalue(x, 1),
+    "median": lambda x: tg.median(x, 0), "max": lambda x: tg.max(x, 0), "min": lambda x: tg.min(x, 0),
+    "aminmax": lambda x: tg.aminmax(x), "slogdet": lambda x: tg.slogdet(x), "lstsq": lambda x: tg.linalg.lstsq(x, x),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_results_with_names_are_copied_and_pickled(name: str) -> None:
+    found = NAMED[name](tg.tensor([[2.0, 1.0], [3.0, 5.0]]))
+    for other in (pickle.loads(pickle.dumps(found)), copy.copy(found), copy.deepcopy(found)):
+        assert type(other) is type(found)
+        assert repr(other) == repr(found)
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64, tg.int64, tg.bool], ids=str)
+def test_pickled_numbers_have_the_same_types_as_others(dtype: object) -> None:
+    x = tg.ones((), dtype=dtype)
+    thawed = pickle.loads(pickle.dumps(x.numpy().reshape(1)))
+    for other in (pickle.loads(pickle.dumps(x)), tg.tensor(thawed)[0], tg.from_numpy(thawed)[0]):
+        assert other.dtype is x.dtype
+        for t in (tg.ones(2), tg.ones(2, dtype=tg.float64), tg.ones(2, dtype=tg.int64)):
+            assert (other * t).dtype is (x * t).dtype
+            assert tg.exp(other).dtype is tg.exp(x).dtype
 
 
 # --- ops of one's own -------------------------------------------------------------------------------------------------

@@ -27,8 +27,6 @@ class DType:
         self.dtype = dtype  # where NumPy looks for the dtype that an object stands for
 
     def __getattr__(self, name: str) -> Any:
-        if name == "dtype":  # while it is being unpickled
-            raise AttributeError(name)
         return getattr(self.dtype, name)
 
     @property
@@ -46,6 +44,9 @@ class DType:
 
     def __hash__(self) -> int:
         return hash(self.dtype)
+
+    def __reduce__(self) -> Any:
+        return named, (np.dtype(self.dtype.str),)  # the same object again: scripts compare dtypes with ``is``
 
     def __repr__(self) -> str:
         return f"{options.namespace}{self.dtype}"

@@ -446,8 +446,6 @@ class Tensor(Operators):
         return copied
 
     def __reduce__(self) -> Any:
-        if self.op is not None:
-            raise RuntimeError("only leaf tensors can be pickled; pickle tensor.detach() instead")
         return _unpickled, (type(self), self.array, self.requires_grad)
 
 
@@ -475,7 +473,7 @@ def check_gradient(t: Tensor, value: Any) -> None:
 
 def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     made = kind.__new__(kind)
-    made._become_leaf(array)
+    made._become_leaf(builtin(array))
     made.requires_grad = requires_grad
     return made
 
@@ -525,7 +523,13 @@ def from_numpy(array: Array) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__}); use tensor() for other data")
-    return leaf(array)
+    return leaf(builtin(array))
+
+
+def builtin(array: Array) -> Array:
+    """``array``, on the same memory, with NumPy's own dtype object: unpickled arrays have a copy, which `is` not it."""
+    dtype = np.dtype(array.dtype.str)
+    return array if array.dtype is dtype or array.dtype != dtype else array.view(dtype)
 
 
 def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
@@ -533,6 +537,7 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     if isinstance(data, Tensor):
         data = array_of(data)
     if isinstance(data, np.ndarray):
+        data = builtin(data)
         return data.astype(data.dtype if dtype is None else dtype, copy=copy, subok=False)
     if isinstance(data, np.generic):
         return np.array(data, dtype=dtype)

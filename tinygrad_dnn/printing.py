@@ -4,6 +4,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from math import floor, inf, isfinite
 from typing import Any
 
@@ -35,6 +36,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
+@cache
 def results(name: str, *fields: str) -> Any:
     """A tuple with names for the results of a function; under PyTorch's name it prints as PyTorch's."""
 
@@ -44,7 +46,16 @@ def results(name: str, *fields: str) -> Any:
             return f"{options.namespace}return_types.{name}(\n" + ",\n".join(parts) + ")"
         return f"{name}({', '.join(parts)})"
 
-    return type(name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": __repr__})
+    def __reduce__(self: Any) -> Any:  # pickled as how it is made: no module has the type under the name it prints
+        return rebuilt, (name, fields, tuple(self))
+
+    methods = {"__repr__": __repr__, "__reduce__": __reduce__}
+    return type(name, (namedtuple(name, fields),), {"__slots__": (), **methods})
+
+
+def rebuilt(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    """`results` that were pickled."""
+    return results(name, *fields)(*values)
 
 
 def set_printoptions(
