@@ -995,6 +995,23 @@ def test_tied_parameters_stay_tied() -> None:
     assert net.double().encoder.weight is net.decoder.weight
 
 
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "hook"])
+@given(order=st.permutations(range(4)))
+def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: list[int]) -> None:
+    called = []
+    layer, x = nn.Identity(), tg.ones(2, requires_grad=True)
+    register = getattr(x if kind == "hook" else layer, f"register_{kind}")
+    hooks = [lambda *args, k=k: called.append(k) for k in range(2)]
+    registered = [0, 1, 0, 0]
+    handles = [register(hooks[k]) for k in registered]
+    for n, gone in enumerate(order):
+        handles[gone].remove()
+        handles[gone].remove()  # the second time there is nothing to do
+        called.clear()
+        layer(x).sum().backward()
+        assert called == [k for i, k in enumerate(registered) if i not in order[: n + 1]]
+
+
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"]
 )

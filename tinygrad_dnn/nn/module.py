@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -161,6 +162,7 @@ class Module:
         return self._hooked(1, hook)
 
     def _hooked(self, k: int, hook: Callable[..., Any]) -> "RemovableHandle":
+        hook = partial(hook)  # an object of its own, so that a function registered twice can be removed once
         hooks: list[Hooks] = list(self._hooks)
         hooks[k] = (*hooks[k], hook)
         self._hooks = tuple(hooks)
