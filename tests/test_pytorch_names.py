@@ -1,11 +1,14 @@
 """PyTorch's names, in the forms PyTorch has them, and behaviours that scripts rely on; PyTorch is not needed here."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, printing
@@ -494,3 +497,85 @@ def test_elementwise_functions_take_names_and_options() -> None:
     assert tg.sub(input=x, other=y, alpha=0.5).tolist() == [-0.5, 0.0]
     assert tg.exp(input=tg.zeros(2), out=y) is y
     assert y.tolist() == [1.0, 1.0]
+
+
+# --- positions and ranges that are wrong ------------------------------------------------------------------------------
+
+INDEXED: dict[str, Callable[[tg.Tensor, int, list[int]], Any]] = {
+    "gather": lambda x, dim, index: x.gather(dim, tg.tensor(index)),
+    "scatter": lambda x, dim, index: x.scatter(dim, tg.tensor(index), 1.0),
+    "scatter_": lambda x, dim, index: x.scatter_(dim, tg.tensor(index), 1.0),
+    "scatter_add": lambda x, dim, index: x.scatter_add(dim, tg.tensor(index), tg.ones(len(index))),
+    "scatter_add_": lambda x, dim, index: x.scatter_add_(dim, tg.tensor(index), tg.ones(len(index))),
+    "take_along_dim": lambda x, dim, index: tg.take_along_dim(x, tg.tensor(index), dim),
+    "take_along_dim flat": lambda x, dim, index: tg.take_along_dim(x, tg.tensor(index)),
+    "index_select": lambda x, dim, index: x.index_select(dim, tg.tensor(index)),
+    "index_add": lambda x, dim, index: x.index_add(dim, tg.tensor(index), tg.ones(len(index))),
+    "index_add_": lambda x, dim, index: x.index_add_(dim, tg.tensor(index), tg.ones(len(index))),
+    "index_copy": lambda x, dim, index: x.index_copy(dim, tg.tensor(index), tg.ones(len(index))),
+    "index_copy_": lambda x, dim, index: x.index_copy_(dim, tg.tensor(index), tg.ones(len(index))),
+    "index_fill": lambda x, dim, index: x.index_fill(dim, tg.tensor(index), 1.0),
+    "index_fill_": lambda x, dim, index: x.index_fill_(dim, tg.tensor(index), 1.0),
+    "take": lambda x, dim, index: x.take(tg.tensor(index)),
+    "getitem": lambda x, dim, index: x[tg.tensor(index)],
+    "setitem": lambda x, dim, index: x.__setitem__(tg.tensor(index), 1.0),
+}
+FROM_BEHIND = ("index_fill", "index_fill_", "take", "getitem", "setitem")
+
+
+@pytest.mark.parametrize("name", INDEXED)
+@given(index=st.lists(st.integers(-6, 6), min_size=1, max_size=5), dim=st.sampled_from([0, -1]))
+def test_the_first_index_that_is_wrong_is_named(name: str, index: list[int], dim: int) -> None:
+    x = tg.arange(4.0)
+    wrong = [i for i in index if not (-4 if name in FROM_BEHIND else 0) <= i < 4]
+    if not wrong:
+        INDEXED[name](x, dim, index)
+        return
+    with pytest.raises((IndexError, RuntimeError)) as caught:
+        INDEXED[name](x, dim, index)
+    sentence = f"access index {wrong[0]} on" if name == "take" else f"index {wrong[0]} is out of bounds for dimension 0"
+    assert sentence in str(caught.value)
+    assert x.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+RANGES = {
+    "random_(0)": "random_ expects 'from' to be less than 'to', but got from=0 >= to=0",
+    "random_(-3)": "random_ expects 'from' to be less than 'to', but got from=0 >= to=-3",
+    "random_(to=0)": "random_ expects 'from' to be less than 'to', but got from=0 >= to=0",
+    "random_(5, 5)": "random_ expects 'from' to be less than 'to', but got from=5 >= to=5",
+    "random_(5, to=3)": "random_ expects 'from' to be less than 'to', but got from=5 >= to=3",
+    "byte().random_(300)": "to - 1 is out of bounds for uint8",
+    "byte().random_(-1, 2)": "from is out of bounds for uint8",
+    "bool().random_(3)": "to - 1 is out of bounds for bool",
+    "half().random_(100_000)": "to - 1 is out of bounds for float16",
+    "normal_(0, -1)": "normal expects std >= 0.0, but found std -1",
+    "uniform_(2, 1)": "uniform_ expects to return a [from, to) range, but found from=2 > to=1",
+    "exponential_(0)": "exponential_ expects lambda > 0.0, but found lambda=0",
+    "bernoulli_(1.5)": "bernoulli_ expects p to be in [0, 1], but got p=1.5",
+    "bernoulli_(tg.tensor([0.5, -0.25]))": "bernoulli_ expects p to be in [0, 1], but got p=-0.25",
+    "bernoulli()": "bernoulli_ expects p to be in [0, 1], but got p=7.0",
+    "new_tensor(tg.randperm(-1))": "negative dimension -1",
+    "new_tensor(tg.randint(300, (2,), dtype=tg.uint8))": "to - 1 is out of bounds for uint8",
+    "new_tensor(tg.tril_indices(-1, 2))": "row must be non-negative, got -1",
+    "new_tensor(tg.triu_indices(1, -2))": "col must be non-negative, got -2",
+    "select(0, -3)": "select(): index -3 out of range for tensor of size [2] at dimension 0",
+}
+
+
+@pytest.mark.parametrize("call", RANGES)
+def test_ranges_that_are_none_are_refused_and_nothing_is_drawn(call: str) -> None:
+    x, before = tg.full((2,), 7.0), tg.get_rng_state()
+    with pytest.raises((RuntimeError, IndexError), match=re.escape(RANGES[call])):
+        eval(f"x.{call}", {"tg": tg, "x": x})
+    assert x.tolist() == [7.0, 7.0]
+    assert tg.get_rng_state() == before
+
+
+@pytest.mark.parametrize("dtype", [tg.bool, tg.uint8, tg.int8, tg.int32, tg.int64, tg.float16, tg.float32, tg.float64])
+def test_random_integers_fill_the_range_of_whole_numbers(dtype: Any) -> None:
+    x = tg.zeros(1000, dtype=dtype).random_().double()
+    last = {"float16": 2**11, "float32": 2**24, "float64": 2**53, "bool": 1}.get(str(dtype)) or tg.iinfo(dtype).max
+    assert x.min() >= 0
+    assert 0.9 * last < x.max() <= last
+    assert set(tg.zeros(100, dtype=dtype).random_(2).tolist()) == {0, 1}
+    assert set(tg.zeros(100).random_(-1, 1).tolist()) == {-1, 0}

@@ -1162,6 +1162,8 @@ def write(t: T, index: Any, value: Any) -> T:
             f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
             f"of a tensor of shape {t.array.shape}: {error}"
         ) from None
+    except IndexError as error:
+        raise IndexError(f"{error}".replace("for axis", "for dimension")) from None
     touch(t)
     return t
 

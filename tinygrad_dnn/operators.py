@@ -168,7 +168,7 @@ class Operators:
         self[(range(min(self.array.shape)),) * self.array.ndim] = value
         return self
     def index_fill_(self, dim: Int, index: Any, value: Any) -> Any:
-        self[tensors.slices(self, dim, index, "index_fill_")] = value
+        self[tensors.slices(self, dim, index, "index_fill_", from_behind=True)] = value
         return self
     def index_copy_(self, dim: Int, index: Any, source: Any) -> Any:
         self[tensors.slices(self, dim, index, "index_copy_")] = source
@@ -185,14 +185,13 @@ class Operators:
         return self._drawn("random_normal", generator, mean=mean, std=std)
     def uniform_(self, a: Float = 0, b: Float = 1, *, generator: Any = None) -> Any:
         return self._drawn("random_uniform", generator, low=a, high=b)
-    def random_(self, low: Int = 0, high: Any = None, *, generator: Any = None) -> Any:
-        low, high = (0, low) if high is None and low else (low, high)
-        highest = 2**24 if self.array.dtype.kind == "f" else np.iinfo(self.array.dtype).max
-        return self._drawn("random_integers", generator, low=low, high=highest if high is None else high)
+    def random_(self, *bounds: Int, to: Int | None = None, generator: Any = None) -> Any:
+        return self._drawn("random_integers", generator, **tensors.integer_range(self.array.dtype, bounds, to))
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
-        drawn = tensors.random_uniform(size=self.array.shape, generator=generator)
-        return self.copy_(drawn < (p.detach() if hasattr(p, "detach") else p))
+        return self.copy_(tensors.coin(self.array.shape, p, generator))
     def exponential_(self, lambd: Float = 1, *, generator: Any = None) -> Any:
+        if not lambd > 0:
+            raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
         drawn = tensors.random_uniform(size=self.array.shape, dtype=np.float64, generator=generator)
         return self.copy_(-np.log1p(-drawn.array) / lambd)
     def _drawn(self, name: str, generator: Any, **params: Any) -> Any:

@@ -3,6 +3,7 @@
 An element that is read twice gets both gradients: what indexing reads, its rule adds back.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -146,10 +147,27 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
             "Index tensor must have the same number of dimensions as input tensor: "
             f"{index.ndim} and {a.ndim}; unsqueeze() adds one"
         )
-    size = a.shape[checked(dim, a.ndim)] if a.ndim else 1
-    if index.size and not 0 <= index.min() <= index.max() < size:
-        raise RuntimeError(f"index {index.max()} is out of bounds for dimension {dim} with size {size}")
+    check_within(index, a.shape, dim)
     return into(out, a[mesh(index, dim)])
+
+
+def outside(index: Array, low: int, high: int) -> Any:
+    """The first element of ``index`` that is not low to high - 1, or None."""
+    if index.size == 0 or low <= index.min() <= index.max() < high:
+        return None
+    return index[(index < low) | (index >= high)].flat[0]
+
+
+def check_within(
+    index: Array, shape: Sequence[int], dim: int, kind: type[Exception] = RuntimeError, from_behind: bool = False
+) -> None:
+    """Refuse an ``index`` in which something is no position along ``dim``."""
+    dim = checked(dim, len(shape))
+    n = shape[dim] if shape else 1
+    low = -n if from_behind else 0
+    wrong = outside(index, low, n)
+    if wrong is not None:
+        raise kind(f"index {wrong} is out of bounds for dimension {dim} with size {n}; positions are {low} to {n - 1}")
 
 
 @op(
@@ -184,16 +202,14 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return getitem(input, index=slices(input, dim, index, "index_select"))
 
 
-def slices(input: Tensor, dim: int, index: Any, name: str) -> Any:
-    """The index of the slices along ``dim`` at the positions ``index``, checked."""
+def slices(input: Tensor, dim: int, index: Any, name: str, from_behind: bool = False) -> Any:
+    """The index of the slices along ``dim`` at the positions ``index``, checked; negative ones are ``from_behind``."""
     positions = np.asarray(index_arrays(index))
     if positions.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, got shape {positions.shape}")
     if positions.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {positions.dtype}; use .long()")
-    n = input.shape[checked(dim, input.ndim)] if input.ndim else 1
-    if positions.size and not 0 <= positions.min() <= positions.max() < n:
-        raise IndexError(f"{name}(): index out of range in self: positions are 0 to {n - 1}")
+    check_within(positions, input.shape, dim, IndexError, from_behind)
     return along(input.ndim, dim, positions.reshape(-1)) if input.ndim else ()
 
 
@@ -214,7 +230,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """``input`` with ``value`` in its slices at ``index`` along ``dim``."""
-    return setitem(input, value, index=slices(input, dim, index, "index_fill"))
+    return setitem(input, value, index=slices(input, dim, index, "index_fill", from_behind=True))
 
 
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
@@ -251,9 +267,7 @@ def scattered(input: Tensor, dim: int, index: Any, name: str) -> Array:
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as self tensor: {positions.ndim} and {input.ndim}"
         )
-    n = input.shape[checked(dim, input.ndim)] if input.ndim else 1
-    if positions.size and not 0 <= positions.min() <= positions.max() < n:
-        raise RuntimeError(f"index {positions.max()} is out of bounds for dimension {dim} with size {n}")
+    check_within(positions, input.shape, dim)
     return positions
 
 
@@ -292,14 +306,20 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])
     """
-    return getitem(reshape(input, size=(-1,)), index=np.asarray(index_arrays(index)))
+    positions, n = np.asarray(index_arrays(index)), input.array.size
+    wrong = outside(positions, -n, n)
+    if wrong is not None:
+        raise IndexError(
+            f"out of range: tried to access index {wrong} on a tensor of {n} elements; positions are {-n} to {n - 1}"
+        )
+    return getitem(reshape(input, size=(-1,)), index=positions)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``."""
     positions = np.asarray(index_arrays(indices))
     if dim is None:
-        return getitem(reshape(input, size=(-1,)), index=positions.reshape(-1))
+        return gather(reshape(input, size=(-1,)), dim=0, index=positions.reshape(-1))
     dim = checked(dim, input.ndim)
     ours = (*input.shape[:dim], 1, *input.shape[dim + 1 :])
     shape = np.broadcast_shapes(ours, (*positions.shape[:dim], 1, *positions.shape[dim + 1 :]))

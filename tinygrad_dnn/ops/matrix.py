@@ -127,13 +127,21 @@ def triangle_mask(input: Tensor, diagonal: int, name: str = "tril") -> Tensor:
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """Rows and columns (2, n) of the lower triangle."""
-    return leaf(np.stack(np.tril_indices(row, offset, col)).astype(dtype))
+    """Rows and columns (2, n) of the lower triangle. Raises RuntimeError for a negative size."""
+    return leaf(np.stack(np.tril_indices(*rectangle(row, offset, col))).astype(dtype))
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """Rows and columns (2, n) of the upper triangle."""
-    return leaf(np.stack(np.triu_indices(row, offset, col)).astype(dtype))
+    """Rows and columns (2, n) of the upper triangle. Raises RuntimeError for a negative size."""
+    return leaf(np.stack(np.triu_indices(*rectangle(row, offset, col))).astype(dtype))
+
+
+def rectangle(row: int, offset: int, col: int) -> tuple[int, int, int]:
+    """NumPy's arguments for a triangle of a matrix of this size, checked."""
+    for name, n in (("row", row), ("col", col)):
+        if n < 0:
+            raise RuntimeError(f"{name} must be non-negative, got {n}")
+    return row, offset, col
 
 
 def block_diag(*tensors: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, get_default_dtype, leaf, op
+from ..engine import Array, Out, Tensor, array_of, decided, get_default_dtype, leaf, op, shown
 from ..interpreters import tensors
-from .creation import shape_of
+from .creation import as_tensor, shape_of
 
 __all__ = [
     "Generator", "bernoulli", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
@@ -142,7 +142,9 @@ def random_uniform(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Numbers spread evenly over [low, high)."""
+    """Numbers spread evenly over [low, high). Raises RuntimeError if low > high."""
+    if not low <= high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).random(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
     return finished(low + (high - low) * drawn if (low, high) != (0.0, 1.0) else drawn, dtype, out)
@@ -158,7 +160,9 @@ def random_normal(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Normal numbers of this mean and standard deviation."""
+    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0."""
+    if not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).standard_normal(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
     return finished(mean + std * drawn if (mean, std) != (0.0, 1.0) else drawn, dtype, out)
@@ -178,13 +182,43 @@ def random_mask(
 def random_integers(
     *, size: Any, high: int, low: int = 0, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None
 ) -> Any:
-    """Integers of low to high - 1, all equally likely."""
+    """Integers of low to high - 1, all equally likely.
+
+    Raises RuntimeError unless low < high, and for numbers that ``dtype`` does not hold.
+    """
+    if not low < high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    smallest, largest = limits(np.dtype(dtype))
+    if low < smallest or high - 1 > largest:
+        bound = "from" if low < smallest else "to - 1"
+        raise RuntimeError(f"{bound} is out of bounds for {dtype}, which holds {smallest} to {largest}")
     return finished(stream(generator).integers(low, high, size=size), dtype, out)
+
+
+def limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """The smallest and the largest number of a dtype."""
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
+
+
+def integer_range(dtype: np.dtype[Any], bounds: tuple[int, ...], to: int | None) -> dict[str, int]:
+    """Where ``random_(*bounds, to=to)`` draws from: by default 0 to the last integer before ``dtype`` has gaps."""
+    given = bounds if to is None else (*bounds, to)
+    if len(given) > 1:
+        low, high = given
+        return {"low": low, "high": high}
+    whole = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else limits(dtype)[1]
+    return {"low": 0, "high": given[0] if given else int(whole) + 1}
 
 
 @op(signature="->(n)", sample=lambda rng: ((), {"n": 4}), differentiable=False)
 def random_permutation(*, n: int, dtype: Any = np.int64, generator: Generator | None = None, out: Out = None) -> Any:
-    """The integers 0 to n - 1 in random order."""
+    """The integers 0 to n - 1 in random order. Raises RuntimeError if n < 0."""
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     return finished(stream(generator).permutation(n), dtype, out)
 
 
@@ -231,7 +265,7 @@ def randint(
 ) -> Tensor:
     """Integers of low to high - 1: ``randint(high, size)`` or ``randint(low, high, size)``.
 
-    Raises RuntimeError unless low < high.
+    Raises RuntimeError unless low < high, and ``dtype`` holds them.
 
     >>> tuple(randint(3, (2, 2)).shape)
     (2, 2)
@@ -242,8 +276,6 @@ def randint(
     if high is None:
         high = given.pop()
     low = given.pop() if given else low
-    if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     drawn = random_integers(size=shape_of((), size), low=low, high=high, dtype=dtype, generator=generator)
     return drawn.requires_grad_(requires_grad)
 
@@ -292,16 +324,28 @@ def normal(
     return drawn.requires_grad_(requires_grad)
 
 
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that ``input`` has at that place, else 0.
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that ``input``, or else p, has at that place, else 0.
 
     Raises RuntimeError for what is no probability.
     """
-    p = input.array
-    if p.dtype.kind != "f" or (p.size and not 0 <= p.min() <= p.max() <= 1):
-        raise RuntimeError(f"Expected p_in >= 0 && p_in <= 1 to be true, floating point; got {p.dtype} numbers")
-    drawn: Tensor = (random_uniform(size=p.shape, generator=generator) < leaf(p)).to(p.dtype)
+    if p is None and input.array.dtype.kind != "f":
+        raise RuntimeError(f"bernoulli is not implemented for {input.array.dtype}; probabilities are floating point")
+    drawn: Tensor = coin(input.array.shape, input if p is None else p, generator).to(input.array.dtype)
     return drawn
+
+
+def coin(size: tuple[int, ...], p: Any, generator: Generator | None) -> Tensor:
+    """Whether what happens with probability p did, for as many trials as ``size`` says."""
+    chances = as_tensor(p).detach()
+    array = array_of(chances)
+    right = (array >= 0) & (array <= 1)
+    if not decided(np.all(right)):
+        wrong = shown(array)[~shown(right)].flat[0]
+        raise RuntimeError(
+            f"Expected p_in >= 0 && p_in <= 1 to be true: bernoulli_ expects p to be in [0, 1], but got p={wrong}"
+        )
+    return random_uniform(size=size, generator=generator) < chances
 
 
 def multinomial(
@@ -340,5 +384,5 @@ def multinomial(
     return leaf(chosen if input.ndim == 2 else chosen[0])
 
 
-for _function in (bernoulli, multinomial):
+for _function in (bernoulli, coin, integer_range, multinomial):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

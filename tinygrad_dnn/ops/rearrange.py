@@ -195,7 +195,12 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice at ``index`` along ``dim``, without that dimension, a view."""
     if input.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    return input[along(input.ndim, checked(dim, input.ndim), int(index))]
+    dim, index = checked(dim, input.ndim), int(index)
+    if not -input.shape[dim] <= index < input.shape[dim]:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {dim}"
+        )
+    return input[along(input.ndim, dim, index)]
 
 
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
