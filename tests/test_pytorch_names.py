@@ -1,8 +1,10 @@
 """PyTorch's names, in the forms PyTorch has them, and behaviours that scripts rely on; PyTorch is not needed here."""
 
+import itertools
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, printing
-from tinygrad_dnn.engine import anomaly
+from tinygrad_dnn.engine import Op, anomaly
 from tinygrad_dnn.nn import functional as F
 
 # --- the names --------------------------------------------------------------------------------------------------------
@@ -77,6 +79,127 @@ PRODUCTS = "hessian hvp jacobian jvp vhp vjp"
 )
 def test_names_are_where_pytorch_has_them(owner: object, names: str) -> None:
     assert [name for name in names.split() if not hasattr(owner, name)] == []
+
+
+SELVES = [tg.tensor([[0.25, 0.5], [0.75, 1.0]]), tg.tensor([0.25, 0.5]), tg.tensor([0, 1])]
+SELVES += [tg.ones(1, 2, 2), tg.ones(1), tg.ones(3)]
+INDEX, MASK = tg.tensor([[0, 1], [1, 0]]), tg.tensor([[True, False]])
+POOL = [1, SELVES[0], (0, 1), (1, 2), (2, 2), INDEX, MASK, *SELVES[1:]]
+
+
+def options(function: Any) -> list[str]:
+    """The parameters of a function or method that need not be given, all but those given by position."""
+    if isinstance(function, Op):
+        return [*function.arguments, *function.defaults]
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return [p.name for p in signature(function).parameters.values() if p.kind not in variable]
+
+
+def outcome(function: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """What a call gives, repeatably and as text, or the error it raises."""
+    tg.manual_seed(0)
+    try:
+        return repr(function(*args, **given))
+    except Exception as error:
+        return error
+
+
+def arguments(function: Any, method: Any) -> tuple[Any, ...]:
+    """As few arguments as a function and the method of the same name can do with."""
+    for count in range(4):
+        for args in itertools.product(SELVES, *[POOL] * count):
+            if all(isinstance(outcome(f, args, {}), str) for f in (method, function)):
+                return args
+    raise AssertionError("no arguments found")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS_AND_METHODS.split())
+def test_functions_and_methods_take_the_same_options(name: str) -> None:
+    kinds = getattr(tg, name), getattr(tg.Tensor, name)
+    args = arguments(*kinds)
+    optional = {option for kind in kinds for option in options(kind)[len(args) :]}
+    optional.discard("out")  # for functions only
+    for option, value in itertools.product(optional, (None, 1, 0, False, "floor")):
+        of_function, of_method = (outcome(kind, args, {option: value}) for kind in kinds)
+        if isinstance(of_function, str):
+            assert of_function == of_method, option
+        else:
+            assert "unexpected keyword" not in str(of_function), option
+            assert not isinstance(of_method, str), option
+
+
+X, Y = tg.tensor([[5.0, -7.0], [1.0, 2.0]]), tg.tensor([2.0, 2.0])
+FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "div": (lambda: tg.div(X, Y, rounding_mode="floor"), lambda: tg.tensor([[2.0, -4.0], [0.0, 1.0]])),
+    "divide": (lambda: tg.divide(X, other=Y, rounding_mode="trunc"), lambda: tg.tensor([[2.0, -3.0], [0.0, 1.0]])),
+    "div_": (lambda: X.clone().div_(Y, rounding_mode="floor"), lambda: tg.tensor([[2.0, -4.0], [0.0, 1.0]])),
+    "div, None": (lambda: tg.div(X, Y, rounding_mode=None), lambda: X / Y),
+    "div, out": (lambda: tg.div(X, Y, rounding_mode="floor", out=tg.zeros(2, 2)), lambda: X // Y),
+    "var": (lambda: tg.var(X, False), lambda: X.var(correction=0)),
+    "std": (lambda: X.std(True), lambda: X.std(correction=1)),
+    "var of rows": (lambda: X.var(1, False, True), lambda: X.var(dim=1, correction=0, keepdim=True)),
+    "std_mean": (lambda: tg.std_mean(X, unbiased=False), lambda: (X.std(correction=0), X.mean())),
+    "std_mean by position": (lambda: tg.std_mean(X, False), lambda: (X.std(correction=0), X.mean())),
+    "std_mean of rows": (lambda: tg.std_mean(X, 1, unbiased=False), lambda: (X.std(1, correction=0), X.mean(1))),
+    "var_mean": (lambda: tg.var_mean(X, unbiased=False), lambda: (X.var(correction=0), X.mean())),
+    "var_mean of rows": (
+        lambda: tg.var_mean(X, 1, False, True), lambda: (X.var(1, correction=0, keepdim=True), X.mean(1, keepdim=True))
+    ),
+    "var_mean, axis": (lambda: tg.var_mean(X, axis=0, correction=0), lambda: (X.var(0, correction=0), X.mean(0))),
+    "cat": (lambda: tg.cat(tensors=[X, X], dim=1), lambda: tg.cat([X, X], 1)),
+    "max": (lambda: tg.max(input=X, dim=1), lambda: X.max(1)),
+    "min": (lambda: tg.min(input=X, other=Y), lambda: X.min(Y)),
+    "where": (lambda: tg.where(X > 0), lambda: (tg.tensor([0, 1, 1]), tg.tensor([0, 0, 1]))),
+    "flip": (lambda: (tg.flip(X, dims=[0]), X.flip(dims=(0,))), lambda: (X[[1, 0]], X[[1, 0]])),
+    "permute": (lambda: X.permute(dims=(1, 0)), lambda: X.T),
+    "reshape": (lambda: X.reshape(shape=(4,)), lambda: X.reshape(4)),
+    "tile": (lambda: X.tile(dims=(2,)), lambda: X.tile(2)),
+    "expand": (lambda: Y.expand(size=(3, 2)), lambda: Y.expand(3, 2)),
+    "swapaxes": (lambda: (tg.swapaxes(X, axis0=0, axis1=1), X.swapaxes(axis0=0, axis1=1)), lambda: (X.T, X.T)),
+    "addcmul": (lambda: Y.addcmul(tensor1=Y, tensor2=Y, value=2), lambda: Y + 2 * Y * Y),
+    "addcdiv_": (lambda: Y.clone().addcdiv_(tensor1=Y, tensor2=Y), lambda: Y + 1),
+    "nansum": (lambda: tg.nansum(Y, dtype=tg.float64), lambda: tg.tensor(4.0, dtype=tg.float64)),
+    "nanmean": (lambda: Y.nanmean(dtype=tg.float64), lambda: tg.tensor(2.0, dtype=tg.float64)),
+    "tensor_split": (lambda: tg.tensor_split(Y, sections=2), lambda: Y.tensor_split(2)),
+    "tensor_split, indices": (lambda: Y.tensor_split(indices=tg.tensor([1])), lambda: Y.tensor_split([1])),
+    "isin": (lambda: tg.isin(Y, tg.ones(1), assume_unique=True), lambda: tg.tensor([False, False])),
+    "diff": (lambda: tg.diff(tg.tensor([True, False, False])), lambda: tg.tensor([True, False])),
+    "logsumexp": (lambda: tg.logsumexp(tg.tensor([0, 0]), 0), lambda: tg.tensor(2.0).log()),
+    "combinations": (lambda: tg.combinations(Y, r=0), lambda: tg.zeros(0)),
+    "unique_consecutive": (lambda: tg.zeros(0).unique_consecutive(dim=0), lambda: tg.zeros(0)),
+    "result_type": (lambda: tg.result_type(tg.ones(3), tg.ones(2, 2).double()), lambda: tg.float64),
+    "clone": (lambda: X.T.clone(memory_format=tg.contiguous_format).stride(), lambda: (2, 1)),
+    "bernoulli": (lambda: X.bernoulli(1.0), lambda: tg.ones(2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_calls_in_the_forms_that_pytorch_takes(name: str) -> None:
+    found, wanted = FORMS[name]
+    assert repr(found()) == repr(wanted())
+
+
+@pytest.mark.parametrize("like", [tg.rand_like, tg.randn_like, lambda x, **options: tg.randint_like(x, 9, **options)])
+def test_numbers_like_others_come_from_the_generator_that_is_given(like: Callable[..., tg.Tensor]) -> None:
+    first, second = (like(tg.ones(8), generator=tg.Generator().manual_seed(1)) for _ in range(2))
+    assert first.tolist() == second.tolist()
+
+
+def dtype_of(first: Any, second: Any) -> list[Any]:
+    """What joins or chooses of two tensors gives the dtype of their sum; both have one row."""
+    both = first, second
+    found = tg.block_diag(*both), tg.cat(both), tg.stack(both), tg.hstack(both), tg.where(tg.tensor([[True]]), *both)
+    return [y.dtype for y in found]
+
+
+DTYPES = [tg.bool, tg.uint8, tg.int16, tg.int32, tg.int64, tg.float16, tg.float32, tg.float64]
+
+
+@pytest.mark.parametrize("pair", [*itertools.combinations_with_replacement(DTYPES, 2)], ids=str)
+def test_what_is_joined_has_the_type_of_the_sum(pair: tuple[Any, Any]) -> None:
+    for first, second in (pair, pair[::-1]):
+        a, b = tg.ones(1, 2, dtype=first), tg.ones(1, 2, dtype=second)
+        assert dtype_of(a, b) == [tg.promote_types(first, second)] * 5
 
 
 # --- numbers, each taken from PyTorch ---------------------------------------------------------------------------------

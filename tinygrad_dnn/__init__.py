@@ -48,6 +48,7 @@ from .ops.elementwise import multiply as mul
 from .ops.elementwise import negative as neg
 from .ops.elementwise import not_equal as ne
 from .ops.elementwise import power as pow
+from .ops.elementwise import selected as where
 from .ops.elementwise import sign as sgn
 from .ops.elementwise import subtract as sub
 from .ops.fused import *
@@ -84,7 +85,7 @@ bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
 inf, nan, pi, e = _np.inf, _np.nan, _np.pi, _np.e
 newaxis = None
-strided, contiguous_format, preserve_format = "torch.strided", "torch.contiguous_format", "torch.preserve_format"
+strided = "torch.strided"
 
 if _TYPE_CHECKING:
     from . import compare, compat, datasets, distributed, transforms

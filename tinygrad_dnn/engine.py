@@ -537,8 +537,8 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     if isinstance(data, Tensor):
         data = array_of(data)
     if isinstance(data, np.ndarray):
-        data = builtin(data)
-        return data.astype(data.dtype if dtype is None else dtype, copy=copy, subok=False)
+        array = builtin(data)
+        return array.astype(array.dtype if dtype is None else dtype, copy=copy, subok=False)
     if isinstance(data, np.generic):
         return np.array(data, dtype=dtype)
     first = data
@@ -670,6 +670,8 @@ class Op:
         if len(args) == self.arity and not self.required and params.keys() <= self.defaults.keys():
             return args, self.defaults | params
         given = {self.spelled(k): v for k, v in params.items()}
+        if self.variadic and not args and "tensors" in given:
+            args = (given.pop("tensors"),)
         if self.variadic and args and isinstance(args[0], list | tuple):  # f([a, b], dim) as well as f(a, b, dim=dim)
             given = dict(zip(self.defaults, args[1:], strict=False)) | given
             args = tuple(args[0])
@@ -678,6 +680,8 @@ class Op:
             if len(args) > self.arity + len(self.defaults):
                 raise TypeError(f"{self.name}() takes {self.arity + len(self.defaults)} arguments, got {len(args)}")
             args = args[: self.arity]
+            if "correction" in self.defaults and isinstance(given.get("dim"), bool):  # PyTorch's ``var(a, unbiased)``
+                given["correction"] = given.pop("dim")
             for name in self.arguments[len(args) :]:
                 if name not in given and name not in self.optional:
                     raise TypeError(f"{self.name}() missing 1 required positional argument: {name!r}")
@@ -699,13 +703,16 @@ class Op:
         return SYNONYMS.get(name, name)
 
     def with_options(self, args: tuple[Any, ...], params: dict[str, Any]) -> "Tensor | None":
-        """The result for options of PyTorch that are none of the op's: ``out``, ``alpha``, ``dtype``; else None."""
+        """The result for options of PyTorch that are none of the op's, those in `OPTIONS`; else None."""
         if params.get("out") is not None:
             rest = {k: v for k, v in params.items() if k != "out"}
             return written(params["out"], self(*args, **rest))
         if "alpha" in params and "alpha" not in self.defaults and self.name in ("add", "subtract"):
             (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "alpha"})
             return self(a, b * params["alpha"])
+        if "rounding_mode" in params and self.name == "divide":
+            (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "rounding_mode"})
+            return self(a, b) if params["rounding_mode"] is None else tensors.rounded(a, b, params["rounding_mode"])
         if params.get("dtype") is not None and "dtype" not in self.defaults:
             rest = {k: v for k, v in params.items() if k != "dtype"}
             (a, *others), rest = self.bind(args, rest)
@@ -797,14 +804,17 @@ class Op:
         return f"<op {self.name} {self.signature}>"
 
 
-OPTIONS = frozenset({"alpha", "dtype", "out"})
+OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
 POSITIONS = {  # of what PyTorch calls an op's arguments; a condition, where there is one, is counted apart
     **dict.fromkeys(("input", "self", "operands", "tensor1"), 0),
     **dict.fromkeys(("other", "exponent", "mat2", "vec", "vec2", "tensor2", "weight"), 1),
     "bias": 2,
 }
-SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction", "shape": "size"}
+SYNONYMS = {
+    "axis": "dim", "dims": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction",
+    "shape": "size",
+}
 
 
 def registered(name: str) -> Op:

@@ -105,7 +105,10 @@ class Operators:
     def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
     def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
-    def div_(self, other: Any) -> Any: return self._overwrite("divide", other)
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
+        if rounding_mode is None:
+            return self._overwrite("divide", other)
+        return self.copy_(self.div(other, rounding_mode=rounding_mode))
     def pow_(self, other: Any) -> Any: return self._overwrite("power", other)
     def clamp_(self, min: Any = None, max: Any = None) -> Any: return self._overwrite("clamp", min=min, max=max)
     def neg_(self) -> Any: return self._overwrite("negative")
@@ -151,8 +154,10 @@ class Operators:
     def gt_(self, other: Any) -> Any: return self.copy_(self > other)
     def ge_(self, other: Any) -> Any: return self.copy_(self >= other)
     def logical_not_(self) -> Any: return self.copy_(tensors.logical_not(self))
-    def addcmul_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a * b, alpha=value)
-    def addcdiv_(self, a: Any, b: Any, *, value: Float = 1) -> Any: return self.add_(a / b, alpha=value)
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Float = 1) -> Any:
+        return self.add_(tensor1 * tensor2, alpha=value)
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Float = 1) -> Any:
+        return self.add_(tensor1 / tensor2, alpha=value)
     def lerp_(self, end: Any, weight: Any) -> Any:
         part = weight * end  # before self changes, which may be one of them
         return self.mul_(1 - weight).add_(part)
@@ -186,7 +191,8 @@ class Operators:
     def uniform_(self, a: Float = 0, b: Float = 1, *, generator: Any = None) -> Any:
         return self._drawn("random_uniform", generator, low=a, high=b)
     def random_(self, *bounds: Int, to: Int | None = None, generator: Any = None) -> Any:
-        return self._drawn("random_integers", generator, **tensors.integer_range(self.array.dtype, bounds, to))
+        low, high = tensors.integer_range(self.array.dtype, bounds, to)
+        return self._drawn("random_integers", generator, low=low, high=high)
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
         return self.copy_(tensors.coin(self.array.shape, p, generator))
     def exponential_(self, lambd: Float = 1, *, generator: Any = None) -> Any:
@@ -382,8 +388,8 @@ class Operators:
     def fmax(self, other: Any) -> "Tensor": return tensors.fmax(self, other)
     def fmin(self, other: Any) -> "Tensor": return tensors.fmin(self, other)
     def subtract(self, other: Any, *, alpha: Float = 1) -> "Tensor": return self.sub(other, alpha=alpha)
-    def addcmul(self, a: Any, b: Any, *, value: Float = 1) -> "Tensor": return tensors.addcmul(self, a, b, value=value)
-    def addcdiv(self, a: Any, b: Any, *, value: Float = 1) -> "Tensor": return tensors.addcdiv(self, a, b, value=value)
+    def addcmul(self, *args: Any, **params: Any) -> "Tensor": return tensors.addcmul(self, *args, **params)
+    def addcdiv(self, *args: Any, **params: Any) -> "Tensor": return tensors.addcdiv(self, *args, **params)
     def lerp(self, end: Any, weight: Any) -> "Tensor": return tensors.lerp(self, end, weight)
     def nan_to_num(self, *args: Any, **params: Any) -> "Tensor": return tensors.nan_to_num(self, *args, **params)
     def maximum(self, other: Any) -> "Tensor": return tensors.maximum(self, other)
@@ -472,12 +478,14 @@ class Operators:
     def min(self, *args: Any, **params: Any) -> Any: return tensors.min(self, *args, **params)
 
     # --- shape; a view where NumPy can make one
-    def reshape(self, *shape: Any) -> "Tensor": return tensors.reshape(self, size=sizes(shape))
+    def reshape(self, *shape: Any, **params: Any) -> "Tensor":
+        return tensors.reshape(self, **(params or {"size": sizes(shape)}))
     def view(self, *shape: Any) -> "Tensor": return tensors.view(self, *shape)
     def view_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.shape)
-    def permute(self, *dims: Any) -> "Tensor": return tensors.permute(self, dims=sizes(dims))
+    def permute(self, *dims: Any, **params: Any) -> "Tensor":
+        return tensors.permute(self, **(params or {"dims": sizes(dims)}))
     def transpose(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
-    def swapaxes(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
+    def swapaxes(self, axis0: Int, axis1: Int) -> "Tensor": return tensors.transpose(self, axis0, axis1)
     def swapdims(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
     def adjoint(self) -> "Tensor": return tensors.transpose(self, -2, -1)
     def t(self) -> "Tensor": return tensors.t(self)
@@ -501,11 +509,13 @@ class Operators:
     def triu(self, *args: Any, **params: Any) -> "Tensor": return tensors.triu(self, *args, **params)
     def unflatten(self, *args: Any, **params: Any) -> "Tensor": return tensors.unflatten(self, *args, **params)
     def moveaxis(self, source: Any, destination: Any) -> "Tensor": return tensors.movedim(self, source, destination)
-    def tile(self, *dims: Any) -> "Tensor": return tensors.tile(self, sizes(dims))
+    def tile(self, *dims: Any, **params: Any) -> "Tensor":
+        return tensors.tile(self, **(params or {"dims": sizes(dims)}))
     def ravel(self) -> "Tensor": return tensors.ravel(self)
     def reshape_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.array.shape)
     def tensor_split(self, *args: Any, **params: Any) -> Any: return tensors.tensor_split(self, *args, **params)
-    def expand(self, *size: Any) -> "Tensor": return tensors.expand(self, size=sizes(size))
+    def expand(self, *size: Any, **params: Any) -> "Tensor":
+        return tensors.expand(self, **(params or {"size": sizes(size)}))
     def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
     def squeeze(self, dim: Dim = None) -> "Tensor": return tensors.squeeze(self, dim)
     def unsqueeze(self, dim: Int) -> "Tensor": return tensors.unsqueeze(self, dim)
@@ -513,12 +523,13 @@ class Operators:
     def split(self, split_size: Any, dim: Int = 0) -> Any: return tensors.split(self, split_size, dim)
     def chunk(self, chunks: Int, dim: Int = 0) -> Any: return tensors.chunk(self, chunks, dim)
     def unbind(self, dim: Int = 0) -> Any: return tensors.unbind(self, dim)
-    def flip(self, *dims: Any) -> "Tensor": return tensors.flip(self, dim=sizes(dims))
+    def flip(self, *dims: Any, **params: Any) -> "Tensor": return tensors.flip(self, **(params or {"dim": sizes(dims)}))
     def gather(self, dim: Int, index: Any) -> "Tensor": return tensors.gather(self, dim=dim, index=index)
-    def contiguous(self) -> Any: return self if self.array.flags.c_contiguous else tensors.clone(self, order="C")
+    def contiguous(self) -> Any:
+        return self if self.array.flags.c_contiguous else tensors.clone(self, memory_format="torch.contiguous_format")
 
     # --- copies and conversions
-    def clone(self, *, memory_format: Any = None) -> "Tensor": return tensors.clone(self)
+    def clone(self, **params: Any) -> "Tensor": return tensors.clone(self, **params)
     def new_tensor(self, data: Any, **params: Any) -> "Tensor": return tensors.new_tensor(self, data, **params)
     def new_zeros(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
         return tensors.zeros(*size, dtype=dtype or self.array.dtype, **params)

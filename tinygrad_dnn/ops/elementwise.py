@@ -19,7 +19,7 @@ __all__ = [
     "divide", "elu", "exp", "expm1", "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf",
     "isnan", "leaky_relu", "lerp", "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr",
     "negative", "not_equal", "power", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu",
-    "sin", "softplus", "sqrt", "square", "subtract", "tanh", "where",
+    "sin", "softplus", "sqrt", "square", "subtract", "tanh",
 ]
 
 SQRT_2, SQRT_2PI = sqrt_of(2), sqrt_of(2 * pi)
@@ -652,15 +652,18 @@ NUMBERS = (bool, int, float)
 
 
 def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two floats in one dtype: a tensor with dimensions decides over one without, and the default over two numbers."""
+    """Two in one dtype: floats decide over integers, dimensions over none, and the default over two numbers."""
     if type(a) in NUMBERS and type(b) in NUMBERS:  # np.float64 is a float too, but has a dtype
         both = as_array([a, b])
         return both[0], both[1]
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
         return a, b
-    if (a.ndim == 0) == (b.ndim == 0) or a.dtype.kind != b.dtype.kind:
+    if (a.dtype.kind == "f") != (b.dtype.kind == "f"):
+        dtype = a.dtype if a.dtype.kind == "f" else b.dtype
+    elif (a.ndim == 0) == (b.ndim == 0) or a.dtype.kind != b.dtype.kind:
         return a, b
-    dtype = b.dtype if a.ndim == 0 else a.dtype
+    else:
+        dtype = b.dtype if a.ndim == 0 else a.dtype
     return a.astype(dtype), b.astype(dtype)
 
 
@@ -812,6 +815,17 @@ def rounded(input: Any, other: Any, rounding_mode: str) -> Any:
         )
     dtype = add(input, other).array.dtype
     return tensors.to(tensors.trunc(divide(input, other)), dtype)
+
+
+def selected(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """`where`; of a condition alone the positions at which it holds, as an index.
+
+    >>> tg.where(tg.tensor([0, 3, 4]))
+    (tensor([1, 2]),)
+    """
+    if input is None and other is None:
+        return tensors.nonzero(condition, as_tuple=True)
+    return where(condition, input, other) if out is None else where(condition, input, other, out=out)
 
 
 def clamped(input: Any, min: Any = None, max: Any = None) -> Any:

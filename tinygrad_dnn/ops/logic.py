@@ -81,14 +81,14 @@ def allclose(
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 
 
-def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
-    """Elementwise ``a is one of the test elements``, or with ``invert`` is none of them.
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Elementwise ``a is one of the test elements``, or with ``invert`` is none of them; quicker if none is twice.
 
     >>> tg.isin(tg.tensor([1, 2, 3]), tg.tensor([2, 5]))
     tensor([False,  True, False])
     """
     a, b = (x.array if isinstance(x, Tensor) else x for x in (elements, test_elements))
-    return leaf(np.asarray(np.isin(a, b, invert=invert)))
+    return leaf(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
 
 
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:

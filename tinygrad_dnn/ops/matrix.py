@@ -13,7 +13,7 @@ from .index import getitem, setitem
 from .linalg import bmm, dot, matmul, mm, mv
 from .rearrange import movedim
 from .reduce import norm
-from .shape import checked, permute, reshape
+from .shape import checked, of_joint_dtype, permute, reshape
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "block_diag", "cdist", "cross", "diag", "diag_embed", "diagflat",
@@ -148,7 +148,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices, vectors as rows, along the diagonal of one matrix; 0 elsewhere."""
     blocks = [t if t.ndim == 2 else reshape(t, size=(1, -1)) for t in tensors]
     ends = np.cumsum([(0, 0), *(t.shape for t in blocks)], axis=0).tolist()
-    joined: Tensor = leaf(np.zeros(ends[-1], np.result_type(*(t.array for t in blocks))))
+    joined: Tensor = leaf(np.zeros(ends[-1], np.result_type(*of_joint_dtype(tuple(t.array for t in blocks)))))
     for t, (i, j) in zip(blocks, ends, strict=False):
         joined = setitem(joined, t, index=(slice(i, i + t.shape[0]), slice(j, j + t.shape[1])))
     return joined

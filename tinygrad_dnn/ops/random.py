@@ -204,14 +204,13 @@ def limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
-def integer_range(dtype: np.dtype[Any], bounds: tuple[int, ...], to: int | None) -> dict[str, int]:
+def integer_range(dtype: np.dtype[Any], bounds: tuple[int, ...], to: int | None) -> tuple[int, int]:
     """Where ``random_(*bounds, to=to)`` draws from: by default 0 to the last integer before ``dtype`` has gaps."""
     given = bounds if to is None else (*bounds, to)
     if len(given) > 1:
-        low, high = given
-        return {"low": low, "high": high}
+        return given[0], given[1]
     whole = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else limits(dtype)[1]
-    return {"low": 0, "high": given[0] if given else int(whole) + 1}
+    return 0, given[0] if given else int(whole) + 1
 
 
 @op(signature="->(n)", sample=lambda rng: ((), {"n": 4}), differentiable=False)
@@ -285,24 +284,35 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int6
     return random_permutation(n=n, generator=generator, dtype=dtype)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def rand_like(
+    input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``."""
-    return rand(size=input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad)
+    return rand(
+        size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
+    )
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
     """Standard normal numbers, of the shape and dtype of ``input``."""
-    return randn(size=input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad)
+    return randn(
+        size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
+    )
 
 
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, requires_grad: bool = False,
-    device: Any = None,
+    input: Tensor, low: int = 0, high: int | None = None, *, dtype: Any = None, generator: Generator | None = None,
+    requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
     """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``."""
     low, high = (0, low) if high is None else (low, high)
     return randint(
-        low, high, input.array.shape, dtype=dtype or input.array.dtype, requires_grad=requires_grad
+        low, high, input.array.shape, dtype=dtype or input.array.dtype, generator=generator,
+        requires_grad=requires_grad,
     )
 
 
@@ -345,7 +355,8 @@ def coin(size: tuple[int, ...], p: Any, generator: Generator | None) -> Tensor:
         raise RuntimeError(
             f"Expected p_in >= 0 && p_in <= 1 to be true: bernoulli_ expects p to be in [0, 1], but got p={wrong}"
         )
-    return random_uniform(size=size, generator=generator) < chances
+    happened: Tensor = random_uniform(size=size, generator=generator) < chances
+    return happened
 
 
 def multinomial(

@@ -279,13 +279,21 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     return concatenate([reshape(t, size=(-1, 1)) if t.ndim < 2 else t for t in tensors], 1)
 
 
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None
+) -> tuple[Tensor, ...]:
     """Views of nearly equal parts along ``dim``, the first ones larger; or of the parts between the indices.
+
+    The number of parts may also be called ``sections``, and the indices ``indices``.
 
     >>> tg.tensor_split(tg.tensor([1, 2, 3]), 2)
     (tensor([1, 2]), tensor([3]))
     """
     n = length("tensor_split", input, dim)
+    if indices_or_sections is None:
+        indices_or_sections = sections if indices is None else indices
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         if indices_or_sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {indices_or_sections}")
@@ -323,6 +331,8 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of r elements of a vector, in order, as rows."""
+    if r == 0:
+        return narrow(input, 0, 0, 0)
     rows = (combinations_with_replacement if with_replacement else choices)(range(len(input)), r)
     chosen: Tensor = input[np.asarray(list(rows), np.int64).reshape(-1, r)]
     return chosen

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, as_result, into, leaf, op
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, get_default_dtype, into, leaf, op
 from ..interpreters import tensors
 from ..printing import results
 from .shape import checked
@@ -292,39 +292,50 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
         if y.shape[dim] == 0:
             return y
         length = y.shape[dim] - 1
-        y = tensors.narrow(y, dim, 1, length) - tensors.narrow(y, dim, 0, length)
+        later, earlier = tensors.narrow(y, dim, 1, length), tensors.narrow(y, dim, 0, length)
+        y = later != earlier if y.array.dtype == np.bool_ else later - earlier
     return y
 
 
-def nansum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Sum over ``dim`` of the elements that are not NaN.
+def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Sum over ``dim`` of the elements that are not NaN, after conversion to ``dtype`` if it is given.
 
     >>> tg.nansum(tg.tensor([1.0, float("nan")]))
     tensor(1.)
     """
+    input = tensors.to(input, dtype=dtype)
     return tensors.sum(tensors.where(tensors.isnan(input), 0.0, input), dim=dim, keepdim=keepdim)
 
 
-def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Mean over ``dim`` of the elements that are not NaN.
+def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Mean over ``dim`` of the elements that are not NaN, after conversion to ``dtype`` if it is given.
 
     >>> tg.nanmean(tg.tensor([1.0, float("nan")]))
     tensor(1.)
     """
+    input = tensors.to(input, dtype=dtype)
     held = np.sum(~np.isnan(array_of(input)), axis=axes(input.array, dim), keepdims=keepdim)
     return nansum(input, dim, keepdim) / leaf(as_result(held).astype(input.array.dtype))
 
 
-def var_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """``(var, mean)`` over ``dim``."""
-    spread = tensors.var(input, dim=dim, correction=correction, keepdim=keepdim)
-    return spread, tensors.mean(input, dim=dim, keepdim=keepdim)
+def var_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
+    """``(var, mean)`` over ``dim``; the parameters are those of `var`.
+
+    >>> tg.var_mean(tg.tensor([1.0, 3.0]), 0, unbiased=False)
+    (tensor(1.), tensor(2.))
+    """
+    return spread_and_mean(var, input, *args, **params)
 
 
-def std_mean(input: Tensor, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """``(std, mean)`` over ``dim``."""
-    spread = tensors.std(input, dim=dim, correction=correction, keepdim=keepdim)
-    return spread, tensors.mean(input, dim=dim, keepdim=keepdim)
+def std_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
+    """``(std, mean)`` over ``dim``; the parameters are those of `std`."""
+    return spread_and_mean(std, input, *args, **params)
+
+
+def spread_and_mean(spread: Op, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
+    """`var` or `std`, and the mean over the same dimensions."""
+    (a,), chosen = spread.bind(args, params)
+    return spread(a, **chosen), mean(a, dim=chosen["dim"], keepdim=chosen["keepdim"])
 
 
 # --- norms and extremes -----------------------------------------------------------------------------------------------
@@ -420,26 +431,26 @@ amin.vjp(a=extreme_rule)
 Max, Min = results("max", "values", "indices"), results("min", "values", "indices")
 
 
-def max(a: Any, *args: Any, **params: Any) -> Any:
-    """``max(a)``: the largest element. ``max(a, dim)``: ``(values, indices)``. ``max(a, b)``: `maximum`.
+def max(input: Any, *args: Any, **params: Any) -> Any:
+    """``max(input)``: the largest element. ``max(input, dim)``: ``(values, indices)``. ``max(input, b)``: `maximum`.
 
     With ``dim`` only the element returned gets the gradient, the first one of equals; without it, they share it.
 
     >>> tg.max(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     max(values=tensor([5., 7.]), indices=tensor([1, 0]))
     """
-    return extreme(Max, "amax", "argmax", "maximum", a, *args, **params)
+    return extreme(Max, "amax", "argmax", "maximum", input, *args, **params)
 
 
-def min(a: Any, *args: Any, **params: Any) -> Any:
-    """``min(a)``: the smallest element. ``min(a, dim)``: ``(values, indices)``. ``min(a, b)``: `minimum`.
+def min(input: Any, *args: Any, **params: Any) -> Any:
+    """``min(input)``: the smallest element. ``min(input, dim)``: ``(values, indices)``. ``min(input, b)``: `minimum`.
 
     With ``dim`` only the element returned gets the gradient, the first one of equals; without it, they share it.
 
     >>> tg.min(tg.tensor([[1.0, 5.0], [7.0, 2.0]]))
     tensor(1.)
     """
-    return extreme(Min, "amin", "argmin", "minimum", a, *args, **params)
+    return extreme(Min, "amin", "argmin", "minimum", input, *args, **params)
 
 
 def extreme(kind: Any, whole: str, position: str, pair: str, a: Any, *args: Any, **params: Any) -> Any:
@@ -540,6 +551,7 @@ def logsumexp(a: Array, *, dim: Any, keepdim: bool = False, out: Out = None) -> 
     tensor(1000.6931, dtype=float64)
     """
     axis: Any = axes(a, dim)
+    a = a if a.dtype.kind == "f" else a.astype(get_default_dtype())
     top = np.maximum.reduce(a, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     total = np.sum(np.exp(a - top), axis=axis, keepdims=keepdim)

@@ -12,8 +12,9 @@ from ..interpreters import tensors
 from ..operators import sizes
 
 __all__ = [
-    "astype", "cat", "chunk", "clone", "concat", "expand", "flatten", "flip", "permute", "reshape", "split", "squeeze",
-    "stack", "swapaxes", "t", "to", "transpose", "unbind", "unsqueeze",
+    "astype", "cat", "chunk", "clone", "concat", "contiguous_format", "expand", "flatten", "flip", "permute",
+    "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
+    "unsqueeze",
 ]
 
 
@@ -96,16 +97,19 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
 flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
 
 
+contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
+
+
 @op(signature="()->()")
-def clone(a: Array, *, order: Any = "K", out: Out = None) -> Any:
-    """A copy with memory of its own, in the order of ``a``'s, or with ``order="C"`` row by row.
+def clone(a: Array, *, memory_format: Any = None, out: Out = None) -> Any:
+    """A copy with memory of its own, in the order of ``a``'s, or row by row if it is to be `contiguous_format`.
 
     da = g
 
     >>> tg.clone(tg.tensor([1.0]))
     tensor([1.])
     """
-    return into(out, a.copy(order))
+    return into(out, a.copy("C" if memory_format == contiguous_format else "K"))
 
 
 clone.vjp(a=lambda g: g)
@@ -186,7 +190,9 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
     return permute(input, dims=tuple(dims))
 
 
-swapaxes = transpose
+def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
+    """The same as `transpose`."""
+    return transpose(input, axis0, axis1)
 
 
 def view(a: Tensor, *shape: Any) -> Tensor:

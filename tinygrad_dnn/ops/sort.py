@@ -185,7 +185,7 @@ def unique_consecutive(
     """
     a = array_of(input).reshape(-1) if dim is None else np.moveaxis(array_of(input), dim, 0)
     new = np.ones(len(a), bool)
-    new[1:] = (a[1:] != a[:-1]).reshape(len(a) - 1, -1).any(axis=1) if len(a) else new[1:]
+    new[1:] = (a[1:] != a[:-1]).any(axis=tuple(range(1, a.ndim)))
     starts = np.flatnonzero(new)
     values = a[starts] if dim is None else np.moveaxis(a[starts], 0, dim)
     inverse = (np.cumsum(new) - 1).reshape(input.shape if dim is None else -1)

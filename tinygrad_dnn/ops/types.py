@@ -72,8 +72,9 @@ def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
 
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
-    """The dtype of a sum of two tensors or numbers."""
-    dtype: np.dtype[Any] = tensors.add(*(as_tensor(x) for x in (tensor1, tensor2))).array.dtype
+    """The dtype of a sum of two tensors or numbers, were their shapes to broadcast."""
+    held = [as_tensor(x).array for x in (tensor1, tensor2)]
+    dtype: np.dtype[Any] = tensors.add(*(leaf(np.ones((1,) * a.ndim, a.dtype)) for a in held)).array.dtype
     return dtype
 
 
