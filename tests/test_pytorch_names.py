@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, printing
+from tinygrad_dnn.autograd.function import once_differentiable
 from tinygrad_dnn.engine import Op, anomaly
 from tinygrad_dnn.nn import functional as F
 
@@ -620,6 +621,57 @@ def test_elementwise_functions_take_names_and_options() -> None:
     assert tg.sub(input=x, other=y, alpha=0.5).tolist() == [-0.5, 0.0]
     assert tg.exp(input=tg.zeros(2), out=y) is y
     assert y.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(
+    ("gradients", "message"),
+    [
+        (lambda g: (2.0, None), r"expected Variable or None \(got float\): Doubled.backward\(\) returns tensors"),
+        (lambda g: (np.ones(3), None), r"expected Variable or None \(got ndarray\)"),
+        (lambda g: (g[:2], None), r"invalid gradient at index 0 - got \[2\] but expected shape compatible with \[3\]"),
+        (lambda g: (g.sum(), None), r"invalid gradient at index 0 - got \[\] but"),
+        (lambda g: (g, 1.0), "a gradient different than None at position 2"),
+        (lambda g: (g, g), "a gradient different than None at position 2"),
+        (lambda g: (g.expand(2, 3), None), ""),  # the gradient of copies is the sum
+    ],
+)
+@pytest.mark.parametrize("decorator", [staticmethod, lambda f: staticmethod(once_differentiable(f))])
+def test_what_backward_of_a_function_returns(
+    gradients: Callable[..., Any], message: str, create_graph: bool, decorator: Callable[..., Any]
+) -> None:
+    class Doubled(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: tg.Tensor, factor: float) -> tg.Tensor:
+            return x * factor
+
+        backward = decorator(lambda ctx, g: gradients(g))
+
+    x = leaf(1.0, 2.0, 3.0)
+    y = Doubled.apply(x, 2.0).sum()
+    if message:
+        with pytest.raises(RuntimeError, match=message):
+            tg.autograd.grad(y, x, create_graph=create_graph)
+    else:
+        assert tg.autograd.grad(y, x, create_graph=create_graph)[0].tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (2.0, TypeError, "expected Variable, but hook returned 'float'"),
+        (np.ones(2), TypeError, "expected Variable, but hook returned 'ndarray'"),
+        (tg.ones(3).double(), RuntimeError, "hook '<lambda>' has changed the size of value"),
+        (tg.ones(2), RuntimeError, "has changed the type of value .was float64 got float32"),
+    ],
+    ids=["number", "array", "size", "type"],
+)
+def test_what_a_hook_returns_is_a_gradient(given: Any, kind: type[Exception], message: str) -> None:
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: given)
+    with pytest.raises(kind, match=message):
+        (x * 2).sum().backward()
+    assert x.grad is None
 
 
 # --- positions and ranges that are wrong ------------------------------------------------------------------------------

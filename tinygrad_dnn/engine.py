@@ -1223,8 +1223,24 @@ def hooked(serial: int, g: Any) -> Any:
         seen = g if isinstance(g, Tensor) else leaf(g)
         given = hook.hook(seen)
         if given is not None:
+            check_hooked(hook.hook, seen, given)
             g = given if isinstance(g, Tensor) else given.array
     return g
+
+
+def check_hooked(hook: Callable[..., Any], seen: Tensor, given: Any) -> None:
+    """Refuse what a hook gave in place of the gradient it has ``seen`` unless it is one."""
+    if not isinstance(given, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(given).__name__}'; return a tensor, or None")
+    name, was, new = getattr(hook, "__name__", repr(hook)), seen.array, given.array
+    if new.shape != was.shape:
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value, from {was.shape} to {new.shape}; expand() gives it back"
+        )
+    if new.dtype != was.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {was.dtype} got {new.dtype}); .to() converts it back"
+        )
 
 
 # --- the walk ---------------------------------------------------------------------------------------------------------

@@ -178,16 +178,31 @@ def pulled(kind: type[Function], xp: Any, g: Any, ctx: FunctionCtx) -> list[Any]
             f"(expected {len(ctx.args)}, got {len(found)}); None is the gradient of an argument without one"
         )
     gradients: list[Any] = []
-    for a, f in zip(ctx.args, found, strict=False):
-        if not isinstance(a, Tensor):
-            continue
-        if f is not None and f.array.shape != a.array.shape:
+    for k, (a, f) in enumerate(zip(ctx.args, found, strict=False), 1):
+        if f is not None and not isinstance(a, Tensor):
             raise RuntimeError(
-                f"Function {kind.__name__}Backward returned an invalid gradient at index {len(gradients)} - "
-                f"got {list(f.array.shape)} but expected shape compatible with {list(a.array.shape)}"
+                f"function {kind.__name__}Backward returned a gradient different than None at position {k}, "
+                "but the corresponding forward input was not a Variable; return None for it"
             )
-        gradients.append(f.array if f is not None and xp is arrays else f)
+        if f is not None and not isinstance(f, Tensor):
+            raise RuntimeError(
+                f"expected Variable or None (got {type(f).__name__}): {kind.__name__}.backward() returns tensors; "
+                "multiply a number by the gradient it received, or use full_like()"
+            )
+        if isinstance(a, Tensor):
+            if f is not None and not compatible(f.array.shape, a.array.shape):
+                raise RuntimeError(
+                    f"Function {kind.__name__}Backward returned an invalid gradient at index {len(gradients)} - "
+                    f"got {list(f.array.shape)} but expected shape compatible with {list(a.array.shape)}"
+                )
+            gradients.append(f.array if f is not None and xp is arrays else f)
     return gradients
+
+
+def compatible(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether ``shape`` is what ``wanted`` can be broadcast to, so that the engine can sum over the copies."""
+    pairs = zip(shape[::-1], wanted[::-1], strict=False)
+    return len(shape) >= len(wanted) and all(m in (1, n) for n, m in pairs)
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,7 +215,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         if not any(isinstance(g, Tensor) and g.requires_grad for g in gradients):
             return found
         parts = found if isinstance(found, tuple) else (found,)
-        return tuple(f if f is None else Refused.apply(f, *gradients) for f in parts)
+        return tuple(Refused.apply(f, *gradients) if isinstance(f, Tensor) else f for f in parts)
 
     return guarded
 
