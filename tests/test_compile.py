@@ -536,6 +536,33 @@ def test_a_step_without_gradients_on_a_tensor_that_has_one() -> None:
         assert t.grad.item() == 2 * (2.0 + 2 * k)
 
 
+functional = tg.autograd.functional
+DERIVATIVES: dict[str, Callable[[tg.Tensor, tg.Tensor], Any]] = {
+    "jacobian": lambda x, w: functional.jacobian(lambda v: v**3 * x, w),
+    "jacobian of an argument": lambda x, w: functional.jacobian(lambda v: (v**2 * w).detach() * v, x),
+    "jacobian of two": lambda x, w: functional.jacobian(lambda v, u: v * u, (x, w)),
+    "hessian": lambda x, w: functional.hessian(lambda v: (v**3 * x).sum(), w),
+    "vjp": lambda x, w: functional.vjp(lambda v: v**3 * x, w, x),
+    "jvp": lambda x, w: functional.jvp(lambda v: v**3 * x, w, x),
+    "vhp": lambda x, w: functional.vhp(lambda v: (v**3).sum(), x, w.detach()),
+    "hvp": lambda x, w: functional.hvp(lambda v: (v**3).sum(), x, w.detach()),
+    "grad of an element": lambda x, w: tg.autograd.grad(w[0] * x.sum() + w[-1], w),
+    "an element written": lambda x, w: tg.autograd.grad(tg.setitem(w, x.sum(), index=0).sum(), w),
+    "scalar_tensor": lambda x, w: tg.scalar_tensor(x.sum()) * x,
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivatives_of_functions_and_of_elements(name: str) -> None:
+    w = tg.tensor([2.0, -3.0], requires_grad=True)
+    run = tg.compile(lambda x: DERIVATIVES[name](x, w))
+    for values in ([1.0, 2.0], [0.5, 4.0], [-1.0, 3.0]):
+        x = tg.tensor(values)
+        assert repr(run(x)) == repr(DERIVATIVES[name](x, w))
+    assert len(run.programs) == 1
+    assert w.grad is None
+
+
 # --- what is refused, and what is left after an error -----------------------------------------------------------------
 
 
@@ -550,6 +577,10 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "arithmetic with item": (lambda x: x * (x.sum().item() + 1), "item"),
     "a loop": (lambda x: [x for _ in range(int(x.sum()))], "return the tensor and look at it outside"),
     "an array out of it": (lambda x: tg.tensor(np.asarray(x.numpy())), "Data-dependent"),
+    "an array of tensors": (lambda x: tg.tensor([x.sum(), x.max()]), r"test_compile.py, line \d+ asks for a value"),
+    "a tensor of an item": (lambda x: tg.tensor(x.sum().item()), r"test_compile.py, line \d+ asks for a value"),
+    "a list of items": (lambda x: tg.tensor([x.sum().item()]), r"test_compile.py, line \d+ asks for a value"),
+    "an array filled with an item": (lambda x: tg.full((2,), x.max().item()), r"test_compile.py, line \d+ asks"),
     "a list out of it": (lambda x: x.tolist(), "tolist"),
     "a shape that depends on values": (lambda x: x[x > 0], "a size"),
     "a size": (lambda x: tg.nonzero(x), "Data-dependent"),

@@ -412,7 +412,7 @@ class Tensor(Operators):
         write(self, index, value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        array = self.numpy()
+        array = np.asarray(self.numpy())  # one that is traced says that its numbers are not known yet
         if dtype is not None and dtype != array.dtype:
             return array.astype(dtype)
         return array.copy() if copy else array

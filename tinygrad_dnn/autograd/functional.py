@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, enable_grad, grad, leaf
+from ..engine import Tensor, array_of, enable_grad, grad, leaf
 from ..interpreters import tensors
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -28,7 +28,7 @@ def called(func: Callable[..., Any], inputs: Any, create_graph: bool) -> tuple[t
     """Inputs that are tracked, and what ``func`` makes of them."""
     given = tuple_of(inputs)
     with enable_grad():
-        tracked = tuple(x.view_as(x) if create_graph and x.requires_grad else leaf(x.array, True) for x in given)
+        tracked = tuple(x.view_as(x) if create_graph and x.requires_grad else leaf(array_of(x), True) for x in given)
         return tracked, func(*tracked)
 
 

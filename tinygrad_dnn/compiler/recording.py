@@ -693,6 +693,9 @@ class Later:
     def __init__(self, traced: Traced) -> None:
         self.traced = traced
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.traced, dtype)
+
 
 def unknown(what: str) -> Callable[..., Any]:
     def method(self: Later, *args: Any) -> Any:

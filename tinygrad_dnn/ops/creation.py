@@ -58,7 +58,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
 
 def scalar_tensor(s: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of no dimensions, of the default dtype."""
-    return leaf(np.asarray(s, dtype or get_default_dtype()), requires_grad)
+    return leaf(as_array(s, dtype or get_default_dtype(), copy=True), requires_grad)
 
 
 def arange(

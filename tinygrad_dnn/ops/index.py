@@ -81,7 +81,7 @@ def put(a: Array, *, index: Any, size: Any, out: Out = None) -> Any:
     y = np.zeros(size, dtype=a.dtype) if out is None else np.multiply(out, 0, out=out)
     first, then = steps(index)
     if is_basic(first) and then is None:
-        y[first] = a
+        y[first] = np.asarray(a)  # for a single element NumPy would hide that a traced one has no numbers yet
     elif then is None:
         np.add.at(y, first, a)
     else:
@@ -105,7 +105,7 @@ def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     y = into(out, np.array(a))
     first, then = steps(index)
     if then is None:
-        y[first] = b
+        y[first] = np.asarray(b)
     else:
         y[first][then] = b
     return y
