@@ -170,6 +170,12 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "unique_consecutive": (lambda: tg.zeros(0).unique_consecutive(dim=0), lambda: tg.zeros(0)),
     "result_type": (lambda: tg.result_type(tg.ones(3), tg.ones(2, 2).double()), lambda: tg.float64),
     "clone": (lambda: X.T.clone(memory_format=tg.contiguous_format).stride(), lambda: (2, 1)),
+    "add": (lambda: tg.add(X > 0, X > 2, alpha=1), lambda: X > 0),
+    "nansum of integers": (lambda: tg.tensor([1, 2]).nansum(), lambda: tg.tensor(3)),
+    "var of too few": (lambda: tg.var(X, correction=5), lambda: tg.tensor(float("inf"))),
+    "std of one": (lambda: tg.std(tg.ones(1)), lambda: tg.tensor(float("nan"))),
+    "where, a number": (lambda: tg.where(X > 0, 0.5, X.long()), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
+    "where, another": (lambda: X.long().where(X < 0, 0.5), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
     "bernoulli": (lambda: X.bernoulli(1.0), lambda: tg.ones(2, 2)),
 }
 

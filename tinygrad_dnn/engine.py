@@ -709,7 +709,7 @@ class Op:
             return written(params["out"], self(*args, **rest))
         if "alpha" in params and "alpha" not in self.defaults and self.name in ("add", "subtract"):
             (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "alpha"})
-            return self(a, b * params["alpha"])
+            return self(a, b if params["alpha"] == 1 else b * params["alpha"])
         if "rounding_mode" in params and self.name == "divide":
             (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "rounding_mode"})
             return self(a, b) if params["rounding_mode"] is None else tensors.rounded(a, b, params["rounding_mode"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, as_array, as_result, into, op
+from ..engine import Array, Out, Tensor, as_array, as_result, get_default_dtype, into, op
 from ..interpreters import arrays, tensors
 
 __all__ = [
@@ -656,6 +656,10 @@ def of_one_dtype(a: Any, b: Any) -> tuple[Any, Any]:
     if type(a) in NUMBERS and type(b) in NUMBERS:  # np.float64 is a float too, but has a dtype
         both = as_array([a, b])
         return both[0], both[1]
+    if type(a) is float and isinstance(b, np.ndarray) and b.dtype.kind != "f":
+        return a, b.astype(get_default_dtype())
+    if type(b) is float and isinstance(a, np.ndarray) and a.dtype.kind != "f":
+        return a.astype(get_default_dtype()), b
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.dtype == b.dtype:
         return a, b
     if (a.dtype.kind == "f") != (b.dtype.kind == "f"):

@@ -151,7 +151,10 @@ def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
     centred = a - np.add.reduce(a, axis=axes(a, dim), keepdims=True) / count(a.shape, dim)
     total = np.add.reduce(centred * centred, axis=axes(a, dim), keepdims=keepdim, out=out)
     n = count(a.shape, dim) - correction
-    return np.divide(total, n, out=out) if n > 0 else into(out, total * np.nan)
+    if n > 0:
+        return np.divide(total, n, out=out)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of too few elements it is infinite, or NaN if all are equal
+        return np.divide(total, 0, out=out)
 
 
 var.vjp(
@@ -304,7 +307,8 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
     tensor(1.)
     """
     input = tensors.to(input, dtype=dtype)
-    return tensors.sum(tensors.where(tensors.isnan(input), 0.0, input), dim=dim, keepdim=keepdim)
+    held = tensors.where(tensors.isnan(input), 0.0, input) if input.array.dtype.kind == "f" else input
+    return tensors.sum(held, dim=dim, keepdim=keepdim)
 
 
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
