@@ -307,7 +307,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
     tensor(1.)
     """
     input = tensors.to(input, dtype=dtype)
-    held = tensors.where(tensors.isnan(input), 0.0, input) if input.array.dtype.kind == "f" else input
+    held = input if input.array.dtype.kind in "biu" else tensors.where(tensors.isnan(input), 0.0, input)
     return tensors.sum(held, dim=dim, keepdim=keepdim)
 
 
@@ -555,7 +555,7 @@ def logsumexp(a: Array, *, dim: Any, keepdim: bool = False, out: Out = None) -> 
     tensor(1000.6931, dtype=float64)
     """
     axis: Any = axes(a, dim)
-    a = a if a.dtype.kind == "f" else a.astype(get_default_dtype())
+    a = a.astype(get_default_dtype()) if a.dtype.kind in "biu" else a
     top = np.maximum.reduce(a, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     total = np.sum(np.exp(a - top), axis=axis, keepdims=keepdim)
