@@ -370,9 +370,16 @@ def norm(a: Array, *, p: Any = 2, dim: Any = None, keepdim: bool = False, out: O
     size = np.abs(a)
     if p in EXTREMES:
         return EXTREMES[p].reduce(size, axis=axis, keepdims=keepdim, out=out)
+    if p > 0:
+        return root_of_powers(size, p, axis, keepdim, out)
     with np.errstate(divide="ignore"):  # a negative power of 0 is infinite, and that to the power 1 / p again 0
-        total = np.add.reduce(size**p, axis=axis, keepdims=keepdim, out=out)
-        return np.power(total, 1 / p, out=out)
+        return root_of_powers(size, p, axis, keepdim, out)
+
+
+def root_of_powers(size: Array, p: float, axis: Any, keepdim: bool, out: Out) -> Any:
+    """``(sum size^p)^(1/p)``."""
+    total = np.add.reduce(size**p, axis=axis, keepdims=keepdim, out=out)
+    return np.power(total, 1 / p, out=out)
 
 
 EXTREMES = {np.inf: np.maximum, -np.inf: np.minimum}
