@@ -2,8 +2,9 @@
 
 A row of the table is a call: what to do, where in memory, and sizes. Chains of elementwise calls are done piece by
 piece in registers, rows of a small array that stay in the first cache, so that what is between them never goes to
-memory. The function is plain Python; `native` compiles it with Numba, once for each floating type and not for each
-program, and the file of the compiled code serves every later process.
+memory; an operand that lies in memory as the piece does is read there. The function is plain Python; `native` compiles
+it with Numba, once for each floating type and not for each program, and the file of the compiled code serves every
+later process.
 
 Memory is one array that begins at address `BASE` and reaches over everything, as floats, bytes and integers. All sizes
 and places are unsigned: an index that may be negative would have to be looked at, and loops that look are not done on
@@ -51,6 +52,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
     pc = NONE
     end = np.uint64(code.shape[0])
     single = floats.itemsize == 4
+    own = np.uint64((registers.ctypes.data - BASE) // floats.itemsize)  # where registers begin
     while pc < end:
         call = code[pc, 0]
         if call == CHAIN:
@@ -64,6 +66,7 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                 while c0 < columns:
                     n_columns = min(PIECE, columns - c0)
                     n = n_rows * n_columns
+                    here = r0 * columns + c0
                     for q in range(first, pc + ONE + parts):
                         op = code[q, 0]
                         d = registers[code[q, 1]]
@@ -104,40 +107,43 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                                     for c in range(n_columns):
                                         flags[start + r * by_row + c * by_column] = d[r * n_columns + c] != 0
                             continue
-                        a = registers[code[q, 2]]
-                        b = registers[code[q, 3]]
+                        # operands are registers, or memory in one piece as this is
+                        a0 = code[q, 2] + (here if code[q, 3] else own)
+                        b0 = code[q, 4] + (here if code[q, 5] else own)
                         if op == ADD:
                             for i in range(n):
-                                d[i] = a[i] + b[i]
+                                d[i] = floats[a0 + i] + floats[b0 + i]
                         elif op == SUBTRACT:
                             for i in range(n):
-                                d[i] = a[i] - b[i]
+                                d[i] = floats[a0 + i] - floats[b0 + i]
                         elif op == MULTIPLY:
                             for i in range(n):
-                                d[i] = a[i] * b[i]
+                                d[i] = floats[a0 + i] * floats[b0 + i]
                         elif op == DIVIDE:
                             for i in range(n):
-                                d[i] = a[i] / b[i]
+                                d[i] = floats[a0 + i] / floats[b0 + i]
                         elif op == MAXIMUM:  # NaN in either is the result, as NumPy has it
                             for i in range(n):
-                                d[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+                                x, t = floats[a0 + i], floats[b0 + i]
+                                d[i] = x if x > t or x != x else t
                         elif op == MINIMUM:
                             for i in range(n):
-                                d[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+                                x, t = floats[a0 + i], floats[b0 + i]
+                                d[i] = x if x < t or x != x else t
                         elif op == NEGATIVE:
                             for i in range(n):
-                                d[i] = -a[i]
+                                d[i] = -floats[a0 + i]
                         elif op == ABSOLUTE:
                             for i in range(n):
-                                d[i] = abs(a[i])
+                                d[i] = abs(floats[a0 + i])
                         elif op == GREATER:
                             for i in range(n):
-                                d[i] = 1.0 if a[i] > b[i] else 0.0
+                                d[i] = 1.0 if floats[a0 + i] > floats[b0 + i] else 0.0
                         elif op == EXP:
                             if single:
                                 # 2^k e^f with f within log(2)/2 of 0: Cephes' polynomial; 2^k is written bit by bit
                                 for i in range(n):
-                                    x = a[i]
+                                    x = floats[a0 + i]
                                     x = min(max(x, np.float32(-88.0)), np.float32(88.8))
                                     k = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
                                     f = x - k * np.float32(0.693359375) - k * np.float32(-2.12194440e-4)
@@ -152,37 +158,37 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                                     d[i] = d[i] * scales[i]
                             else:
                                 for i in range(n):
-                                    d[i] = math.exp(a[i])
+                                    d[i] = math.exp(floats[a0 + i])
                         elif op == SQRT:
                             for i in range(n):
-                                d[i] = np.sqrt(a[i])
+                                d[i] = np.sqrt(floats[a0 + i])
                         elif op == RECIPROCAL:
                             for i in range(n):
-                                d[i] = 1 / a[i]
+                                d[i] = 1 / floats[a0 + i]
                         elif op == GREATER_EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if a[i] >= b[i] else 0.0
+                                d[i] = 1.0 if floats[a0 + i] >= floats[b0 + i] else 0.0
                         elif op == EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if a[i] == b[i] else 0.0
+                                d[i] = 1.0 if floats[a0 + i] == floats[b0 + i] else 0.0
                         elif op == NOT_EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if a[i] != b[i] else 0.0
+                                d[i] = 1.0 if floats[a0 + i] != floats[b0 + i] else 0.0
                         elif op == TANH:
                             for i in range(n):
-                                d[i] = math.tanh(a[i])
+                                d[i] = math.tanh(floats[a0 + i])
                         elif op == LOG:
                             for i in range(n):
-                                d[i] = np.log(a[i])
+                                d[i] = np.log(floats[a0 + i])
                         elif op == LOG1P:
                             for i in range(n):
-                                d[i] = np.log1p(a[i])
+                                d[i] = np.log1p(floats[a0 + i])
                         elif op == EXPM1:
                             for i in range(n):
-                                d[i] = np.expm1(a[i])
+                                d[i] = np.expm1(floats[a0 + i])
                         else:
                             for i in range(n):
-                                d[i] = np.sign(a[i])
+                                d[i] = np.sign(floats[a0 + i])
                     first = pc + ONE + once
                     c0 += PIECE
                 r0 += together

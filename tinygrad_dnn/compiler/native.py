@@ -85,6 +85,10 @@ class Place:
     low: int  # the bytes it lies in
     high: int
 
+    def in_one_piece(self, n_rows: int, n_columns: int) -> bool:
+        """Whether these are floats that follow each other, row after row."""
+        return self.kind == "f" and self.by_column == 1 and (n_rows == 1 or self.by_row == n_columns)
+
     def meets(self, other: "Place") -> bool:
         """Whether both have a byte in common."""
         return self.low < other.high and other.low < self.high
@@ -118,8 +122,9 @@ class Elementwise:
 class Chain:
     """Elementwise calls on the same rows and columns, done piece by piece.
 
-    Values live in registers; what is needed later is stored at the end of each piece. A call joins only if no piece
-    can see what another one has stored: whoever reads memory that is written in the chain reads it at the same place.
+    Values live in registers; what is needed later is stored at the end of each piece. Operands that lie in memory as
+    the piece does are read there, others are loaded. A call joins only if no piece can see what another one has stored:
+    whoever reads memory that is written in the chain reads it at the same place.
     """
 
     shape: tuple[int, int]
@@ -154,8 +159,11 @@ class Chain:
         steps: list[tuple[str, int, list[Any]]] = []  # what, the value it gives, and what of
         values = 0
         for c in self.calls:
-            given = []
+            given: list[int | Place] = []
             for p in c.operands:
+                if p not in held and c.op != "copy" and p.in_one_piece(n_rows, n_columns):
+                    given.append(p)  # read where it lies
+                    continue
                 if p not in held:
                     same = p.by_row == 0 and (p.by_column == 0 or n_columns <= machine.LENGTH)
                     load = ("load" if p.kind == "f" else "load bytes", values, [p])
@@ -164,7 +172,7 @@ class Chain:
                     values += 1
                 given.append(held[p])
             if c.op == "copy":
-                held[c.result] = given[0]
+                held[c.result] = held[c.operands[0]]
             else:
                 steps.append((c.op, values, given))
                 held[c.result] = values
@@ -186,13 +194,13 @@ def allocated(
     register: dict[int, int] = {}
     parts = []
     for k, (what, value, of) in enumerate(steps):
-        operands = [register[v] for v in of if isinstance(v, int)]
+        operands = [(v.start, 1) if isinstance(v, Place) else (register[v] * machine.LENGTH, 0) for v in of]
         if value not in register:
             register[value] = free.pop()
-        if of and isinstance(of[0], Place):
+        if PART_OF[what] <= machine.STORE_BYTES:
             parts.append([PART_OF[what], register[value], of[0].start, of[0].by_row, of[0].by_column])
         else:
-            parts.append([PART_OF[what], register[value], operands[0], operands[-1]])
+            parts.append([PART_OF[what], register[value], *operands[0], *operands[-1]])
         kept = {value for _, value, _ in once}
         done = {v for v in (value, *(x for x in of if isinstance(x, int))) if last[v] == k and v not in kept}
         free += [register[v] for v in done]
@@ -483,15 +491,19 @@ def halves_of(chain: list[list[int]]) -> Iterator[list[list[int]]]:
     half = n_columns // 2 // LINE * LINE if wide else n_rows // 2
     for start, stop in ((0, half), (half, n_columns if wide else n_rows)):
         size = [1, stop - start] if wide else [stop - start, n_columns]
-        yield [[what, n_parts, *size, *rest], *(moved(part, start, wide) for part in parts)]
+        move = (0, start) if wide else (start, 0)
+        yield [[what, n_parts, *size, *rest], *(moved(part, *move, n_columns) for part in parts)]
 
 
-def moved(part: list[int], by: int, wide: bool) -> list[int]:
-    """A part of a chain that begins some columns, or rows, later."""
-    if part[0] > machine.STORE_BYTES:
-        return part
-    op, register, start, by_row, by_column = part
-    return [op, register, start + by * (by_column if wide else by_row), by_row, by_column]
+def moved(part: list[int], rows: int, columns: int, n_columns: int) -> list[int]:
+    """A part of a chain that begins so many rows and columns later."""
+    op, register, *of = part
+    if op <= machine.STORE_BYTES:
+        start, by_row, by_column = of
+        return [op, register, start + rows * by_row + columns * by_column, by_row, by_column]
+    by = rows * n_columns + columns
+    a0, a_lies, b0, b_lies = of
+    return [op, register, a0 + by * a_lies, a_lies, b0 + by * b_lies, b_lies]
 
 
 def table_of(rows: list[list[int]]) -> Array:
