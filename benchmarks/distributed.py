@@ -27,8 +27,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_dnn as tg
-from tinygrad_dnn import distributed as dist
-from tinygrad_dnn import nn
+from tinygrad_dnn import distributed as dist, nn
 
 from .networks import NETWORKS
 from .table import figures, table

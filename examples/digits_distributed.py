@@ -15,8 +15,7 @@ import numpy as np
 from digits import RATE, Digits, automatic, he_weights, load, predict
 
 import tinygrad_dnn as tg
-from tinygrad_dnn import distributed as dist
-from tinygrad_dnn import nn, plot
+from tinygrad_dnn import distributed as dist, nn, plot
 from tinygrad_dnn.data import DataLoader, TensorDataset
 from tinygrad_dnn.distributed import DistributedDataParallel, DistributedSampler
 

@@ -63,6 +63,14 @@ def test_imports_within_derive_go_one_way(room: str) -> None:
     assert all(DERIVE.index(other) < DERIVE.index(room) for other in used), f"{room} imports {', '.join(used)}"
 
 
+def test_public_names_are_exported_for_type_checkers() -> None:
+    """They take ``import f`` for an import, and ``import f as f`` for an export."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    hidden = [a.name for node in froms for a in node.names if a.name != "*" and a.asname is None]
+    assert not hidden
+
+
 def test_importing_needs_numpy_alone() -> None:
     script = f"import sys, tinygrad_dnn; sys.exit(', '.join(sorted({OPTIONAL!r} & set(sys.modules))) or 0)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -469,6 +469,78 @@ def test_a_program_that_is_left_has_drawn_nothing() -> None:
     assert runs[0] == runs[1]
 
 
+def assigned(w: tg.Tensor, k: tg.Tensor) -> tg.Tensor:
+    w[k] = 1.0
+    return w
+
+
+# Functions of values (4, 4) and positions (4,) within them.
+INDEXED: dict[str, Callable[[tg.Tensor, tg.Tensor], tg.Tensor]] = {
+    "rows": lambda w, k: w[k],
+    "columns": lambda w, k: w[:, k],
+    "elements": lambda w, k: w[k, k.flip(0)],
+    "a row and columns": lambda w, k: w[1, k],
+    "a range and columns": lambda w, k: w[1:3, k],
+    "assigned": lambda w, k: assigned(w * 1, k),
+    "gather": lambda w, k: w.gather(1, k[:, None]),
+    "take": lambda w, k: w.take(k),
+    "take_along_dim": lambda w, k: w.take_along_dim(k[:, None], 1),
+    "index_select": lambda w, k: w.index_select(1, k),
+    "index_add": lambda w, k: w.index_add(1, k, 2 * w),
+    "index_fill": lambda w, k: w.index_fill(0, k, 2.0),
+    "index_copy": lambda w, k: w.index_copy(0, tg.argsort(k), 2 * w),
+    "scatter": lambda w, k: w.scatter(1, k[:, None], 3.0),
+    "scatter_add": lambda w, k: w.scatter_add(1, k[:, None], w),
+    "embedding": lambda w, k: nn.functional.embedding(k, w),
+    "one_hot": lambda w, k: nn.functional.one_hot(k, 4).double() @ w,
+    "masked_fill": lambda w, k: w.masked_fill(k > 1, -1.0),
+    "where": lambda w, k: tg.where(k > 1, w, w.exp()),
+    "sort": lambda w, k: tg.sort(w * k, dim=1, descending=True).values,
+    "topk": lambda w, k: tg.topk(w * k, 2).values,
+    "kthvalue": lambda w, k: tg.kthvalue(w * (k + 1), 2).values,
+    "cumsum": lambda w, k: tg.cumsum(w * k, 0),
+    "nll_loss": lambda w, k: nn.functional.nll_loss(w, k),
+    "cross_entropy": lambda w, k: nn.functional.cross_entropy(w, k),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("name", INDEXED)
+def test_positions_may_be_arguments(name: str, backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    w = tg.randn(4, 4, dtype=tg.float64, requires_grad=True)
+
+    def step(k: tg.Tensor) -> tg.Tensor:
+        w.grad = None
+        y = INDEXED[name](w, k)
+        y.square().sum().backward()
+        return y.detach()
+
+    run = tg.compile(step, backend=backend)
+    for k in ([0, 1, 2, 3], [3, 1, 1, 0], [2, 2, 2, 2], [0, 3, 1, 2]):
+        wanted, slope = step(tg.tensor(k)), w.grad.clone()
+        got = run(tg.tensor(k))
+        assert all(close(a.numpy(), b.numpy(), 64) for a, b in ((got, wanted), (w.grad, slope)))
+    assert len(run.programs) == 1
+
+
+@pytest.mark.parametrize("name", ["rows", "gather", "index_select", "scatter", "embedding", "one_hot", "cross_entropy"])
+def test_a_position_out_of_range_is_an_error_and_changes_nothing(name: str) -> None:
+    w, count = tg.randn(4, 4, dtype=tg.float64), tg.zeros(())
+
+    def step(k: tg.Tensor) -> tg.Tensor:
+        count.add_(1)
+        return INDEXED[name](w, k)
+
+    run = tg.compile(step)
+    for k in ([0, 1, 2, 3], [3, 0, 0, 2]):
+        run(tg.tensor(k))
+    with pytest.raises((IndexError, RuntimeError), match=r"\b9\b"):
+        run(tg.tensor([0, 1, 2, 9]))
+    assert count.item() == 2
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 

@@ -8,13 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from running import environment, mpiexec, run
 
 import tinygrad_dnn as tg
-from tinygrad_dnn import compat, nn
-from tinygrad_dnn import distributed as dist
+from tinygrad_dnn import compat, distributed as dist, nn
 
 START = """
 import gc, os, signal, sys

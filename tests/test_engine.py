@@ -10,8 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn.engine import REGISTRY, op

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from differences import numeric
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from tinygrad_dnn.manual import DeepNeuralNetwork, GradientCheck, count_parameters, layer_dimensions

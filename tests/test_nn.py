@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from differences import numeric
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
-from tinygrad_dnn.nn import functional as F
-from tinygrad_dnn.nn import init, utils
+from tinygrad_dnn.nn import functional as F, init, utils
 
 Array = np.ndarray
 

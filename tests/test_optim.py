@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
-from tinygrad_dnn.optim import LBFGS, SGD, Adagrad, Adam, AdamW, NAdam, Optimizer
-from tinygrad_dnn.optim import lr_scheduler as S
+from tinygrad_dnn.optim import LBFGS, SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, lr_scheduler as S
 from tinygrad_dnn.optim.lbfgs import Point, strong_wolfe
 
 Array = np.ndarray[Any, Any]

@@ -10,8 +10,7 @@ Names, defaults and errors are PyTorch's wherever PyTorch has the thing.
 """
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from .blas import choose_kernels as _choose_kernels
 
@@ -19,38 +18,30 @@ _choose_kernels()  # before NumPy is imported
 
 import numpy as _np
 
-from . import autograd, check, data, io, linalg, manual, nn, optim, plot
-from .blas import empty_cache, show_config
-from .checkpoint import Checkpoint
-from .debugging import debug
-from .derive import derive
+from . import (
+    autograd as autograd,
+    check as check,
+    data as data,
+    io as io,
+    linalg as linalg,
+    manual as manual,
+    nn as nn,
+    optim as optim,
+    plot as plot,
+)
+from .blas import empty_cache as empty_cache, show_config as show_config
+from .checkpoint import Checkpoint as Checkpoint
+from .debugging import debug as debug
+from .derive import derive as derive
 from .devices import *
 from .engine import *
-from .io import LoadError, load, save
-from .linalg import det, logdet, matrix_power, slogdet
-from .linalg import inv as inverse
-from .linalg import pinv as pinverse
-from .nn import summary
-from .operators import Size
+from .io import LoadError as LoadError, load as load, save as save
+from .linalg import det as det, logdet as logdet, matrix_power as matrix_power, slogdet as slogdet
+from .nn import summary as summary
+from .operators import Size as Size
+from .ops import elementwise as _elementwise, special as _special
 from .ops.creation import *
 from .ops.elementwise import *
-from .ops.elementwise import abs as absolute
-from .ops.elementwise import clamped as clamp
-from .ops.elementwise import clamped as clip
-from .ops.elementwise import divide as div
-from .ops.elementwise import divide as true_divide
-from .ops.elementwise import equal as eq
-from .ops.elementwise import greater as gt
-from .ops.elementwise import greater_equal as ge
-from .ops.elementwise import less as lt
-from .ops.elementwise import less_equal as le
-from .ops.elementwise import multiply as mul
-from .ops.elementwise import negative as neg
-from .ops.elementwise import not_equal as ne
-from .ops.elementwise import power as pow
-from .ops.elementwise import selected as where
-from .ops.elementwise import sign as sgn
-from .ops.elementwise import subtract as sub
 from .ops.fused import *
 from .ops.index import *
 from .ops.linalg import *
@@ -62,17 +53,33 @@ from .ops.reduce import *
 from .ops.shape import *
 from .ops.sort import *
 from .ops.special import *
-from .ops.special import acos as arccos
-from .ops.special import acosh as arccosh
-from .ops.special import asin as arcsin
-from .ops.special import asinh as arcsinh
-from .ops.special import atan as arctan
-from .ops.special import atan2 as arctan2
-from .ops.special import atanh as arctanh
-from .ops.special import trunc as fix
 from .ops.types import *
-from .printing import get_printoptions, printoptions, set_printoptions
-from .train import Callback, EarlyStopping, History, evaluate, fit
+from .printing import (
+    get_printoptions as get_printoptions,
+    printoptions as printoptions,
+    set_printoptions as set_printoptions,
+)
+from .train import (
+    Callback as Callback,
+    EarlyStopping as EarlyStopping,
+    History as History,
+    evaluate as evaluate,
+    fit as fit,
+)
+
+# other names that PyTorch has for them
+inverse, pinverse = linalg.inv, linalg.pinv
+sub, mul, pow = _elementwise.subtract, _elementwise.multiply, _elementwise.power
+div = true_divide = _elementwise.divide
+neg, absolute, sgn = _elementwise.negative, _elementwise.abs, _elementwise.sign
+eq, ne, lt = _elementwise.equal, _elementwise.not_equal, _elementwise.less
+le, gt, ge = _elementwise.less_equal, _elementwise.greater, _elementwise.greater_equal
+clamp = clip = _elementwise.clamped
+where = _elementwise.selected
+arccos, arcsin = _special.acos, _special.asin
+arctan, arctan2 = _special.atan, _special.atan2
+arccosh, arcsinh = _special.acosh, _special.asinh
+arctanh, fix = _special.atanh, _special.trunc
 
 __version__ = "0.1.0"
 
@@ -88,10 +95,16 @@ newaxis = None
 strided = "torch.strided"
 
 if _TYPE_CHECKING:
-    from . import compare, compat, datasets, distributed, transforms
-    from .compiler import compile
-    from .diagnosis import doctor
-    from .explaining import explain
+    from . import (
+        compare as compare,
+        compat as compat,
+        datasets as datasets,
+        distributed as distributed,
+        transforms as transforms,
+    )
+    from .compiler import compile as compile
+    from .diagnosis import doctor as doctor
+    from .explaining import explain as explain
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {

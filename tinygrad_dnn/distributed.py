@@ -51,8 +51,7 @@ import numpy as np
 
 from .data import Examples, Sampler, flag, positive_int
 from .engine import Array, Tensor, after_backward, array_of, in_place, leaf, recording, touch
-from .io import File
-from .io import save as save_file
+from .io import File, save as save_file
 from .nn import Module
 from .ops.random import Generator
 from .optim.bucket import cut

@@ -12,8 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
-from inspect import Parameter as Argument
-from inspect import signature as signature_of
+from inspect import Parameter as Argument, signature as signature_of
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
 

@@ -8,12 +8,9 @@ import numpy as np
 from .engine import Tensor, leaf
 from .interpreters import tensors
 from .ops.linalg import matmul
-from .ops.matrix import cross as cross_product
-from .ops.matrix import diagonal as diagonal_of
-from .ops.matrix import vander
+from .ops.matrix import cross as cross_product, diagonal as diagonal_of, vander
 from .ops.shape import checked
-from .ops.solve import LinAlgError, checked_matrix, cutoff, det, inv, log_abs_det, pinv
-from .ops.solve import solve as solved
+from .ops.solve import LinAlgError, checked_matrix, cutoff, det, inv, log_abs_det, pinv, solve as solved
 from .printing import results
 
 __all__ = [

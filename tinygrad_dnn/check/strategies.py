@@ -24,8 +24,7 @@ from ..manual import DeepNeuralNetwork
 from .laws import Example
 
 try:
-    from hypothesis import Phase, find, settings
-    from hypothesis import strategies as st
+    from hypothesis import Phase, find, settings, strategies as st
     from hypothesis.extra import numpy as hnp
 except ImportError as error:
     raise ImportError(

@@ -15,8 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..debugging import is_debugging
-from ..engine import Array, Tensor, as_array, get_default_dtype, is_grad_enabled, leaf, origin, set_recorder, touch
-from ..engine import recording as recording_here
+from ..engine import (
+    Array,
+    Tensor,
+    as_array,
+    get_default_dtype,
+    is_grad_enabled,
+    leaf,
+    origin,
+    recording as recording_here,
+    set_recorder,
+    touch,
+)
 from ..nn import Module
 from ..ops.random import current_generator
 from ..optim.algorithms import Prepare

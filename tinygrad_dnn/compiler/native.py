@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain as flat
-from itertools import groupby
+from itertools import chain as flat, groupby
 from typing import Any
 
 import numpy as np

@@ -330,6 +330,16 @@ class Recorder:
             give(t, self.lift(t.array, "constant" if id(t) in self.made else "external"))
         return t.array
 
+    def arrays_in(self, value: Any) -> Any:
+        """The same with the traced arrays of tensors, such as an index may have, in their place."""
+        if isinstance(value, Tensor):
+            return self.adopt(value)
+        if type(value) in (list, tuple):
+            return type(value)(map(self.arrays_in, value))
+        if isinstance(value, dict):
+            return {k: self.arrays_in(v) for k, v in value.items()}
+        return value
+
     def argument(self, array: Array) -> Traced:
         """A traced array for an argument of the step."""
         return Traced(array, self.storage_of(array, "argument"), self)
@@ -429,7 +439,7 @@ class Recorder:
         """Output and residual of an op."""
         if not self.records():
             return o.evaluate([x.array if isinstance(x, Tensor) else x for x in inputs], params)
-        raw = [self.adopt(x) if isinstance(x, Tensor) else x for x in inputs]
+        raw, params = self.arrays_in(list(inputs)), self.arrays_in(params)
         if "generator" in params and next(traced_in(raw), None) is None:
             draws = Draws(params["generator"] or current_generator())
             self.undo.append(draws.undo)
@@ -463,7 +473,7 @@ class Recorder:
             raise
         except Revealed:
             del self.instructions[mark:]
-            return self.opaque(function, tuple(args), {})
+            return self.opaque(function, self.arrays_in(tuple(args)), {})
 
     def opaque(
         self, function: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any], *,

@@ -8,6 +8,7 @@ import numpy as np
 from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown
 from ..interpreters import arrays, tensors
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
+from ..ops.index import getitem, outside
 from ..ops.random import Generator, random_mask
 from ..ops.shape import checked
 
@@ -311,8 +312,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             f"Expected tensor for argument #1 'indices' to have an integer type, but got {index.dtype}; "
             "convert it, with .long()"
         )
-    if index.size and decided((index.min() < 0) | (index.max() >= rows)):
-        raise IndexError(f"index out of range in self: with {rows} embeddings indices are 0 to {rows - 1}")
+    wrong = outside(index, 0, rows)
+    if wrong is not None:
+        raise IndexError(f"index out of range in self: {wrong}; with {rows} embeddings indices are 0 to {rows - 1}")
     chosen = weight[index]
     if padding_idx is None:
         return chosen
@@ -436,17 +438,17 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    index = as_array(input)
+    index = array_of(input) if isinstance(input, Tensor) else as_array(input)
     if index.dtype.kind not in "iu":
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {index.dtype}")
     if index.size == 0 and num_classes == -1:
         raise RuntimeError("Can not infer total number of classes from empty tensor; give num_classes")
-    if index.size and index.min() < 0:
-        raise RuntimeError(f"Class values must be non-negative, got {index.min()}")
+    if index.size and decided(index.min() < 0):
+        raise RuntimeError(f"Class values must be non-negative, got {shown(index).min()}")
     k = int(index.max()) + 1 if num_classes == -1 else num_classes
-    if index.size and index.max() >= k:
-        raise RuntimeError(f"Class values must be smaller than num_classes, got {index.max()} for {k} classes")
-    return leaf(np.eye(k, dtype=np.int64)[index])
+    if index.size and decided(index.max() >= k):
+        raise RuntimeError(f"Class values must be smaller than num_classes, got {shown(index).max()} for {k} classes")
+    return getitem(leaf(np.eye(k, dtype=np.int64)), index=index)
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------

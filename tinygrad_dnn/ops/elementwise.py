@@ -5,8 +5,7 @@ output ``y``; broadcasting is undone by the engine, never here.
 """
 
 from functools import cache
-from math import erfc, pi
-from math import sqrt as sqrt_of
+from math import erfc, pi, sqrt as sqrt_of
 from typing import Any
 
 import numpy as np

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, index_arrays, into, leaf, op
+from ..engine import Array, Out, Tensor, decided, index_arrays, into, leaf, op, shown
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -153,9 +153,10 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
 
 def outside(index: Array, low: int, high: int) -> Any:
     """The first element of ``index`` that is not low to high - 1, or None."""
-    if index.size == 0 or low <= index.min() <= index.max() < high:
+    if index.size == 0 or not decided((index.min() < low) | (index.max() >= high)):
         return None
-    return index[(index < low) | (index >= high)].flat[0]
+    numbers = shown(index)
+    return numbers[(numbers < low) | (numbers >= high)].flat[0]
 
 
 def check_within(
@@ -202,9 +203,15 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return getitem(input, index=slices(input, dim, index, "index_select"))
 
 
+def positions_of(index: Any) -> Array:
+    """An index of one tensor, or of numbers, as an array."""
+    found = index_arrays(index)
+    return found if isinstance(found, np.ndarray) else np.asarray(found)
+
+
 def slices(input: Tensor, dim: int, index: Any, name: str, from_behind: bool = False) -> Any:
     """The index of the slices along ``dim`` at the positions ``index``, checked; negative ones are ``from_behind``."""
-    positions = np.asarray(index_arrays(index))
+    positions = positions_of(index)
     if positions.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, got shape {positions.shape}")
     if positions.dtype.kind not in "iu":
@@ -260,7 +267,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def scattered(input: Tensor, dim: int, index: Any, name: str) -> Array:
     """The positions ``index`` along ``dim``, checked."""
-    positions = np.asarray(index_arrays(index))
+    positions = positions_of(index)
     if positions.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {positions.dtype}; convert it with .long()")
     if positions.ndim != input.ndim:
@@ -277,7 +284,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), 0.0)
     tensor([0., 2.])
     """
-    mask_array, fill = np.asarray(index_arrays(mask)), value
+    mask_array, fill = positions_of(mask), value
     if mask_array.dtype != np.bool_:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask_array.dtype}")
     if not isinstance(value, Tensor):  # a number takes the dtype of the tensor
@@ -293,7 +300,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
     tensor([1, 3])
     """
-    kept = np.asarray(index_arrays(mask))
+    kept = positions_of(mask)
     if kept.dtype != np.bool_:
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {kept.dtype}")
     spread, where = tensors.broadcast_tensors(input, leaf(kept))
@@ -306,7 +313,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])
     """
-    positions, n = np.asarray(index_arrays(index)), input.array.size
+    positions, n = positions_of(index), input.array.size
     wrong = outside(positions, -n, n)
     if wrong is not None:
         raise IndexError(
@@ -317,7 +324,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``."""
-    positions = np.asarray(index_arrays(indices))
+    positions = positions_of(indices)
     if dim is None:
         return gather(reshape(input, size=(-1,)), dim=0, index=positions.reshape(-1))
     dim = checked(dim, input.ndim)

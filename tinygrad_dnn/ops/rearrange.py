@@ -1,8 +1,7 @@
 """Repeating, rolling, stacking and cutting, said in terms of the ops of `shape`; gradients follow from theirs."""
 
 from collections.abc import Sequence
-from itertools import combinations as choices
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations as choices, combinations_with_replacement, pairwise
 from math import prod as product
 from typing import Any
 

@@ -31,7 +31,8 @@ def order(a: Array, dim: int, descending: bool = False) -> Array:
         return np.argsort(a, axis=dim, kind="stable")
     # sorted backwards and read backwards, so that equal elements keep their order
     backwards = np.argsort(np.flip(a, dim), axis=dim, kind="stable")
-    return np.asarray(a.shape[dim] - 1 - np.flip(backwards, dim))
+    positions: Array = np.subtract(a.shape[dim] - 1, np.flip(backwards, dim))
+    return positions
 
 
 def taken(kind: Any, input: Tensor, positions: Array, dim: int) -> Any:

@@ -3,9 +3,7 @@
 Blocks as in `elementwise`.
 """
 
-from math import log as log_of
-from math import pi
-from math import sqrt as sqrt_of
+from math import log as log_of, pi, sqrt as sqrt_of
 from typing import Any
 
 import numpy as np
