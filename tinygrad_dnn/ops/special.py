@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Array, Out, into, op
 from ..interpreters import tensors
-from .elementwise import erfc_positive, without_fraction
+from .elementwise import erfc_positive, is_single, without_fraction
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cosh", "erf", "erfc", "exp2", "fmax", "fmin", "fmod",
@@ -271,11 +271,11 @@ atanh.vjp(a=lambda g, a: g / (1 - a * a))
 # --- the error function -----------------------------------------------------------------------------------------------
 
 
-def erf_near_zero(x: Array) -> Array:
-    """Taylor series of the error function, exact to double precision for ``|x| < 1``."""
+def erf_near_zero(x: Array, single: bool = False) -> Array:
+    """Taylor series of the error function, exact to double precision for ``|x| < 1``, or to single."""
     square = x * x
     total = np.zeros_like(x)
-    for n in range(22, 0, -1):  # Horner; the coefficient of x^(2n+1) is (-1)^n / (n! (2n + 1))
+    for n in range(11 if single else 22, 0, -1):  # Horner; the coefficient of x^(2n+1) is (-1)^n / (n! (2n + 1))
         total = (1 / (2 * n + 1) + total) * (-square / n)
     y: Array = ERF_SLOPE * x * (1 + total)
     return y
@@ -292,7 +292,8 @@ def erf(a: Array, *, out: Out = None) -> Any:
     """
     x = np.asarray(a, np.float64)
     size = np.abs(x)
-    y = np.where(size < 1, erf_near_zero(np.minimum(size, 1)), 1 - erfc_positive(size))
+    single = is_single(a)
+    y = np.where(size < 1, erf_near_zero(np.minimum(size, 1), single), 1 - erfc_positive(size, single))
     return into(out, as_given(np.copysign(y, x), a))
 
 
@@ -315,7 +316,7 @@ def erfc(a: Array, *, out: Out = None) -> Any:
     tensor([1.0000, 0.1573])
     """
     x = np.asarray(a, np.float64)
-    tail = erfc_positive(np.abs(x))
+    tail = erfc_positive(np.abs(x), is_single(a))
     return into(out, as_given(np.where(x < 0, 2 - tail, tail), a))
 
 
