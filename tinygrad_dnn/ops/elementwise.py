@@ -155,8 +155,16 @@ reciprocal.vjp(a=lambda g, y: -g * y * y)
 # --- powers and logarithms --------------------------------------------------------------------------------------------
 
 
-@op(np.power, signature="(),()->()", domain={"a": (0.5, 2.0)})
-def power(a: Array, b: Array) -> Any:
+def cube(a: Array, out: Out = None) -> Any:
+    return np.multiply(np.square(a), a, out=out)
+
+
+# NumPy's power takes twenty times as long
+QUICK_POWERS: dict[float, Any] = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square, 3: cube}
+
+
+@op(signature="(),()->()", domain={"a": (0.5, 2.0)})
+def power(a: Any, b: Any, *, out: Out = None) -> Any:
     """Elementwise power ``y = a^b``.
 
     da = g b a^(b-1), 0 where b = 0        db = g y log a, 0 where a = 0 and b >= 0
@@ -164,12 +172,21 @@ def power(a: Array, b: Array) -> Any:
     >>> tg.power(tg.tensor([2.0, 3.0]), 2)
     tensor([4., 9.])
     """
+    quick = QUICK_POWERS.get(b) if type(b) in (int, float) and a.dtype.kind == "f" else None
+    return np.power(a, b, out=out) if quick is None else quick(a, out=out)
+
+
+def power_slope(g: Array, a: Array, b: Any) -> Any:
+    if type(b) in (int, float) and b != 0:
+        return g * (b * power.kernel(a, b - 1))
+    return g * np.where(np.equal(b, 0), 0.0, b * a ** (b - 1))
 
 
 power.vjp(
     a=lambda xp, g, a, b: g * xp.where(xp.equal(b, 0), 0.0, b * a ** (b - 1)),
     b=lambda xp, g, y, a, b: g * xp.where(xp.equal(a, 0) & xp.greater_equal(b, 0), 0.0, y * xp.log(a)),
 )
+power.fast(a=power_slope)
 
 
 @op(np.square, signature="()->()")
@@ -381,10 +398,20 @@ def leaky_relu(a: Array, *, negative_slope: float = 0.01, out: Out = None) -> An
     >>> tg.leaky_relu(tg.tensor([-1.0, 2.0]), negative_slope=0.25)
     tensor([-0.2500,  2.0000])
     """
-    return np.multiply(a, np.where(np.greater(a, 0), 1.0, negative_slope).astype(a.dtype), out=out)
+    return np.multiply(a, leaky_slope(a, negative_slope), out=out)
+
+
+def leaky_slope(a: Array, negative_slope: float) -> Array:
+    """1 where a > 0, else ``negative_slope``."""
+    if not 0 <= negative_slope <= 1:
+        return np.where(np.greater(a, 0), 1.0, negative_slope).astype(a.dtype)
+    slope = np.empty_like(a)
+    np.greater(a, constant(0, a.dtype), out=slope)
+    return np.maximum(slope, negative_slope, out=slope)
 
 
 leaky_relu.vjp(a=lambda xp, g, a, negative_slope: xp.where(a > 0, g, negative_slope * g))
+leaky_relu.fast(a=lambda g, a, negative_slope: g * leaky_slope(a, negative_slope))
 
 
 @op(signature="()->()", domain={"a": (-2.0, -0.1)})
@@ -484,8 +511,15 @@ def ndtr(a: Array, *, out: Out = None) -> Any:
 ndtr.vjp(a=lambda xp, g, a: g * xp.exp(-0.5 * a * a) * (1 / SQRT_2PI))
 
 
-@op(signature="()->()", composed=lambda xp, a, approximate: a * phi(xp, a, approximate))
-def gelu(a: Array, *, approximate: str = "none", out: Out = None) -> Any:
+def phi(xp: Any, a: Any, approximate: str) -> Any:
+    """The gate of gelu: the normal distribution function, or ``(1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))) / 2``."""
+    if approximate == "none":
+        return xp.ndtr(a)
+    return 0.5 * (1 + xp.tanh(GELU_SCALE * (a + GELU_CUBIC * a * a * a)))
+
+
+@op(signature="()->()", residual=phi, composed=lambda xp, a, approximate: a * phi(xp, a, approximate))
+def gelu(a: Array, *, approximate: str = "none", r: Array | None = None, out: Out = None) -> Any:
     """Elementwise ``y = a Phi(a)``, Phi the normal distribution function; or its tanh approximation.
 
     da = g (Phi(a) + a Phi'(a))
@@ -493,14 +527,7 @@ def gelu(a: Array, *, approximate: str = "none", out: Out = None) -> Any:
     >>> tg.gelu(tg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.8413])
     """
-    return np.multiply(a, phi(arrays, a, approximate), out=out)
-
-
-def phi(xp: Any, a: Any, approximate: str) -> Any:
-    """The gate of gelu: the normal distribution function, or ``(1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))) / 2``."""
-    if approximate == "none":
-        return xp.ndtr(a)
-    return 0.5 * (1 + xp.tanh(GELU_SCALE * (a + GELU_CUBIC * a * a * a)))
+    return np.multiply(a, phi(arrays, a, approximate) if r is None else r, out=out)
 
 
 def phi_slope(xp: Any, s: Any, a: Any, approximate: str) -> Any:
@@ -510,7 +537,7 @@ def phi_slope(xp: Any, s: Any, a: Any, approximate: str) -> Any:
     return 2 * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * a * a))
 
 
-gelu.vjp(shared=phi, a=lambda xp, g, s, a, approximate: g * (s + a * phi_slope(xp, s, a, approximate)))
+gelu.vjp(a=lambda xp, g, r, a, approximate: g * (r + a * phi_slope(xp, r, a, approximate)))
 
 
 # --- kinks and choices ------------------------------------------------------------------------------------------------

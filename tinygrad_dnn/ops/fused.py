@@ -13,6 +13,7 @@ from ..engine import Array, Out, into, op
 from ..interpreters import arrays
 from .elementwise import constant, relu, relu_slope, sigmoid, sigmoid_slope, tanh
 from .linalg import product_error
+from .reduce import mean
 
 __all__ = ["bernoulli_cross_entropy", "linear", "logistic_cross_entropy", "softmax_cross_entropy", "standardize"]
 
@@ -237,7 +238,7 @@ def standardize(x: Array, *, dim: Any, eps: float = 1e-5, r: Array, out: Out = N
     >>> tg.standardize(tg.tensor([1.0, 3.0]), dim=0, eps=0.0)
     tensor([-1.,  1.])
     """
-    centred = np.subtract(x, np.mean(x, axis=dim, keepdims=True), out=out)
+    centred = np.subtract(x, mean.kernel(x, dim=dim, keepdim=True), out=out)
     return np.multiply(centred, r, out=out)
 
 
@@ -246,3 +247,14 @@ standardize.vjp(
         r * (g - xp.mean(g, dim=dim, keepdim=True) - y * xp.mean(g * y, dim=dim, keepdim=True))
     ),
 )
+
+
+def standardize_slope(g: Array, y: Array, r: Array, dim: Any) -> Array:
+    slope: Array = y * mean.kernel(g * y, dim=dim, keepdim=True)
+    slope += mean.kernel(g, dim=dim, keepdim=True)
+    np.subtract(g, slope, out=slope)
+    slope *= r
+    return slope
+
+
+standardize.fast(x=standardize_slope)
