@@ -132,7 +132,8 @@ def mesh(index: Array, dim: int) -> tuple[Any, ...]:
     """The advanced index that reads position ``index`` along ``dim`` and the own position along the others."""
     if index.ndim == 0:
         return ()
-    grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    # what np.ogrid gives, in a quarter of the time
+    grid: list[Any] = [np.arange(n).reshape(n, *[1] * (index.ndim - k - 1)) for k, n in enumerate(index.shape)]
     grid[dim] = index
     return tuple(grid)
 
