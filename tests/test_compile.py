@@ -315,6 +315,20 @@ def twins(parts: Parts) -> tuple[Parts, Parts, Callable[..., Any], Any]:
     return parts, copied, trained(*parts, mean_square, False), trained(*copied, mean_square, True)
 
 
+@pytest.mark.parametrize("runs", [0, 1, 2])
+def test_a_graph_from_before_a_step_is_not_walked_with_the_weights_after_it(parts: Parts, runs: int) -> None:
+    model, optimizer = parts
+    compiled = trained(model, optimizer, mean_square, True)
+    (x, y), *_ = batches(1, 3, 2)
+    for _ in range(runs):
+        compiled(x, y)
+    w = model[0].weight
+    square = (w * w).sum()
+    compiled(x, y)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.backward()
+
+
 def test_changes_between_runs_are_seen(parts: Parts) -> None:
     a, b, step, compiled = twins(parts)
     changes: list[Callable[[Parts], Any]] = [

@@ -245,6 +245,22 @@ def test_a_block_within_a_step_that_is_recorded_looks_at_nothing() -> None:
     assert len(run.programs) == 1
 
 
+# --- a mode that was forgotten ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(2)])
+def test_evaluation_in_training_mode_warns_with_the_users_line(layer: nn.Module) -> None:
+    x = tg.ones(4, 2)
+    with tg.debug():
+        layer.train()(x)
+        with tg.no_grad():
+            layer.eval()(x)
+            with pytest.warns(UserWarning, match=rf"is in training mode under no_grad\(\), in {__file__}, line \d+"):
+                layer.train()(x)
+    with tg.no_grad():
+        layer(x)
+
+
 # --- a step without zero_grad -----------------------------------------------------------------------------------------
 
 
@@ -266,6 +282,20 @@ def test_a_step_without_zero_grad_warns_at_the_users_line() -> None:
     (first, _second) = steps(lambda model, optimizer: None)
     assert "still holds the one that the step before used: call optimizer.zero_grad()" in str(first.message)
     assert first.filename == __file__
+
+
+def test_a_compiled_step_without_zero_grad_warns_when_it_is_recorded() -> None:
+    model = nn.Linear(2, 1)
+    optimizer = tg.optim.SGD(model.parameters(), 0.1)
+
+    @tg.compile
+    def step(x: tg.Tensor) -> None:
+        model(x).sum().backward()
+        optimizer.step()
+
+    step(tg.ones(4, 2))
+    with pytest.warns(UserWarning, match="still holds the one that the step before used"):
+        step(tg.ones(4, 2))
 
 
 @pytest.mark.parametrize("backwards", [1, 3])

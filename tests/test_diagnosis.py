@@ -63,6 +63,18 @@ class Uncalled(Unused):
         return x @ self.used.weight.T
 
 
+class Functions(nn.Module):
+    """Its relu is no layer, and gives 0 for two units."""
+
+    def __init__(self) -> None:
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
+        with tg.no_grad():
+            self.first.bias[:2] = -90.0
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return self.last(nn.functional.relu(self.first(x)))
+
+
 class Asserting(Unused):
     def forward(self, x: tg.Tensor) -> tg.Tensor:
         raise AssertionError
@@ -82,9 +94,11 @@ ONES = tg.ones(32, 1)
         (frozen(), CE, (X, LABELS), "requires_grad is False for 0.weight, 0.bias"),
         (network(nn.Softmax(1)), CE, (X, LABELS), "cross_entropy expects logits"),
         (network(nn.Sigmoid(), last=1), nn.BCEWithLogitsLoss(), (X, ONES), "takes logits, but 5 ends in a sigmoid"),
+        (network(nn.Sigmoid()), CE, (X, LABELS), "takes logits, but 5 ends in a sigmoid"),
         (network(), nn.NLLLoss(), (X, LABELS), "does not end in log_softmax"),
         (network(nn.ReLU(), last=1), nn.MSELoss(), (X, ONES), "the output of 5 ends in relu"),
         (network(last=1), nn.MSELoss(), (X, tg.ones(32)), "the loss failed: Using a target size"),
+        (network(last=1), lambda y, t: (y - t).square().mean(), (X, tg.ones(32)), r"broadcast to \(32, 32\): reshape"),
         (network(), CE, (X, LABELS.float()), "the loss failed"),
         (network(), lambda y, t: y, (X, LABELS), r"backward\(\) failed: grad can be implicitly created only"),
         (nn.Linear(5, 3), CE, (X, LABELS), r"the model failed: mat1 and mat2.*make it Linear\(in_features=4\)"),
@@ -93,6 +107,7 @@ ONES = tg.ones(32, 1)
         (Asserting(), CE, (X, LABELS), "the model failed: AssertionError"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "8 of 8 units of 1 are dead"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "gradient of 0.weight, 0.bias, 2.weight is zero"),
+        (Functions(), CE, (X, LABELS), r"\d of 8 units of first get no gradient"),
         (scaled(network(), 100), CE, (X, LABELS), "2 is saturated"),
         (scaled(deep(), 1), CE, (X, LABELS), "gradients vanish"),
         (

@@ -643,6 +643,16 @@ def test_an_error_names_the_layer_once_with_what_it_wanted_and_got(call: Callabl
     assert [n.partition("\n")[0] for n in notes(call)] == [note]
 
 
+class Reshaping(nn.Module):
+    """A module that fails between its layers, in an expression without names."""
+
+    def __init__(self) -> None:
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return self.b(self.a(x).relu().reshape(-1, 7))
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "rest"),
     [
@@ -654,6 +664,27 @@ def test_an_error_names_the_layer_once_with_what_it_wanted_and_got(call: Callabl
                 "    0, linear(): (2, 3) -> (2, 4)",
                 "    relu(): (2, 4) -> (2, 4)",
                 "  make it BatchNorm1d(num_features=4), or give it 7 features",
+            ],
+        ),
+        (
+            Branches(),
+            (2, 2),
+            [
+                "  before it:",
+                "    layers.0, linear(): (2, 2) -> (2, 3)",
+                "    relu(): (2, 3) -> (2, 3)",
+                "    layers.2, linear(): (2, 3) -> (2, 3)",
+                "    sum(): (2, 3) -> ()",
+            ],
+        ),
+        (
+            nn.Sequential(nn.Linear(5, 3), Reshaping()),
+            (2, 5),
+            [
+                "  before it:",
+                "    0, linear(): (2, 5) -> (2, 3)",
+                "    1.a, linear(): (2, 3) -> (2, 4)",
+                "    relu(): (2, 4) -> (2, 4)",
             ],
         ),
         (nn.Linear(784, 4), (2, 28, 28), ["  put nn.Flatten() before it, which makes (2, 784)"]),

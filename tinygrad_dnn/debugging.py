@@ -157,6 +157,7 @@ class debug(ContextDecorator):
     - an op that makes NaN or infinity of finite numbers raises RuntimeError, with what it was given;
     - so does the derivative of an op that makes NaN, as in `autograd.detect_anomaly`;
     - so does `backward` where an array that it needs was changed through NumPy;
+    - a dropout or batch normalization that is in training mode under `no_grad` warns: eval() was forgotten;
     - `explain` knows the lines at which gradients were cut off, and errors of `backward` the line of the forward pass.
 
     Steps take up to three times as long, compiled ones run without their program, and other threads are left alone.

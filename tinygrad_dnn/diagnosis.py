@@ -10,7 +10,7 @@ import numpy as np
 from .data import DataLoader
 from .debugging import is_finite
 from .engine import Array, Tensor, enable_grad
-from .nn import BatchNorm1d, Dropout, Module, Parameter
+from .nn import BatchNorm1d, Dropout, Linear, Module, Parameter
 from .nn.module import forward_hooks
 from .ops.random import default_generator
 from .plot import PathLike, layer_scales
@@ -110,9 +110,10 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
         default_generator.set_state(state)
     names = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
     seen = [(names[id(m)], m, t) for m, t in outputs if id(m) in names and not any(True for _ in m.children())]
-    if any(g is not None for g in gradients.values()):
-        findings += [*units(seen), *flows(named, gradients), *ends(seen, loss)]
     by_parameter = {id(p): gradients[name] for name, p in named.items()}
+    if any(g is not None for g in gradients.values()):
+        told = [*units(seen)] or idle(seen, by_parameter)
+        findings += [*told, *flows(named, gradients), *ends(seen, loss)]
     return Diagnosis(findings, [layer_of(*s, by_parameter) for s in seen])
 
 
@@ -145,6 +146,7 @@ def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> 
         output = model(x)
         what = "the loss"
         value = loss(output, y)
+        yield from sizes(output, y)
         what = "backward()"
         value.backward()
     except Exception as error:
@@ -154,6 +156,22 @@ def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> 
         return
     if not is_finite(value.array):
         yield "the loss is not finite: run the step in debug() to know where that starts"
+
+
+def sizes(output: Any, y: Tensor) -> Iterator[str]:
+    """An output and a target, numbers both, that broadcast to more than either."""
+    if not isinstance(output, Tensor) or y.array.dtype.kind != "f":
+        return
+    shapes = output.array.shape, y.array.shape
+    try:
+        joint = np.broadcast_shapes(*shapes)
+    except ValueError:  # whatever the loss does, it is not elementwise
+        return
+    if joint not in shapes:
+        yield (
+            f"the output has shape {shapes[0]} and the target {shapes[1]}, which broadcast to {joint}: reshape one, as "
+            "in target.unsqueeze(1) or output.squeeze(1)"
+        )
 
 
 # --- what may be wrong ------------------------------------------------------------------------------------------------
@@ -219,6 +237,16 @@ def units(seen: Sequence[tuple[str, Module, Tensor]]) -> Iterator[str]:
                 yield f"{name} is saturated, {far.mean():.0%} of its outputs are at the ends of {kind}: scale its input"
 
 
+def idle(seen: Sequence[tuple[str, Module, Tensor]], gradients: dict[int, Tensor | None]) -> Iterator[str]:
+    """Units whose weights get no gradient, as from a relu that is no layer; gradients by identity of the weight."""
+    for name, module, _ in seen:
+        g = gradients.get(id(module.weight)) if isinstance(module, Linear) else None
+        if g is not None and g.array.any():
+            dead = int((~g.array.any(axis=1)).sum())
+            if dead:
+                yield f"{dead} of {len(g.array)} units of {name} get no gradient: are they 0 for all of the batch?"
+
+
 def flows(named: dict[str, Parameter], gradients: dict[str, Tensor | None]) -> Iterator[str]:
     """Gradients that are None, zero, not finite, or vanish or explode from layer to layer."""
     trained = {name: gradients[name] for name, p in named.items() if p.requires_grad}
@@ -250,8 +278,8 @@ def ends(seen: Sequence[tuple[str, Module, Tensor]], loss: Callable[..., Any]) -
     kind = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "").removesuffix("loss")
     name, _, output = seen[-1]
     last = output.op.name if output.op is not None else ""
-    if kind in ("bcewithlogits", "binarycrossentropywithlogits") and last == "sigmoid":
-        yield f"the loss takes logits, but {name} ends in a sigmoid, which would be applied twice: leave it out"
+    if kind in ("bcewithlogits", "binarycrossentropywithlogits", "crossentropy") and last == "sigmoid":
+        yield f"the loss takes logits, but {name} ends in a sigmoid: leave it out"
     if kind == "nll" and last != "log_softmax":
         yield f"the loss takes log-probabilities, but {name} does not end in log_softmax: use cross_entropy"
     if last == "relu":

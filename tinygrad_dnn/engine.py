@@ -291,9 +291,18 @@ class Tensor(Operators):
     def grad(self) -> "Tensor | None":
         """What `backward` added up, of the shape and dtype of the tensor; None before, and for most non-leaves.
 
-        Assigning anything else than None or such a Tensor raises TypeError or RuntimeError.
+        Reading it of a non-leaf that keeps none warns; see `retain_grad`. Assigning anything else than None or such a
+        Tensor raises TypeError or RuntimeError.
         """
-        return self._grad
+        held = self._grad
+        if held is None and self.op is not None and not self.retains_grad:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't be populated during autograd.backward(); call retain_grad() on it before backward(), or look "
+                "at a leaf",
+                stacklevel=2,
+            )
+        return held
 
     @grad.setter
     def grad(self, value: "Tensor | None") -> None:
@@ -1551,7 +1560,7 @@ def backward(
         else:
             before.array += g.array
             touch(before)
-            if old and _recorder is None:
+            if old:
                 mix(before)
     for hook in after_backward:
         hook(found)

@@ -73,11 +73,12 @@ def explain(t: Tensor, loss: Tensor | None = None) -> Explanation:
         return Explanation(subject, "it has no gradient, because it does not require one", *why_untracked(t))
     if loss is not None and loss.op is not None and loss.inputs is not None:
         return followed(subject, t, loss)
-    if loss is not None and (not loss.requires_grad or (t.grad is None and cuts_between(t, loss))):
+    gradient = t.grad if t.is_leaf or t.retains_grad else None
+    if loss is not None and (not loss.requires_grad or (gradient is None and cuts_between(t, loss))):
         return cut_off(subject, t, loss)
-    if t.grad is None:
+    if gradient is None:
         return Explanation(subject, "its gradient is None", *why_none(t, loss))
-    return Explanation(subject, *state_of(t.grad.array))
+    return Explanation(subject, *state_of(gradient.array))
 
 
 def described(t: Tensor) -> str:

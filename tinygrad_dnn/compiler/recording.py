@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from ..debugging import users_line
-from ..engine import Array, Op, Tensor, leaf
+from ..engine import Array, Op, Tensor, leaf, touch
 from ..interpreters import arrays
 from ..ops.random import current_generator
 
@@ -602,7 +602,7 @@ class Recorder:
             noted.clear()
 
     def close(self, failed: bool) -> None:
-        """Give all tensors plain arrays again; after a failure also everything that was changed its old value."""
+        """Give all tensors plain arrays again, and mark those that were changed; after a failure undo that instead."""
         self.thread = None
         for t, array in self.adopted.values():
             value = untraced(t.array)
@@ -616,6 +616,9 @@ class Recorder:
                 np.copyto(array, before)
             for undo in reversed(self.undo):
                 undo()
+        else:  # optimizers write to arrays, and a graph from before the step may need the tensors
+            known = ((t, self.storages[id(owner_of(array))]) for t, array in self.adopted.values())
+            touch(*(t for t, storage in known if id(storage) in self.saved))
 
 
 class Step:

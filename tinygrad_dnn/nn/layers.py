@@ -5,12 +5,14 @@
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Op, Tensor, array_of, get_default_dtype
+from ..debugging import is_debugging, users_line
+from ..engine import Op, Tensor, array_of, get_default_dtype, is_grad_enabled
 from ..interpreters import tensors
 from ..ops.fused import KERNELS, linear
 from ..ops.random import Generator, stream
@@ -24,6 +26,16 @@ def positive(**sizes: int) -> None:
     for name, n in sizes.items():
         if not isinstance(n, int | np.integer) or n <= 0:
             raise ValueError(f"{name} must be a positive integer, got {n!r}")
+
+
+def check_mode(layer: Module) -> None:
+    """In debug mode, warn of a layer that trains although nothing is recorded: eval() was forgotten."""
+    if layer.training and not is_grad_enabled() and is_debugging():
+        warnings.warn(
+            f"{type(layer).__name__} is in training mode under no_grad(), in {users_line()}: "
+            "call model.eval() before evaluation and model.train() after it",
+            stacklevel=2,
+        )
 
 
 # --- containers -------------------------------------------------------------------------------------------------------
@@ -402,6 +414,7 @@ class BatchNorm1d(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (2, 3):
             raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input of shape {input.shape})")
+        check_mode(self)
         tracked = self.num_batches_tracked if self.training else None
         momentum = self.momentum
         if momentum is None:
@@ -508,6 +521,7 @@ class Dropout(Module):
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:
+        check_mode(self)
         return F.dropout(input, self.p, self.training)
 
     def extra_repr(self) -> str:

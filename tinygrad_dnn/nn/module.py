@@ -4,11 +4,12 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from ..engine import Tensor, as_array, cleared, leaf, touch
+from ..engine import Tensor, as_array, cleared, leaf, serial_of, touch
 from ..operators import Size
 from ..ops.shape import dtype_among
 
@@ -477,7 +478,8 @@ def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
     Every module that the error passes through on its way out writes the note again: only the outermost one knows the
     layer's whole path.
     """
-    failed, given, former = vars(error).get("failed_layer", (module, args, ""))
+    first = (module, args, last_good(error, module, args), "")
+    failed, given, last, former = vars(error).get("failed_layer", first)
     path = next((path for path, m in module.named_modules() if m is failed), None)
     if path is None:
         return  # a layer that was called but is not owned: its own note has to do
@@ -485,10 +487,20 @@ def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
     got = ", ".join(str(tuple(a.shape)) for a in arrays) or "none"
     where = f"layer {path}, " if path else ""
     note = f"in {where}{type(failed).__name__}({failed.extra_repr()}), which got input of shape {got}"
-    for a in arrays[:1]:
-        note += "".join(f"\n  {line}" for line in (*way_to(a, module), *suggestion(failed, tuple(a.shape))))
-    vars(error)["failed_layer"] = (failed, given, note)
+    advice = suggestion(failed, tuple(arrays[0].shape)) if arrays else []
+    note += "".join(f"\n  {line}" for line in (*way_to(last, module), *advice))
+    vars(error)["failed_layer"] = (failed, given, last, note)
     error.__notes__ = [*(n for n in getattr(error, "__notes__", ()) if n != former), note]
+
+
+def last_good(error: Exception, module: Module, args: tuple[Any, ...]) -> Any:
+    """What a module had come to when it raised ``error``: a layer its input, a model the newest tensor in its hands."""
+    given = next((a for a in args if isinstance(a, Tensor)), None)
+    if not any(True for _ in module.children()):
+        return given
+    held = [v for frame, _ in walk_tb(error.__traceback__) for v in frame.f_locals.values()]
+    held += [v for values in held if isinstance(values, tuple) for v in values]  # what an op was called with
+    return max((v for v in held if isinstance(v, Tensor) and v.op is not None), key=serial_of, default=given)
 
 
 STEPS = 12  # ops before an error that are shown, at most

@@ -48,8 +48,8 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None
             f"mat1 and mat2 must have the same dtype, but got {x.dtype} and {w.dtype}; convert the input, with .to()"
         )
     try:
-        y = x.dot(w.T, out=out) if x.ndim <= 2 else into(out, by_rows(x, w.T))
-    except ValueError:
+        y = x.dot(w.T, out=out) if 0 < x.ndim <= 2 else into(out, by_rows(x, w.T))
+    except (ValueError, IndexError):
         raise RuntimeError(product_error(x.shape, w.T.shape)) from None
     if b is not None:
         if b.shape != w.shape[:1]:
