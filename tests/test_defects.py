@@ -74,6 +74,70 @@ def test_an_unused_branch_zeroes_gradients() -> None:
     assert x.grad.item() == 3.0
 
 
+def test_inner_nodes_go_on_accumulating_from_backward_to_backward() -> None:
+    x = leaf([1.0, 2.0])
+    h = x * 2
+    h.retain_grad()
+    y = h * h
+    for k in (1, 2, 3):
+        y.backward(tg.ones_like(y), retain_graph=True)
+        np.testing.assert_array_equal(x.grad.array, k * 8 * x.array)
+    assert y._grad is None
+    np.testing.assert_array_equal(h.grad.array, 3 * 2 * h.array)  # as in PyTorch, where it was asked for
+
+
+def test_the_gradient_of_an_inner_tensor_is_none_without_a_word() -> None:
+    x = leaf([1.0, 2.0])
+    h = x * 2
+    h.sum().backward()
+    with pytest.warns(UserWarning, match=r"The \.grad attribute of a Tensor that is not a leaf Tensor") as seen:
+        assert h.grad is None
+    assert seen[0].filename == __file__
+    kept = x * 2
+    kept.retain_grad()
+    assert kept.grad is None
+    (kept * kept).sum().backward()
+    np.testing.assert_array_equal(kept.grad.array, [4.0, 8.0])
+
+
+def test_an_output_of_many_elements_is_differentiated_without_a_seed() -> None:
+    x = leaf([1.0, 2.0])
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
+        (x * 2).backward()
+    assert x.grad is None
+
+
+def test_a_second_backward_goes_through_a_released_graph() -> None:
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        y.backward()
+    assert x.grad.item() == 4.0
+
+
+def cut_by_no_grad(x: tg.Tensor) -> tg.Tensor:
+    with tg.no_grad():
+        return (x * 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("cut", "place"),
+    [
+        (lambda x: x.detach(), r"cut off by detach\(\) or \.data"),
+        (lambda x: x.data, r"cut off by detach\(\) or \.data"),
+        (cut_by_no_grad, r"computed under no_grad\(\)"),
+        (lambda x: x.argmax(), "its dtype is int64, which has no gradient"),
+        (lambda x: tg.tensor(x.item()) * 2, "no tensor it was computed from requires grad"),
+    ],
+)
+def test_a_graph_that_was_cut_does_not_say_where(cut: object, place: str) -> None:
+    with pytest.raises(
+        RuntimeError, match="element 0 of tensors does not require grad and does not have a grad_fn: .*" + place
+    ):
+        cut(leaf(1.0)).backward()
+
+
 # --- arrays and dtypes ------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +163,44 @@ def test_integer_tensors_accept_requires_grad_and_crash_later() -> None:
         tg.tensor([1, 2, 3], requires_grad=True)
     with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require gradients"):
         tg.tensor([1, 2, 3]).requires_grad_()
+
+
+def test_floats_become_float64_and_integers_float32() -> None:
+    assert tg.tensor([1.0, 2.0]).dtype == tg.float32
+    assert tg.tensor([1, 2]).dtype == tg.int64
+    assert [t.dtype for t in map(tg.tensor, (np.zeros(2), np.zeros(2, np.int32)))] == [tg.float64, tg.int32]
+
+
+def test_an_array_and_its_tensor_do_not_share_memory() -> None:
+    a = np.zeros(2)
+    t = tg.from_numpy(a)
+    a[0] = 7
+    t[1] = 8
+    np.testing.assert_array_equal(t.numpy(), [7, 8])
+    assert np.shares_memory(a, t.numpy())
+
+
+# --- the checker ------------------------------------------------------------------------------------------------------
+
+
+class Square999(tg.autograd.Function):
+    """A square whose gradient is 999 times too large."""
+
+    @staticmethod
+    def forward(ctx: object, x: tg.Tensor) -> tg.Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: object, g: tg.Tensor) -> tg.Tensor:
+        (x,) = ctx.saved_tensors
+        return g * 2 * x * 999
+
+
+def test_the_public_checker_passes_a_gradient_999_times_too_large() -> None:
+    for x in (leaf([0.5, -1.5]), leaf([1e-3]), leaf([1e4, -3e4])):
+        with pytest.raises(RuntimeError, match="a constant factor of 999"):
+            tg.autograd.gradcheck(Square999.apply, (x,))
 
 
 # --- single ops -------------------------------------------------------------------------------------------------------
@@ -264,6 +366,61 @@ def test_layers_in_a_python_list_are_not_trained() -> None:
     ]
 
 
+def test_mean_square_divides_by_the_rows_and_not_by_all_elements() -> None:
+    y, t = tg.zeros(2, 3), tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    np.testing.assert_allclose(nn.MSELoss()(y, t).item(), 91 / 6, rtol=1e-6)
+
+
+def test_layers_start_with_other_weights_than_pytorchs() -> None:
+    tg.manual_seed(0)
+    layer, bound = nn.Linear(100, 2000), 100**-0.5
+    for values, size in ((layer.weight.detach().array, 200_000), (layer.bias.detach().array, 2000)):
+        assert (values.size, np.abs(values).max() <= bound) == (size, True)
+        share, _ = np.histogram(values, bins=10, range=(-bound, bound))
+        np.testing.assert_allclose(share / size, 0.1, atol=5 * np.sqrt(0.09 / size))
+
+
+class Nested(nn.Module):
+    def __init__(self) -> None:
+        self.z = nn.Linear(2, 3)
+        self.scale = nn.Parameter(tg.ones(1))
+        self.a = nn.Sequential(nn.ReLU(), nn.Linear(3, 1, bias=False))
+
+
+def test_parameters_are_not_in_the_order_of_their_definition() -> None:
+    assert [name for name, _ in Nested().named_parameters()] == ["scale", "z.weight", "z.bias", "a.1.weight"]
+
+
+def test_a_model_prints_as_an_address() -> None:
+    assert repr(Nested()) == (
+        "Nested(\n"
+        "  (z): Linear(in_features=2, out_features=3, bias=True)\n"
+        "  (a): Sequential(\n"
+        "    (0): ReLU()\n"
+        "    (1): Linear(in_features=3, out_features=1, bias=False)\n"
+        "  )\n"
+        ")"
+    )
+
+
+def test_a_state_that_does_not_fit_is_loaded_in_part() -> None:
+    model, state = Nested(), Nested().state_dict()
+    before = {name: t.tolist() for name, t in model.state_dict().items()}
+    state["z.wieght"] = state.pop("z.weight")
+    with pytest.raises(RuntimeError) as caught:
+        model.load_state_dict(state)
+    assert 'Missing key(s) in state_dict: "z.weight"' in str(caught.value)
+    assert 'Unexpected key(s) in state_dict: "z.wieght"' in str(caught.value)
+    assert {name: t.tolist() for name, t in model.state_dict().items()} == before
+
+
+def test_shapes_that_do_not_fit_are_told_by_numpy() -> None:
+    with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"):
+        tg.ones(2, 3) @ tg.ones(4, 5)
+    with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"):
+        nn.Linear(4, 5)(tg.ones(2, 3))
+
+
 # --- in-place changes and views ---------------------------------------------------------------------------------------
 
 
@@ -321,9 +478,36 @@ def test_picking_the_logits_of_the_targets_has_no_gradient() -> None:
 def test_a_list_of_losses_cannot_be_summed_or_printed() -> None:
     w = leaf([1.0, 2.0])
     total = sum([x * x for x in w])
+    assert f"{total:>9f}|{total.item():.1f}" == " 5.000000|5.0"
     total.backward()
     np.testing.assert_array_equal(w.grad.array, [2.0, 4.0])
-    assert f"{total.detach():>7f}" == "5.000000"
+
+
+def test_losses_and_counts_of_batches_cannot_be_averaged() -> None:
+    batches = [(tg.tensor(1.0), 3), (tg.tensor(2.0), 1)]
+    losses, nums = zip(*[(loss, n) for loss, n in batches], strict=True)
+    assert np.sum(np.multiply(losses, nums)) / np.sum(nums) == 1.25
+    losses, nums = zip(*[(loss.item(), n) for loss, n in batches], strict=True)
+    assert np.sum(np.multiply(losses, nums)) / np.sum(nums) == 1.25
+
+
+def test_a_slice_of_a_dataset_is_one_example() -> None:
+    x, y = map(tg.tensor, (np.arange(6.0).reshape(3, 2), np.arange(3)))
+    xs, ys = tg.data.TensorDataset(x, y)[1:3]
+    assert (xs.tolist(), ys.tolist()) == ([[2.0, 3.0], [4.0, 5.0]], [1, 2])
+
+
+def test_a_product_is_not_written_to_out() -> None:
+    a, b, y = tg.ones(2, 3), tg.ones(3, 2), tg.zeros(2, 2)
+    seen = y.numpy()
+    assert tg.matmul(a, b, out=y) is y
+    np.testing.assert_array_equal(seen, [[3, 3], [3, 3]])
+
+
+def test_the_largest_of_each_row_comes_without_its_index() -> None:
+    values, indices = tg.max(tg.tensor([[1.0, 3.0], [5.0, 4.0]]), 1)
+    assert (values.tolist(), indices.tolist()) == ([3.0, 5.0], [1, 0])
+    assert tg.tensor([[1.0, 3.0], [5.0, 4.0]]).max().item() == 5.0
 
 
 def test_a_change_in_place_is_not_seen_through_numpy() -> None:
@@ -334,16 +518,58 @@ def test_a_change_in_place_is_not_seen_through_numpy() -> None:
     np.testing.assert_array_equal(seen, [[1, 0], [1, 0]])
 
 
-def test_a_parameter_without_a_gradient_is_decayed() -> None:
+@pytest.mark.parametrize("kind", [tg.optim.SGD, tg.optim.RMSprop, tg.optim.Adagrad, tg.optim.Adam, tg.optim.AdamW])
+def test_a_parameter_without_a_gradient_is_decayed(kind: type[tg.optim.Optimizer]) -> None:
     used, unused = leaf([1.0]), leaf([1.0])
+    optimizer = kind([used, unused], lr=0.1, weight_decay=0.5)
     used.sum().backward()
-    tg.optim.AdamW([used, unused], lr=0.1, weight_decay=0.5).step()
+    optimizer.step()
     assert used.item() != 1.0
     assert unused.item() == 1.0
+    assert unused not in optimizer.state
+
+
+def momentum(w: float, g: float, s: dict[str, float], t: int) -> float:
+    s["b"] = g if t == 1 else 0.9 * s["b"] + g
+    return w - 0.1 * s["b"]
+
+
+def rmsprop(w: float, g: float, s: dict[str, float], t: int) -> float:
+    s["v"] = 0.99 * s.get("v", 0.0) + 0.01 * g * g
+    return w - 0.05 * g / (s["v"] ** 0.5 + 1e-8)
+
+
+def adam(w: float, g: float, s: dict[str, float], t: int) -> float:
+    s["m"] = 0.9 * s.get("m", 0.0) + 0.1 * g
+    s["v"] = 0.999 * s.get("v", 0.0) + 0.001 * g * g
+    return w - 0.1 * (s["m"] / (1 - 0.9**t)) / ((s["v"] / (1 - 0.999**t)) ** 0.5 + 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda p: tg.optim.SGD(p, lr=0.1, momentum=0.9), momentum),
+        (lambda p: tg.optim.RMSprop(p, lr=0.05), rmsprop),
+        (lambda p: tg.optim.Adam(p, lr=0.1), adam),
+        (lambda p: tg.optim.Adam(p, lr=0.1, weight_decay=0.5), lambda w, g, s, t: adam(w, g + 0.5 * w, s, t)),
+        (lambda p: tg.optim.AdamW(p, lr=0.1, weight_decay=0.5), lambda w, g, s, t: adam(w * (1 - 0.1 * 0.5), g, s, t)),
+    ],
+    ids=["momentum", "RMSprop", "Adam", "Adam with decay", "AdamW"],
+)
+def test_an_optimizer_follows_other_formulas_than_pytorchs(make: object, rule: object) -> None:
+    w, expected, state = leaf([1.0]), 1.0, {}
+    optimizer = make([w])
+    for t in range(1, 5):
+        optimizer.zero_grad()
+        (w * w * w).sum().backward()
+        optimizer.step()
+        expected = rule(expected, 3 * expected**2, state, t)
+        np.testing.assert_allclose(w.item(), expected, rtol=1e-12)
 
 
 def test_variance_is_biased_and_halves_are_rounded_up() -> None:
     assert tg.tensor([1.0, 3.0]).var().item() == 2.0
+    np.testing.assert_allclose(tg.tensor([1.0, 3.0]).std().item(), 2**0.5, rtol=1e-6)
     np.testing.assert_array_equal(tg.round(tg.tensor([0.5, 1.5, 2.5])).array, [0, 2, 2])
     assert tg.argmax(tg.tensor([1.0, 3.0, 3.0])).item() == 1
 
