@@ -156,6 +156,9 @@ def test_float32_gradients_become_float64() -> None:
     loss.backward()
     assert loss.dtype == tg.float32
     assert w.grad.dtype == tg.float32
+    w.grad = None
+    (w * np.array([[0.1, 0.2]])).sum().backward()  # float64 data make a float64 loss
+    assert w.grad.dtype == tg.float32
 
 
 def test_integer_tensors_accept_requires_grad_and_crash_later() -> None:

@@ -629,6 +629,16 @@ def test_archives_that_use_data_or_names_twice_are_refused() -> None:
         load(io.BytesIO(twice))
 
 
+def test_an_archive_on_disk_that_begins_before_the_file_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    save({"w": tg.ones(2)}, path)
+    data = bytearray(path.read_bytes())
+    data[-6:-2] = (int.from_bytes(data[-6:-2], "little") + 100).to_bytes(4, "little")  # where its directory is
+    path.write_bytes(data)
+    with pytest.raises(LoadError, match="begins outside of the file"):
+        load(path)
+
+
 def valid_files() -> dict[str, bytes]:
     """A small file of every format."""
     values: dict[str, Any] = {"x.pt": {"w": tg.ones(2, 3), 3: [1, (True, None)]}, "x.npz": {"w": tg.ones(2, 3)}}
@@ -689,8 +699,10 @@ def test_mutated_files_are_read_or_refused_by_name(name: str, tmp_path: Path) ->
     try:
         for _ in range(number):
             inside = name != "x.safetensors" and rng.random() < 0.5
+            made = mutated_inside(data, rng) if inside else mutated(data, rng)
+            path.write_bytes(made)
             try:
-                load(io.BytesIO(mutated_inside(data, rng) if inside else mutated(data, rng)))
+                load(path if rng.random() < 0.5 else io.BytesIO(made))  # they differ in what they do at wrong positions
             except LoadError:
                 refused += 1
         peak = tracemalloc.get_traced_memory()[1]
@@ -698,3 +710,27 @@ def test_mutated_files_are_read_or_refused_by_name(name: str, tmp_path: Path) ->
         tracemalloc.stop()
     assert refused > number / 3, "many mutations leave no valid file"
     assert peak < 2**24, "memory was taken on the word of a header"
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.safetensors", "x.npz"])
+def test_loading_takes_less_than_four_times_the_file(name: str, tmp_path: Path) -> None:
+    path, numbers = tmp_path / name, np.random.default_rng(0).random(2**17)
+    if name == "x.npz":
+        np.savez_compressed(path, numbers=numbers)
+    else:
+        save({"numbers": tg.tensor(numbers), "more": [tg.tensor(numbers) > 0.5, nn.Parameter(tg.ones(2**17))]}, path)
+    data, rng = path.read_bytes(), random.Random(0)
+    for k in range(40):
+        at = rng.choice((0, len(data) - 600))  # where headers and directories are
+        part = data[at : at + 600]
+        made = data[:at] + (mutated(part, rng) if k else part) + data[at + 600 :]
+        path.write_bytes(made)
+        tracemalloc.start()
+        try:
+            load(path)
+        except LoadError:
+            assert k, "the first one is as it was saved"
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak < 4 * len(made), f"{peak / len(made):.1f} times the file"

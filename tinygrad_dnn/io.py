@@ -381,6 +381,8 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     if sum(member.compress_size for member in members) > size:
         raise LoadError("damaged file: an archive whose members are larger than the file")
     for member in members:
+        if not 0 <= member.header_offset < size:  # a file on disk would raise OSError
+            raise LoadError(f"damaged file: {member.filename!r:.100} begins outside of the file")
         ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO}.get(member.compress_type, 0)
         if member.file_size > ratio * member.compress_size or member.flag_bits & 1:
             raise LoadError(f"damaged file: {member.filename!r:.100} is encrypted, compressed otherwise or too small")
