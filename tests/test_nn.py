@@ -643,6 +643,12 @@ def test_an_error_names_the_layer_once_with_what_it_wanted_and_got(call: Callabl
     assert [n.partition("\n")[0] for n in notes(call)] == [note]
 
 
+@pytest.mark.parametrize(("x", "w"), [((), (2, 3)), ((3,), ()), ((2, 3), ()), ((2, 2, 3), ())])
+def test_a_number_is_no_matrix(x: tuple[int, ...], w: tuple[int, ...]) -> None:
+    with pytest.raises(RuntimeError, match="both arguments to matmul need to be at least 1D"):
+        nn.functional.linear(tg.ones(x), tg.ones(w))
+
+
 class Reshaping(nn.Module):
     """A module that fails between its layers, in an expression without names."""
 

@@ -48,7 +48,7 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None
             f"mat1 and mat2 must have the same dtype, but got {x.dtype} and {w.dtype}; convert the input, with .to()"
         )
     try:
-        y = x.dot(w.T, out=out) if 0 < x.ndim <= 2 else into(out, by_rows(x, w.T))
+        y = x.dot(w.T, out=out) if 0 < x.ndim <= 2 and w.ndim else into(out, by_rows(x, w.T))
     except (ValueError, IndexError):
         raise RuntimeError(product_error(x.shape, w.T.shape)) from None
     if b is not None:
