@@ -333,6 +333,7 @@ def test_the_pickle_of_a_tensor_by_hand() -> None:
         (b"\x80\2" + STORAGE.replace(b"x000", b"x001").replace(b"\x000X", b"\x001X") + b".", "no item"),
         (b"\x80\2" + STORAGE + STORAGE.replace(b"Float", b"Int") + b"\x86.", "two types or sizes"),
         (b"\x80\2ctorch\nFloatStorage\n.", "FloatStorage"),
+        (b"\x80\2ctorch\n\\QStorage\n.", r"damaged file: .*\\Q"),
         (b"\x80\2]ctorch\nSize\na.", "torch.Size"),
         (b"\x80\2ctorch\nSize\nX\1\0\0\0a\x85\x85R.", "Size"),
         (b"\x80\2ccollections\nOrderedDict\n]]K\1aa\x85R.", "OrderedDict|ordered"),

@@ -215,6 +215,7 @@ def sync(folder: Path) -> None:
 MALFORMED = (
     ValueError, TypeError, LookupError, EOFError, OverflowError, RecursionError, NotImplementedError, struct.error,
     zlib.error, zipfile.BadZipFile,
+    DeprecationWarning,  # where warnings are errors: of an escape in a name, which pickletools would leave as it is
 )
 FOREIGN = [
     (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", "torch.save wrote it before PyTorch 1.6: load and save it there"),
