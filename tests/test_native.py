@@ -1,7 +1,9 @@
 """The native backend beyond what `test_compile` holds both to: large loops on two cores, products of all layouts."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +27,9 @@ def two(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     start = halves.Helper.start
 
-    def counted(self: halves.Helper, function: object, args: tuple[object, ...]) -> None:
+    def counted(self: halves.Helper, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         calls.append(1)
-        start(self, function, args)  # type: ignore[arg-type]  # as it was called
+        start(self, function, args)
 
     monkeypatch.setattr(halves.Helper, "start", counted)
     monkeypatch.setattr(native, "LARGE_CHAIN", 1)
@@ -61,7 +63,7 @@ def test_threads_at_once(cores: int, request: pytest.FixtureRequest) -> None:
         assert all(pool.map(worker, range(4)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="where no process forks, none loses its threads")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_cores_after_a_fork(two: list[int]) -> None:
     x, w = tg.randn(64, 64), tg.randn(64, 64)

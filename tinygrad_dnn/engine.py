@@ -150,7 +150,30 @@ def is_grad_enabled() -> bool:
     return _grad_enabled()
 
 
-class set_grad_enabled(ContextDecorator):
+class Switch(ContextDecorator):
+    """A mode of this thread or task, set at once and until the ``with`` block, if there is one, ends."""
+
+    variable: ClassVar[ContextVar[bool]]
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.token: Token[bool] = self.variable.set(self.mode)
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        self.variable.reset(self.token)  # as a decorator it acts within the function only
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self.mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.variable.reset(self.token)
+
+
+class set_grad_enabled(Switch):
     """Switch recording on or off, at once and until the ``with`` block, if there is one, ends.
 
     Parameters
@@ -163,22 +186,7 @@ class set_grad_enabled(ContextDecorator):
     False
     """
 
-    def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
-        self.token: Token[bool] = _grad_mode.set(self.mode)
-
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        _grad_mode.reset(self.token)  # as a decorator it acts within the function only
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> Self:
-        return type(self)(self.mode)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _grad_mode.reset(self.token)
+    variable = _grad_mode
 
 
 class _GradMode(ContextDecorator):

@@ -1,34 +1,21 @@
 """Finding the op whose derivative is NaN: PyTorch's anomaly mode."""
 
-from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import Token
-from typing import Any, Self
+from typing import Self
 
-from ..engine import anomaly
+from ..engine import Switch, anomaly
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 
-class set_detect_anomaly(ContextDecorator):
+class set_detect_anomaly(Switch):
     """Switch the search for NaN on or off, at once and until the ``with`` block, if there is one, ends."""
 
+    variable = anomaly
+
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.mode = bool(mode) and check_nan
-        self.token: Token[bool] = anomaly.set(self.mode)
-
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        anomaly.reset(self.token)  # as a decorator it acts within the function only
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> Self:
-        return type(self)(self.mode)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        anomaly.reset(self.token)
+        super().__init__(mode and check_nan)
 
 
 class detect_anomaly(ContextDecorator):

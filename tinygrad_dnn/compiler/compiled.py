@@ -1,12 +1,12 @@
 """`compile`: a function that records itself once for every kind of call and then runs the program."""
 
 # what `signal` is built on, without the conversions to enumerations, which take five of six microseconds
-import _signal  # type: ignore[import-not-found]  # not in the stubs
+import _signal  # type: ignore[import-not-found]  # typeshed describes `signal` alone
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
-from operator import gt
+from operator import gt, methodcaller
 from signal import SIGINT, raise_signal
 from sys import getrefcount
 from threading import current_thread, main_thread
@@ -44,6 +44,7 @@ BACKENDS = ("numpy", "native")
 MOST = 64  # programs that are kept; the least recently made goes first
 ROUNDING = 64  # units in the last place of the largest element, within which `verify` wants equality
 MANY = 16  # programs from which a warning is given
+still_holds = methodcaller("holds")
 RECORDING = threading.RLock()  # one step is recorded at a time
 
 
@@ -217,10 +218,7 @@ class Program:
         for k in self.given:  # a loop that finds nothing takes half the time of any()
             if leaves[k]._grad is not None:
                 return False
-        for call in self.lives:  # noqa: SIM110  # as above
-            if not call.holds():
-                return False
-        return True
+        return all(map(still_holds, self.lives))
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """One step on these tensors and arrays, for which interrupts wait; if it fails, everything is as before.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain as flat, groupby
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -285,11 +285,9 @@ class NativeSource(Source):
             rows.extend(native)
         close()
         shown = [f"# {line}" for i, _ in table for line in self.line(i)]
-        for large, calls in groupby(calls_of(rows), key=is_large):
-            if large:
-                shown += map(self.halves, calls)
-            else:
-                shown.append(self.table(list(flat.from_iterable(calls))))
+        for large, group in groupby(calls_of(rows), key=is_large):
+            calls = list(group)
+            shown += map(self.halves, calls) if large else [self.table([row for call in calls for row in call])]
         return shown
 
     def table(self, rows: list[list[int]]) -> str:

@@ -121,17 +121,23 @@ def untraced(value: Any) -> Any:
     return replaced(value, lambda t: t.value)
 
 
-def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
-    """The same with ``change(t)`` in place of every traced array t."""
-    if is_traced(value):
-        return change(value)
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with ``change(v)`` in place of everything v within containers."""
     if type(value) in (list, tuple):
-        return type(value)(replaced(v, change) for v in value)
+        return type(value)(mapped(v, change) for v in value)
     if isinstance(value, dict):
-        return {k: replaced(v, change) for k, v in value.items()}
-    if isinstance(value, slice):
-        return slice(*(replaced(v, change) for v in (value.start, value.stop, value.step)))
-    return value
+        return {k: mapped(v, change) for k, v in value.items()}
+    return change(value)
+
+
+def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
+    """The same with ``change(t)`` in place of every traced array t within containers and slices."""
+    def one(v: Any) -> Any:
+        if isinstance(v, slice):
+            return slice(one(v.start), one(v.stop), one(v.step))
+        return change(v) if is_traced(v) else v
+
+    return mapped(value, one)
 
 
 def owner_of(array: Any) -> Any:
@@ -332,13 +338,7 @@ class Recorder:
 
     def arrays_in(self, value: Any) -> Any:
         """The same with the traced arrays of tensors, such as an index may have, in their place."""
-        if isinstance(value, Tensor):
-            return self.adopt(value)
-        if type(value) in (list, tuple):
-            return type(value)(map(self.arrays_in, value))
-        if isinstance(value, dict):
-            return {k: self.arrays_in(v) for k, v in value.items()}
-        return value
+        return mapped(value, lambda v: self.adopt(v) if isinstance(v, Tensor) else v)
 
     def argument(self, array: Array) -> Traced:
         """A traced array for an argument of the step."""
@@ -538,14 +538,13 @@ class Recorder:
 
     def resolved(self, value: Any) -> Any:
         """The same, with plain arrays that look at known memory traced."""
-        if isinstance(value, np.ndarray) and not is_traced(value):
-            known = self.storages.get(id(owner_of(value)))
-            return value if known is None else Traced(value, known, self)
-        if type(value) in (list, tuple):
-            return type(value)(map(self.resolved, value))
-        if isinstance(value, dict):
-            return {k: self.resolved(v) for k, v in value.items()}
-        return value
+        def one(v: Any) -> Any:
+            if not isinstance(v, np.ndarray) or is_traced(v):
+                return v
+            known = self.storages.get(id(owner_of(v)))
+            return v if known is None else Traced(v, known, self)
+
+        return mapped(value, one)
 
     def folds(self, instruction: Instruction, note: bool) -> bool:
         """Whether a call has the same result in every run, so that no instruction is needed."""

@@ -176,17 +176,16 @@ def power(a: Any, b: Any, *, out: Out = None) -> Any:
     return np.power(a, b, out=out) if quick is None else quick(a, out=out)
 
 
-def power_slope(g: Array, a: Array, b: Any) -> Any:
-    if type(b) in (int, float) and b != 0:
-        return g * (b * power.kernel(a, b - 1))
-    return g * np.where(np.equal(b, 0), 0.0, b * a ** (b - 1))
+def power_slope(xp: Any, a: Any, b: Any) -> Any:
+    """The derivative of a^b with respect to a."""
+    slope = b * xp.power(a, b - 1)
+    return slope if type(b) in (int, float) and b != 0 else xp.where(xp.equal(b, 0), 0.0, slope)
 
 
 power.vjp(
-    a=lambda xp, g, a, b: g * xp.where(xp.equal(b, 0), 0.0, b * a ** (b - 1)),
+    a=lambda xp, g, a, b: g * power_slope(xp, a, b),
     b=lambda xp, g, y, a, b: g * xp.where(xp.equal(a, 0) & xp.greater_equal(b, 0), 0.0, y * xp.log(a)),
 )
-power.fast(a=power_slope)
 
 
 @op(np.square, signature="()->()")
@@ -378,9 +377,13 @@ def relu(a: Array, *, out: Out = None) -> Any:
     return np.maximum(a, constant(0, a.dtype), out=out)
 
 
+def is_positive(a: Array) -> Array:
+    """1 where a > 0, else 0, as numbers: to multiply by bools takes half as long again."""
+    return np.greater(a, constant(0, a.dtype), out=np.empty_like(a))
+
+
 def relu_slope(g: Array, y: Array) -> Array:
-    slope = np.empty_like(y)
-    np.greater(y, constant(0, y.dtype), out=slope)  # as numbers: to multiply by bools takes half as long again
+    slope = is_positive(y)
     slope *= g
     return slope
 
@@ -405,8 +408,7 @@ def leaky_slope(a: Array, negative_slope: float) -> Array:
     """1 where a > 0, else ``negative_slope``."""
     if not 0 <= negative_slope <= 1:
         return np.where(np.greater(a, 0), 1.0, negative_slope).astype(a.dtype)
-    slope = np.empty_like(a)
-    np.greater(a, constant(0, a.dtype), out=slope)
+    slope = is_positive(a)
     return np.maximum(slope, negative_slope, out=slope)
 
 
@@ -483,7 +485,8 @@ def erfcx_series() -> Array:
 
 def is_single(a: Any) -> bool:
     """Whether a result is rounded to float32 or less, for which half the terms of a series are enough."""
-    return bool(np.asarray(a).dtype.kind == "f" and np.asarray(a).dtype.itemsize <= 4)
+    dtype = np.asarray(a).dtype
+    return dtype.kind == "f" and dtype.itemsize <= 4
 
 
 def erfc_positive(x: Array, single: bool = False) -> Array:
