@@ -813,6 +813,23 @@ def test_verify_compares_with_the_step(parts: Parts) -> None:
     assert run(tg.ones(1)).item() == 1.0
 
 
+def test_verify_bears_values_that_are_not_finite() -> None:
+    """They are equal to themselves, and do not excuse the others."""
+    values, offset = tg.tensor([np.nan, np.inf, 1.0]), iter([0.0, 0.0, 1.0, 0.0]).__next__
+    run = tg.compile(lambda x: x * 2, verify=1)
+    for _ in range(2):
+        assert repr(run(values)) == "tensor([nan, inf, 2.])"
+
+    class Outside:
+        next = offset
+
+    run = tg.compile(lambda x: x + Outside.next(), verify=2)
+    run(values)
+    run(values)
+    with pytest.raises(RuntimeError, match="the compiled step differs from the step: a result"):
+        run(values)
+
+
 def test_verify_finds_what_compile_cannot_see() -> None:
     class Outside:
         factor = iter([1.0, 2.0, 3.0]).__next__

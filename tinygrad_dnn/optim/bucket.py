@@ -110,9 +110,12 @@ def join(params: Iterable[Tensor]) -> None:
 
 
 def aligned(size: int, dtype: Any) -> Array:
-    """A new array of ``size`` elements that begins at a line of the cache, where loads of many at once are quickest."""
+    """``size`` zeros that begin at a line of the cache, where loads of many at once are quickest.
+
+    What is around them is 0 too: whoever looks at the whole memory, as `compile` with ``verify``, finds numbers.
+    """
     dtype = np.dtype(dtype)
-    raw = np.empty(size + LINE // dtype.itemsize, dtype)
+    raw = np.zeros(size + LINE // dtype.itemsize, dtype)
     start = -raw.ctypes.data % LINE // dtype.itemsize
     return raw[start : start + size]
 
