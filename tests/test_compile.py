@@ -361,6 +361,24 @@ def test_changes_between_runs_are_seen(parts: Parts) -> None:
         assert all(map(same, arrays_of(a[0]), arrays_of(b[0])))
 
 
+def test_lists_and_modules_that_grow_are_seen() -> None:
+    more: list[tg.Tensor] = []
+    model = nn.Sequential(nn.Linear(2, 2))
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        x = model(x) if hasattr(model, "scale") else model(x) + 1
+        return sum([x.sum(), *more]).detach()
+
+    run, x = tg.compile(step), tg.ones(1, 2)
+    changes: list[Callable[[], Any]] = [
+        lambda: None, lambda: more.append(tg.ones(())), lambda: more.append(more[0]), lambda: more.pop(),
+        lambda: setattr(model, "scale", 2.0), lambda: model.append(nn.ReLU()), lambda: delattr(model, "scale"),
+    ]  # fmt: skip
+    for change in changes:
+        change()
+        assert run(x).item() == run(x).item() == step(x).item()
+
+
 def test_a_program_for_every_kind_of_call(parts: Parts) -> None:
     _, _, step, compiled = twins(parts)
     for m in (5, 2, 5, 2):
@@ -843,13 +861,42 @@ def test_verify_finds_what_compile_cannot_see() -> None:
 # --- the program ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kept", [False, True])  # whether what the rules work on is in memory that stays
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_warnings_are_those_of_the_step(backend: str, kept: bool) -> None:
+    """A pole in the forward pass warns, and an overflow in the backward pass does not."""
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    w = tg.full((3,), 1e-38, requires_grad=True)
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        w.grad = None
+        y = w * (x if kept else x.mT.mT)
+        (y * 1e30 * 1e30).sum().backward()
+        return (1 / x.mT).detach()
+
+    run = tg.compile(step, backend=backend)
+    before = np.geterr()
+    for x in (tg.ones(1, 3), tg.ones(1, 3), tg.full((1, 3), 2.0)):
+        run(x)
+    assert w.grad is not None
+    assert not np.isfinite(w.grad.array).any()
+    if backend == "numpy":  # loops of the native backend are silent
+        for function in (step, run):
+            with pytest.warns(RuntimeWarning, match="divide by zero"):
+                function(tg.zeros(1, 3))
+            with pytest.raises(FloatingPointError), np.errstate(all="raise"):
+                function(tg.zeros(1, 3))
+    assert np.geterr() == before
+
+
 def test_the_source_is_what_runs(parts: Parts) -> None:
     model, optimizer = parts
     run = trained(model, optimizer, mean_square, True)
     for x, y in batches(2, 3, 2):
         run(x, y)
     source = run.programs[0].source
-    assert "input_0.dot(weight_0_T, out=" in source
+    assert "input_0.dot(weight_0_T, " in source
     assert source in repr(run.programs[0])
     assert "# (5, 4)" in source
     account = run.programs[0].explain()

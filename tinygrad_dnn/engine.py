@@ -48,7 +48,7 @@ UNRECORDED_VIEWS: "weakref.WeakValueDictionary[int, Tensor]" = weakref.WeakValue
 # --- state: default dtype, grad mode, the clock -----------------------------------------------------------------------
 
 
-class _Defaults:
+class Defaults:
     dtype = np.dtype(np.float32)
 
 
@@ -58,7 +58,7 @@ def get_default_dtype() -> np.dtype[Any]:
     >>> get_default_dtype()
     dtype('float32')
     """
-    return _Defaults.dtype
+    return Defaults.dtype
 
 
 def set_default_dtype(dtype: Any) -> None:
@@ -69,7 +69,7 @@ def set_default_dtype(dtype: Any) -> None:
     chosen = np.dtype(dtype)
     if chosen.kind != "f":
         raise TypeError(f"only floating-point types are supported as the default type, got {chosen}")
-    _Defaults.dtype = chosen
+    Defaults.dtype = chosen
 
 
 _recorder: Any = None  # what sees all ops, in whatever thread: who compiles a step, or else debug mode
@@ -104,6 +104,11 @@ def array_of(t: "Tensor") -> Any:
     return t.array if _recorder is None else _recorder.adopt(t)
 
 
+def is_observed() -> bool:
+    """Whether a recorder or debug mode sees the ops of some thread."""
+    return _recorder is not None
+
+
 def cleared(params: "Sequence[Tensor]") -> None:
     """Tell who records that the gradients of these are set to None."""
     if _recorder is not None:
@@ -133,16 +138,17 @@ def decided(condition: Any) -> bool:
 
 
 anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)  # whether backward() looks for NaN
-_grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
-_grad_enabled = _grad_mode.get
+grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
+_grad_enabled = grad_mode.get
 
-_tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
+tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
 
 
-class _Clock:
-    """When the last in-place change happened: older than a tape entry means that no operand of it can be stale."""
+class Clock:
+    """When something last happened to any tensor, as a creation number."""
 
-    last_change = 0
+    last_change = 0  # in place: older than a tape entry means that no operand of it can be stale
+    last_read = 0  # of a gradient, by somebody who may keep it
 
 
 def is_grad_enabled() -> bool:
@@ -186,7 +192,7 @@ class set_grad_enabled(Switch):
     False
     """
 
-    variable = _grad_mode
+    variable = grad_mode
 
 
 class _GradMode(ContextDecorator):
@@ -204,11 +210,11 @@ class _GradMode(ContextDecorator):
         return type(self)()  # a fresh block for every call: generators and recursion stay apart
 
     def __enter__(self) -> Self:
-        self.tokens.append(_grad_mode.set(self.mode))
+        self.tokens.append(grad_mode.set(self.mode))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _grad_mode.reset(self.tokens.pop())
+        grad_mode.reset(self.tokens.pop())
 
 
 class no_grad(_GradMode):
@@ -267,9 +273,9 @@ class Tensor(Operators):
     def __init__(self, *data: Any) -> None:
         if len(data) == 1 and not isinstance(data[0], int):
             source = data[0].array if isinstance(data[0], Tensor) else data[0]
-            array = np.array(source, dtype=_Defaults.dtype)
+            array = np.array(source, dtype=Defaults.dtype)
         else:
-            array = np.zeros(data, dtype=_Defaults.dtype) if data else np.zeros(0, dtype=_Defaults.dtype)
+            array = np.zeros(data, dtype=Defaults.dtype) if data else np.zeros(0, dtype=Defaults.dtype)
         self._become_leaf(array)
 
     def _become_leaf(self, array: Array, base: "Tensor | None" = None) -> None:
@@ -282,7 +288,7 @@ class Tensor(Operators):
         self.requires_grad = False
         self.residual: Any = None
         self.retains_grad = False
-        self.serial = _tick()
+        self.serial = tick()
         self.version = 0
 
     @property
@@ -310,6 +316,7 @@ class Tensor(Operators):
                 "at a leaf",
                 stacklevel=2,
             )
+        Clock.last_read = tick()
         return held
 
     @grad.setter
@@ -445,7 +452,7 @@ class Tensor(Operators):
         suffix = "requires_grad=True" if self.requires_grad else ""
         if self.op is not None:
             suffix = f"grad_fn=<{label_of(self)}>"
-        return format_tensor(shown(self.array), _Defaults.dtype, suffix)
+        return format_tensor(shown(self.array), Defaults.dtype, suffix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.op is not None:
@@ -575,7 +582,7 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     if array.dtype.kind not in "biufc":
         raise TypeError(f"can't convert {type(first).__name__} to a tensor; give numbers, arrays or tensors")
     if dtype is None and array.dtype == FLOAT64 and not isinstance(first, np.ndarray | np.generic | Tensor):
-        return array.astype(_Defaults.dtype)
+        return array.astype(Defaults.dtype)
     return array
 
 
@@ -777,7 +784,7 @@ class Op:
         made._grad = None
         made.params = params
         made.retains_grad = False
-        made.serial = _tick()
+        made.serial = tick()
         made.version = 0
         if tracked and self.differentiable and _grad_enabled():
             made.requires_grad = True
@@ -872,7 +879,7 @@ class Elementwise(Op):
         held = [v for v in raw if isinstance(v, np.ndarray)]
         floats = [v.dtype for v in held if v.dtype.kind == "f" and v.ndim]
         floats = floats or [v.dtype for v in held if v.dtype.kind == "f"]
-        wanted = max(floats, default=_Defaults.dtype)
+        wanted = max(floats, default=Defaults.dtype)
         if not held or y.dtype == wanted:
             return y
         cast = [v.astype(wanted) if isinstance(v, np.ndarray) else v for v in raw]
@@ -907,7 +914,7 @@ def _one(o: Elementwise) -> Callable[..., Tensor]:
         made.params = defaults
         made.residual = None
         made.retains_grad = False
-        made.serial = _tick()
+        made.serial = tick()
         made.version = 0
         if tracked and differentiable and _grad_enabled():
             made.requires_grad = True
@@ -955,7 +962,7 @@ def _two(o: Elementwise) -> Callable[..., Tensor]:
         made.params = defaults
         made.residual = None
         made.retains_grad = False
-        made.serial = _tick()
+        made.serial = tick()
         made.version = 0
         if tracked and differentiable and _grad_enabled():
             made.requires_grad = True
@@ -1100,8 +1107,8 @@ def made_at(t: Tensor) -> str:
 
 def touch(*changed: Tensor) -> None:
     """Note that the numbers of these tensors have changed in place."""
-    now = _tick()
-    _Clock.last_change = now
+    now = tick()
+    Clock.last_change = now
     for t in changed:
         (t if t.base is None else t.base).version = now  # the tensor that owns the memory
 
@@ -1163,7 +1170,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
         t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
         t.requires_grad = True
         t.noted = note_of(made)
-        t.serial = _tick()
+        t.serial = tick()
     touch(t)
     if tracked:
         origin(t).version = t.serial  # its own rule may read the new value
@@ -1377,7 +1384,7 @@ def pull(
     if _recorder is not None:
         _recorder.visit(t)
     shared, rules = o.rules[xp]
-    changed = _Clock.last_change > t.serial  # something was, so it may have been an operand
+    changed = Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
         given = shared.pick(env)
         env[SHARED] = shared.function(*given) if _recorder is None else _recorder.apply(shared.function, given)
@@ -1564,6 +1571,7 @@ def backward(
             continue
         old = t.version > max(before.serial, before.version)
         if create_graph or before.requires_grad:
+            Clock.last_read = tick()  # the tape may keep it
             t._grad = before + g
         else:
             before.array += g.array

@@ -1,15 +1,11 @@
 """`compile`: a function that records itself once for every kind of call and then runs the program."""
 
-# what `signal` is built on, without the conversions to enumerations, which take five of six microseconds
-import _signal  # type: ignore[import-not-found]  # typeshed describes `signal` alone
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
-from operator import gt, methodcaller
-from signal import SIGINT, raise_signal
+from operator import gt
 from sys import getrefcount
-from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -17,22 +13,21 @@ import numpy as np
 from ..debugging import is_debugging
 from ..engine import (
     Array,
+    Clock,
     Tensor,
     as_array,
-    get_default_dtype,
-    is_grad_enabled,
+    is_observed,
     leaf,
     origin,
     recording as recording_here,
     set_recorder,
-    touch,
 )
 from ..nn import Module
-from ..ops.random import current_generator
 from ..optim.algorithms import Prepare
 from ..optim.bucket import SMALL
 from .account import Account, account_of
-from .guards import Guards, Names, Surroundings, same
+from .entry import entry_of, rebuilt
+from .guards import Guards, Surroundings, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced
@@ -44,7 +39,6 @@ BACKENDS = ("numpy", "native")
 MOST = 64  # programs that are kept; the least recently made goes first
 ROUNDING = 64  # units in the last place of the largest element, within which `verify` wants equality
 MANY = 16  # programs from which a warning is given
-still_holds = methodcaller("holds")
 RECORDING = threading.RLock()  # one step is recorded at a time
 
 
@@ -135,10 +129,12 @@ class Program:
         What the native backend left to NumPy, and how often.
     """
 
-    def __init__(self, run: "Recording", around: Surroundings, backend: str = "numpy") -> None:
+    def __init__(self, run: "Recording", around: Surroundings, backend: str, lock: Any) -> None:
+        self.lock = lock
         recorder = run.recorder
         self.structure = run.structure
         self.arguments = run.arguments
+        self.is_tensor = run.is_tensor
         self.names = recorder.names | {id(t.array): name for name, t in around.named.items()}
         for t, g in run.gradients:
             name = self.names.get(id(t.array))
@@ -149,6 +145,7 @@ class Program:
         self.given = [k for k, _ in given]  # the positions of arguments that get a gradient
         self.cleared = run.cleared
         outputs, kept = len(run.outputs) + len(given), [*run.outputs, *(g for _, g in (*given, *own))]
+        self.numbers = {k for k, kind in enumerate(kinds_in(run.structure)) if kind is Later}
         native = backend == "native"
         copied = [t for t in self.arguments if t.storage.writes == 0] if native else []
         self.plan = Plan(recorder.instructions, kept, buffered_natively if native else buffered, copied)
@@ -175,7 +172,7 @@ class Program:
 
     def build(self) -> None:
         """Write the source for the memory that is assigned."""
-        written = self.kind(self.plan, self.arguments, self.results, self.names)
+        written = self.kind(self.plan, self.arguments, self.results, self.names, self.numbers)
         self.text = written  # kept, because tables point to memory that it holds
         self.notes = written.notes
         self.source, self.function = written.text, written.function
@@ -184,18 +181,10 @@ class Program:
         memory = {id(a.base): a.base for a in arrays if a is not None}
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
         del arrays, memory
-        self.leave = self.leaving()
+        self.holds, self.run = entry_of(self, self.lock)
         # the leaves will hold them too
         self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
-
-    def leaving(self) -> Callable[[], None]:
-        """What a run does last: gradients are given to their leaves, and what has changed is marked."""
-        names = Names()
-        lines = [f"{names(t)}._grad = {names(g)}" for t, g in zip(self.leaves, self.gradients, strict=True)]
-        lines += [f"{names(t)}._grad = None" for t in self.cleared]
-        if self.changed:
-            lines.append(f"{names(touch)}({', '.join(map(names, self.changed))})")
-        return names.function(*lines or ["pass"])
+        self.last_read = Clock.last_read
 
     def written_outside(self, stop: int | None = None) -> list[Storage]:
         """The external memory that the calls before ``stop`` write to."""
@@ -211,63 +200,25 @@ class Program:
         early = self.written_outside(last)
         return [s for s in self.written_outside() if s.array.size <= SMALL or s in early]
 
-    def holds(self, leaves: Sequence[Any]) -> bool:
-        """Whether the step would do the same again, with these tensors and arrays as its arguments."""
-        if not self.guards.hold():
-            return False
-        for k in self.given:  # a loop that finds nothing takes half the time of any()
-            if leaves[k]._grad is not None:
-                return False
-        return all(map(still_holds, self.lives))
+    def is_held(self) -> bool:
+        """Whether somebody keeps a gradient of an earlier run, and with it memory of the program."""
+        last_read = Clock.last_read
+        held = any(map(gt, map(getrefcount, self.watched), self.holders))
+        if not held:
+            self.last_read = last_read
+        return held
 
-    def run(self, leaves: Sequence[Any]) -> Any:
-        """One step on these tensors and arrays, for which interrupts wait; if it fails, everything is as before.
+    def build_anew(self) -> None:
+        """Leave the memory to those who keep it."""
+        self.plan.assign()
+        self.build()
 
-        To block the signal in this thread would not do: the system would give it to another, of BLAS for one, and
-        Python would raise KeyboardInterrupt here all the same.
-        """
-        # only the main thread is interrupted; a handler that Python does not know could not be put back
-        handler = _signal.getsignal(SIGINT) if current_thread() is main_thread() else None
-        if handler is None:
-            return self.uninterrupted(leaves)
-        came: list[Any] = []
-        _signal.signal(SIGINT, lambda *_: came.append(True))
-        try:
-            return self.uninterrupted(leaves)
-        finally:
-            _signal.signal(SIGINT, handler)
-            if came:
-                raise_signal(SIGINT)
-
-    def uninterrupted(self, leaves: Sequence[Any]) -> Any:
-        """One step as in `run`, in a thread that is not interrupted."""
-        arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
-        holders = list(map(getrefcount, self.watched))
-        if holders != self.holders and any(map(gt, holders, self.holders)):
-            self.plan.assign()  # somebody keeps a gradient, and with it the memory
-            self.build()
+    def undo(self) -> None:
+        """Leave everything as it was before a run that failed."""
         for array, copy in self.saved:
-            copy[...] = array
-        for call in self.lives:
-            call.mark()
-        try:
-            results = self.function(*arrays)
-        except BaseException:
-            for array, copy in self.saved:
-                array[...] = copy
-            for call in reversed(self.lives):
-                call.undo()
-            raise
-        self.leave()
-        if self.written:
-            touch(*(leaves[k] for k in self.written if isinstance(leaves[k], Tensor)))
-        made = iter(results)
-        result = rebuilt(self.structure, made)
-        for k, array in zip(self.given, made, strict=False):
-            leaves[k]._grad = leaf(array)
-        for t, array in zip(self.others, made, strict=True):
-            t._grad = leaf(array)
-        return result
+            array[...] = copy
+        for call in reversed(self.lives):
+            call.undo()
 
     def explain(self) -> Account:
         """Its calls, arithmetic and memory.
@@ -311,24 +262,18 @@ def structured(result: Any) -> tuple[Any, list[Any]]:
         return (type(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
     if isinstance(result, dict):
         parts = [structured(r) for r in result.values()]
-        return (dict, list(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
+        structure = dict(zip(result, (p for p, _ in parts), strict=True))
+        return (dict, structure), [a for _, arrays in parts for a in arrays]
     return ("value", result), []
 
 
-def rebuilt(structure: Any, arrays: Iterator[Array]) -> Any:
-    """A result of this structure from fresh arrays."""
-    if structure is Tensor:
-        return leaf(next(arrays))
-    if structure is np.ndarray:
-        return next(arrays)
-    if structure is Later:
-        return next(arrays).item()
-    if structure[0] == "value":
-        return structure[1]
-    if structure[0] is dict:
-        return {k: rebuilt(p, arrays) for k, p in zip(structure[1], structure[2], strict=True)}
-    parts = [rebuilt(p, arrays) for p in structure[1]]
-    return structure[0](*parts) if hasattr(structure[0], "_fields") else structure[0](parts)
+def kinds_in(structure: Any) -> Iterator[Any]:
+    """What the gaps of a structure are, in order."""
+    if isinstance(structure, type):
+        yield structure
+    elif structure[0] != "value":
+        for part in structure[1].values() if isinstance(structure[1], dict) else structure[1]:
+            yield from kinds_in(part)
 
 
 class Recording:
@@ -341,6 +286,7 @@ class Recording:
         grads = {id(t): t._grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
+        self.is_tensor: list[bool] = []  # whether they are the arrays of tensors
         self.places: dict[int, int] = {}  # of argument tensors among the arguments, by identity
         failed = True
         set_recorder(recorder)
@@ -385,6 +331,8 @@ class Recording:
 
     def traced(self, value: Any) -> Any:
         """The arguments of the step, with traced arrays in them."""
+        if isinstance(value, Tensor | np.ndarray):
+            self.is_tensor.append(isinstance(value, Tensor))
         if isinstance(value, Tensor) and is_traced(value.array):  # given twice
             self.arguments.append(self.recorder.argument(value.array.value))
             return value
@@ -449,6 +397,7 @@ class Compiled:
         update_wrapper(self, step)
         self.step, self.backend, self.verify = step, backend, verify
         self.kept: dict[Any, list[Program]] = {}
+        self.recorded = 0
         self.lock = threading.RLock()
 
     @property
@@ -457,50 +406,58 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # a compiled step within one that is being recorded is a part of it, and debug mode looks at single ops
-        if recording_here() is not None or is_debugging():
+        if is_observed() and (recording_here() is not None or is_debugging()):
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
         shape = flattened((args, kwargs), leaves) if args or kwargs else None
-        key = (shape, is_grad_enabled(), get_default_dtype(), current_generator())
+        recorded = self.recorded
+        for program in self.kept.get(shape, ()):
+            try:
+                if program.verified < self.verify:
+                    return self.checked(program, args, kwargs, leaves)
+                return program.run(leaves)
+            except Departed:
+                continue
         with self.lock:
-            for program in self.kept.get(key, ()):
-                if program.holds(leaves):
-                    try:
-                        if program.verified < self.verify:
-                            return self.checked(program, args, kwargs, leaves)
-                        return program.run(leaves)
-                    except Departed:
-                        continue
-            return self.record(key, args, kwargs)
+            if self.recorded != recorded:  # another thread has, and this one may have waited for it
+                return self(*args, **kwargs)
+            return self.record(shape, args, kwargs)
 
-    def record(self, key: Any, args: Any, kwargs: Any) -> Any:
+    def record(self, shape: Any, args: Any, kwargs: Any) -> Any:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
             around = Surroundings(self.step, (*args, *kwargs.values()))
             run = Recording(self.step, args, kwargs, around)
-            result = rebuilt(run.structure, iter([t.value.copy() for t in run.outputs]))
+            outputs = zip(kinds_in(run.structure), (t.value for t in run.outputs), strict=True)
+            result = rebuilt(run.structure, [a.item() if kind is Later else a.copy() for kind, a in outputs])
             if not run.adds_to_an_argument():
-                self.kept.setdefault(key, []).insert(0, Program(run, around, self.backend))
+                self.kept.setdefault(shape, []).insert(0, Program(run, around, self.backend, self.lock))
+                self.recorded += 1
                 self.bound()
             return result
 
     def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
-        """Run the step itself and take it back, then the program; raise RuntimeError unless both did the same."""
-        with RECORDING:
-            around = Surroundings(self.step, (*args, *kwargs.values()))
-            wanted = Recording(self.step, args, kwargs, around, keep=False)
-        result = program.run(leaves)
-        outputs = arrays_in(result)
-        got = {
-            "a result": outputs,
-            "a gradient": [as_array(t._grad) for t, _ in wanted.gradients],
-            "a parameter or state": wanted.targets,
-        }
-        for what, arrays in wanted.left.items():
-            for ours, theirs in zip(got[what], arrays, strict=True):
-                compare(what, ours, theirs)
-        program.verified += 1
-        return result
+        """Run the step itself and take it back, then the program; raise RuntimeError unless both did the same.
+
+        Raises Departed if the program does not hold.
+        """
+        with self.lock:
+            if not program.holds(leaves):
+                raise Departed
+            with RECORDING:
+                around = Surroundings(self.step, (*args, *kwargs.values()))
+                wanted = Recording(self.step, args, kwargs, around, keep=False)
+            result = program.run(leaves)
+            got = {
+                "a result": arrays_in(result),
+                "a gradient": [as_array(t._grad) for t, _ in wanted.gradients],
+                "a parameter or state": wanted.targets,
+            }
+            for what, arrays in wanted.left.items():
+                for ours, theirs in zip(got[what], arrays, strict=True):
+                    compare(what, ours, theirs)
+            program.verified += 1
+            return result
 
     def bound(self) -> None:
         """Keep the number of programs within `MOST`."""

@@ -9,11 +9,13 @@ from itertools import chain
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ..engine import Tensor
+from ..engine import Defaults, Tensor, grad_mode
 from ..nn.module import Module, Settings
+from ..ops.random import forked
 from ..optim.optimizer import Optimizer
+from .entry import Names
 
-__all__ = ["Guards", "Names", "Surroundings", "same"]
+__all__ = ["Guards", "Surroundings", "same"]
 
 PLAIN = (int, float, str, bool, complex, type(None))
 
@@ -153,50 +155,43 @@ class Guards:
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
+        slots.append((Defaults, "dtype", Defaults.dtype))
         self.slots = slots
         self.variables = [(space, key, space.get(key)) for space, key in around.spaces()]
-        of = Names()
-        tests = [f"{of(owner)}.{name} is {of(value)}" for owner, name, value in slots]
-        tests += [f"{of(space)}.get({key!r}) is {of(value)}" for space, key, value in self.variables]
-        self.unchanged = of.function("return " + " and ".join(tests or ["True"]))
+        self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
 
-    def hold(self) -> bool:
-        """Whether all is as it was."""
-        try:
-            if not (self.unchanged() or self.equal()):
-                return False
-        except ValueError:  # a variable that was deleted
-            return False
-        if self.containers and not all(map(same, self.items, chain(*self.containers))):
-            return False
-        if Settings.changes != self.changes:
-            if not all(map(same, self.attributes, chain(*self.views))):
-                return False
-            self.changes = Settings.changes
-        return True
+    def tests(self, names: Names) -> list[str]:
+        """Expressions that are all true as long as all is as it was."""
+        quick = [f"{names(mode)}() is {names(value)}" for mode, value in self.modes]
+        quick += [f"{names(owner)}.{name} is {names(value)}" for owner, name, value in self.slots]
+        quick += [f"{names(space)}.get({key!r}) is {names(value)}" for space, key, value in self.variables]
+        held = names(self)
+        tests = [f"({' and '.join(quick)} or {held}.equal())"]
+        tests.append(f"({names(Settings)}.changes == {held}.changes or {held}.settings_are_equal())")
+        if self.containers:
+            tests.append(f"{held}.items_are_equal()")
+        return tests
 
     def equal(self) -> bool:
         """Whether all is as it was, numbers and texts being told by their values."""
-        slots = all(same(value, getattr(owner, name)) for owner, name, value in self.slots)
-        return slots and all(same(value, space.get(key)) for space, key, value in self.variables)
+        return (
+            all(mode() is value for mode, value in self.modes)
+            and all(same(value, getattr(owner, name)) for owner, name, value in self.slots)
+            and all(same(value, space.get(key)) for space, key, value in self.variables)
+        )
+
+    def settings_are_equal(self) -> bool:
+        """Whether the attributes of the modules are what they were."""
+        changes = Settings.changes
+        if not all_same(self.attributes, list(chain(*self.views))):
+            return False
+        self.changes = changes
+        return True
+
+    def items_are_equal(self) -> bool:
+        """Whether lists and dictionaries hold what they held."""
+        return all_same(self.items, list(chain(*self.containers)))
 
 
-class Names:
-    """Names for objects in a function that is written out: without a loop it takes a third of the time."""
-
-    def __init__(self) -> None:
-        self.namespace: dict[str, Any] = {}
-        self.known: dict[int, str] = {}
-
-    def __call__(self, value: Any) -> str:
-        """The name of an object."""
-        name = self.known.setdefault(id(value), f"v{len(self.known)}")
-        self.namespace[name] = value
-        return name
-
-    def function(self, *lines: str) -> Callable[..., Any]:
-        """A function without arguments that has these lines."""
-        made: dict[str, Any] = self.namespace
-        exec("\n    ".join(["def function():", *lines]), made)
-        function: Callable[..., Any] = made["function"]
-        return function
+def all_same(old: Sequence[Any], new: Sequence[Any]) -> bool:
+    return len(old) == len(new) and all(map(same, old, new))

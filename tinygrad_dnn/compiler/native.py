@@ -1,6 +1,6 @@
 """The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -230,14 +230,19 @@ class NativeSource(Source):
     """
 
     def __init__(
-        self, plan: Plan, arguments: Sequence[Traced], results: Sequence[Traced], names: Mapping[int, str]
+        self,
+        plan: Plan,
+        arguments: Sequence[Traced],
+        results: Sequence[Traced],
+        names: Mapping[int, str],
+        numbers: Container[int],
     ) -> None:
         self.floats = main_float(plan)
         self.spans = plan.accesses()
         self.kept = {t.storage for t in plan.kept}
         self.memory = surroundings(self.floats)
         self.other: tuple[Array, ...] = ()  # the same for second halves, once there are any
-        super().__init__(plan, arguments, results, names)
+        super().__init__(plan, arguments, results, names, numbers)
 
     def body(self) -> list[str]:
         """The lines; calls that NumPy has to do come before the table they do not depend on."""
@@ -256,7 +261,7 @@ class NativeSource(Source):
             if any(self.depends(i, j) for j, _ in table):
                 lines += self.run_of(table)
                 table = []
-            lines += self.block(i.err, self.line(i))
+            lines += self.block(i.err, [i])
         return lines + self.run_of(table)
 
     def run_of(self, table: list[tuple[Instruction, Any]]) -> list[str]:

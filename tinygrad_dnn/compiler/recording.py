@@ -629,7 +629,7 @@ class Step:
         self, optimizer: Any, step: Callable[..., Any], params: Sequence[Tensor], arrays: Sequence[Array]
     ) -> None:
         self.optimizer, self.step, self.params, self.arrays = optimizer, step, params, arrays
-        self.mark()
+        self.ready()
 
     def __call__(self, gradients: Sequence[Array], weights: Sequence[Array]) -> None:
         held = [(p.array, p._grad) for p in self.params]
@@ -641,14 +641,12 @@ class Step:
             for p, (array, grad) in zip(self.params, held, strict=True):
                 p.array, p._grad = array, grad
 
-    def holds(self) -> bool:
-        return True
-
-    def mark(self) -> None:
+    def ready(self) -> bool:
         """Keep what `undo` goes back to."""
         known = ("defaults", "param_groups", "_state")  # what state_dict() has
         state = deepcopy({k: v for k, v in vars(self.optimizer).items() if k not in known})
         self.before = (state, self.optimizer.state_dict(), [a.copy() for a in self.arrays])
+        return True
 
     def undo(self) -> None:
         """Give the optimizer and its parameters what they had before the last call."""
@@ -668,18 +666,16 @@ class Method:
         self.owner, self.function, self.names = owner, function, names
         self.counted = list(within(owner))
         self.groups = owner.optimizer.param_groups
-        self.mark()
+        self.ready()
 
     def __call__(self, *args: Any) -> None:
         by_place = len(args) - len(self.names)
         self.function(self.owner, *args[:by_place], **dict(zip(self.names, args[by_place:], strict=True)))
 
-    def holds(self) -> bool:
-        return True
-
-    def mark(self) -> None:
+    def ready(self) -> bool:
         """Keep what `undo` goes back to."""
         self.before = [dict(vars(o)) for o in self.counted], [dict(g) for g in self.groups]
+        return True
 
     def undo(self) -> None:
         """Give the object and the groups what they had before the last call."""
@@ -732,14 +728,12 @@ class Draws:
 
     def __init__(self, generator: Any) -> None:
         self.generator = generator
-        self.mark()
+        self.ready()
 
-    def holds(self) -> bool:
-        return True
-
-    def mark(self) -> None:
+    def ready(self) -> bool:
         """Keep what `undo` goes back to."""
         self.before = self.generator.get_state()
+        return True
 
     def undo(self) -> None:
         """Go back to where the stream was before the last run."""

@@ -62,12 +62,12 @@ class Generator:
 
 
 default_generator = Generator()
-_forked: ContextVar[Generator | None] = ContextVar("forked", default=None)  # per thread and per async task
+forked: ContextVar[Generator | None] = ContextVar("forked", default=None)  # per thread and per async task
 
 
 def current_generator() -> Generator:
     """The generator that is used where none is given: one for all threads, but for those within `fork_rng`."""
-    return _forked.get() or default_generator
+    return forked.get() or default_generator
 
 
 @contextmanager
@@ -83,11 +83,11 @@ def fork_rng(devices: Any = None) -> Iterator[None]:
     >>> bool((a == rand(3)).all())
     True
     """
-    token = _forked.set(Generator().set_state(get_rng_state()))
+    token = forked.set(Generator().set_state(get_rng_state()))
     try:
         yield
     finally:
-        _forked.reset(token)
+        forked.reset(token)
 
 
 def manual_seed(seed: int) -> Generator:

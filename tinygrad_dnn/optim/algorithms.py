@@ -72,33 +72,34 @@ class Prepare:
         self.group = optimizer.param_groups[k]
         self.course = optimizer.course(bucket, self.group)
         self.phase = optimizer.phase(bucket, self.group)
+        self.before = bucket.counted()
         self.values: list[Any] = []  # of the group when it was last looked at
-        self.count = 0
-        self.mark()
+        self.count = 0  # of the numbers of the rule
 
     def __call__(self) -> None:
-        optimizer, group = self.optimizer, self.group
+        optimizer, bucket, group = self.optimizer, self.bucket, self.group
         values = list(group.values())
         if values != self.values:
             check_hyperparameters(optimizer.hyperparameters, group)
             self.values = values
-        elif not optimizer.counted and not self.bucket.first:
-            return  # the numbers of the rule are those of the last step
-        self.count = len(optimizer.prepare(self.bucket, group))
+        elif not optimizer.counted and not bucket.first:
+            return  # the numbers are those of the last step
+        if self.count:
+            bucket.first = False
+            optimizer.advance(bucket, group)
+        else:
+            self.count = len(optimizer.prepare(bucket, group))
         optimizer._stepped = True
 
-    def holds(self) -> bool:
-        """Whether the rule would make the same calls."""
-        optimizer = self.optimizer
-        if optimizer._plans.get(self.k) is not self.plan:
-            return False
-        if optimizer.phase(self.bucket, self.group) != self.phase:
-            return False
-        return list(self.group.values()) == self.values or optimizer.course(self.bucket, self.group) == self.course
-
-    def mark(self) -> None:
-        """Keep what `undo` goes back to."""
-        self.before = self.bucket.counted()
+    def ready(self) -> bool:
+        """Keep what `undo` goes back to; False if the rule would make other calls."""
+        optimizer, bucket, group = self.optimizer, self.bucket, self.group
+        self.before = bucket.counted()
+        return (
+            optimizer._plans.get(self.k) is self.plan
+            and (self.phase is None or optimizer.phase(bucket, group) == self.phase)
+            and (list(group.values()) == self.values or optimizer.course(bucket, group) == self.course)
+        )
 
     def undo(self) -> None:
         """Take back what the last call counted."""
@@ -233,6 +234,10 @@ class BucketOptimizer(Optimizer):
             bucket.note(name, self.start(name, group))
         for name in self.remembered(group):
             bucket.remember(name, self.start(name, group))
+        return self.advance(bucket, group)
+
+    def advance(self, bucket: Bucket, group: Group) -> Sequence[Array]:
+        """The same for a bucket that has all it is to remember."""
         if self.counted:
             bucket.count()
         return bucket.constants(*self.scalars(bucket, group))
@@ -257,9 +262,9 @@ class BucketOptimizer(Optimizer):
         """What decides which calls `update` makes: which hyperparameters are 0."""
         return [bool(value) for name, value in group.items() if name not in ("params", "lr")]
 
-    def phase(self, bucket: Bucket, group: Group) -> bool:
-        """What else decides which calls the next `update` makes, and changes with the steps."""
-        return False
+    def phase(self, bucket: Bucket, group: Group) -> bool | None:
+        """What else decides which calls the next `update` makes, and changes with the steps; None if nothing does."""
+        return None
 
 
 def decayed(block: Block, group: Group, decay: Array, shrink: Array) -> Any:

@@ -160,6 +160,7 @@ class Bucket:
         self.step = np.array(self.steps, counter_dtype())
         self.numbers = {name: np.array(states[0][name]) for name in numbers if name in states[0]}
         self.scalars = [np.empty((), self.dtype) for _ in range(8)]
+        self.given: list[Any] = [None] * 8  # the numbers that they hold
         if len(params) > 1:
             whole = joined(self.arrays)
             arrays = self.arrays if whole is None else [whole]
@@ -211,8 +212,9 @@ class Bucket:
 
     def constants(self, *values: float) -> list[Array]:
         """Numbers as 0-d arrays, which a ufunc takes in half the time of floats; valid until the next call."""
-        for scalar, value in zip(self.scalars, values, strict=False):
-            scalar[()] = value
+        for k, value in enumerate(values):
+            if value != self.given[k]:  # most are what they were, and comparing takes less time than setting
+                self.scalars[k][()] = self.given[k] = value
         return self.scalars[: len(values)]
 
     def count(self) -> None:
@@ -222,7 +224,7 @@ class Bucket:
 
     def counted(self) -> tuple[int, dict[str, float]]:
         """The number of steps and the other numbers, for `count_back`."""
-        return self.steps, {name: float(number) for name, number in self.numbers.items()}
+        return self.steps, {name: float(n) for name, n in self.numbers.items()} if self.numbers else {}
 
     def count_back(self, counted: tuple[int, dict[str, float]]) -> None:
         """Go back to what `counted` gave."""
