@@ -93,22 +93,17 @@ def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any
 
 def flattened(value: Any, leaves: list[Any]) -> Any:
     """The structure of ``value`` for comparing, tensors and arrays put into ``leaves``."""
-    if isinstance(value, Tensor | np.ndarray):
-        again = next((k for k, held in enumerate(leaves) if held is value), None)
-        if again is not None:
-            leaves.append(value)
-            return "again", again
     if isinstance(value, Tensor):
         leaves.append(value)
         a = value.array
-        return "tensor", a.shape, a.dtype, a.strides, value.requires_grad
+        return a.shape, a.strides, a.dtype, value.requires_grad
     if isinstance(value, np.ndarray):
         leaves.append(value)
-        return "array", value.shape, value.dtype, value.strides
+        return value.shape, value.strides, value.dtype
     if isinstance(value, list | tuple):
-        return type(value), tuple(flattened(v, leaves) for v in value)
+        return type(value), *[flattened(v, leaves) for v in value]
     if isinstance(value, dict):
-        return "dict", tuple((k, flattened(v, leaves)) for k, v in value.items())
+        return dict, *value, *[flattened(v, leaves) for v in value.values()]
     try:
         hash(value)
     except TypeError:
@@ -116,6 +111,18 @@ def flattened(value: Any, leaves: list[Any]) -> Any:
             f"a compiled step takes tensors, arrays and values that can be compared, got {type(value).__name__}"
         ) from None
     return type(value), value
+
+
+def described(args: Sequence[Any], kwargs: dict[str, Any], leaves: list[Any]) -> Any:
+    """The structure of a call for comparing, tensors and arrays put into ``leaves``; None if it has no arguments."""
+    if not args and not kwargs:
+        return None
+    structure = [flattened(v, leaves) for v in args]
+    if kwargs:
+        structure.append(("by name", flattened(kwargs, leaves)))
+    if len(set(map(id, leaves))) < len(leaves):  # one is given twice
+        structure.append(("same", *map([*map(id, leaves)].index, map(id, leaves))))
+    return tuple(structure)
 
 
 class Program:
@@ -409,7 +416,7 @@ class Compiled:
         if is_observed() and (recording_here() is not None or is_debugging()):
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
-        shape = flattened((args, kwargs), leaves) if args or kwargs else None
+        shape = described(args, kwargs, leaves)
         recorded = self.recorded
         for program in self.kept.get(shape, ()):
             try:
