@@ -31,27 +31,36 @@ LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
     "load", "load bytes", "store", "store bytes", "add", "subtract", "multiply", "divide", "maximum", "minimum",
     "negative", "absolute", "exp", "sqrt", "reciprocal", "greater", "greater_equal", "equal", "not_equal", "tanh",
-    "log", "log1p", "expm1", "sign",
+    "log", "log1p", "expm1", "sign", "add row", "add row maximum",
+    "multiply greater", "subtract product",
 )
 (
     ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, NEGATIVE, ABSOLUTE, EXP, SQRT, RECIPROCAL, GREATER,
-    GREATER_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN,
+    GREATER_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN, ADD_ROW,
+    ADD_ROW_MAXIMUM, MULTIPLY_GREATER, SUBTRACT_PRODUCT,
 ) = range(4, len(OPS))
 
-NONE, ONE = np.uint64(0), np.uint64(1)
+# where an operand or a result of a part is: the next number is counted from the registers, from where the piece begins
+# in memory, or from the beginning of memory
+IN_REGISTER, IN_PIECE, AT = range(3)
+
+NONE, ONE, TWO, THREE, FOUR = map(np.uint64, range(5))
 PIECE = np.uint64(LENGTH)
 SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
 
 
-def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: Any, scales: Any) -> Any:
+def run(code: Any, floats: Any, registers: Any) -> Any:
     """Do all calls of the table; the result is the number of rows done, fewer if an integer was out of its range.
 
-    ``floats``, ``flags`` and ``whole`` are memory as floats, bytes and 64-bit integers; ``powers`` (n) and ``scales``
-    are one array seen as integers and as floats.
+    ``floats`` is memory. The last of the registers is for powers of 2, which are written bit by bit.
     """
+    flags, whole = floats.view(np.uint8), floats.view(np.int64)
+    scales = registers[REGISTERS]
+    powers = scales.view(np.int32)
     pc = NONE
     end = np.uint64(code.shape[0])
     single = floats.itemsize == 4
+    zero, one = floats.dtype.type(0), floats.dtype.type(1)
     own = np.uint64((registers.ctypes.data - BASE) // floats.itemsize)  # where registers begin
     while pc < end:
         call = code[pc, 0]
@@ -66,11 +75,11 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                 while c0 < columns:
                     n_columns = min(PIECE, columns - c0)
                     n = n_rows * n_columns
-                    here = r0 * columns + c0
+                    bases = own, r0 * columns + c0, NONE
                     for q in range(first, pc + ONE + parts):
                         op = code[q, 0]
-                        d = registers[code[q, 1]]
                         if op <= STORE_BYTES:
+                            d = registers[code[q, 1]]
                             by_row, by_column = code[q, 3], code[q, 4]
                             start = code[q, 2] + r0 * by_row + c0 * by_column
                             flat = by_column == 1 and (n_rows == 1 or by_row == n_columns)
@@ -107,38 +116,60 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                                     for c in range(n_columns):
                                         flags[start + r * by_row + c * by_column] = d[r * n_columns + c] != 0
                             continue
-                        # operands are registers, or memory in one piece as this is
-                        a0 = code[q, 2] + (here if code[q, 3] else own)
-                        b0 = code[q, 4] + (here if code[q, 5] else own)
+                        # operands and result are registers, or memory in one piece as this is
+                        d0 = code[q, 1] + bases[code[q, 2]]
+                        a0 = code[q, 3] + bases[code[q, 4]]
+                        b0 = code[q, 5] + bases[code[q, 6]]
                         if op == ADD:
                             for i in range(n):
-                                d[i] = floats[a0 + i] + floats[b0 + i]
+                                floats[d0 + i] = floats[a0 + i] + floats[b0 + i]
                         elif op == SUBTRACT:
                             for i in range(n):
-                                d[i] = floats[a0 + i] - floats[b0 + i]
+                                floats[d0 + i] = floats[a0 + i] - floats[b0 + i]
                         elif op == MULTIPLY:
                             for i in range(n):
-                                d[i] = floats[a0 + i] * floats[b0 + i]
+                                floats[d0 + i] = floats[a0 + i] * floats[b0 + i]
                         elif op == DIVIDE:
                             for i in range(n):
-                                d[i] = floats[a0 + i] / floats[b0 + i]
+                                floats[d0 + i] = floats[a0 + i] / floats[b0 + i]
                         elif op == MAXIMUM:  # NaN in either is the result, as NumPy has it
                             for i in range(n):
                                 x, t = floats[a0 + i], floats[b0 + i]
-                                d[i] = x if x > t or x != x else t
+                                floats[d0 + i] = x if x > t or x != x else t
                         elif op == MINIMUM:
                             for i in range(n):
                                 x, t = floats[a0 + i], floats[b0 + i]
-                                d[i] = x if x < t or x != x else t
+                                floats[d0 + i] = x if x < t or x != x else t
                         elif op == NEGATIVE:
                             for i in range(n):
-                                d[i] = -floats[a0 + i]
+                                floats[d0 + i] = -floats[a0 + i]
                         elif op == ABSOLUTE:
                             for i in range(n):
-                                d[i] = abs(floats[a0 + i])
+                                floats[d0 + i] = abs(floats[a0 + i])
                         elif op == GREATER:
                             for i in range(n):
-                                d[i] = 1.0 if floats[a0 + i] > floats[b0 + i] else 0.0
+                                floats[d0 + i] = 1.0 if floats[a0 + i] > floats[b0 + i] else 0.0
+                        elif op == ADD_ROW:  # the same to every row
+                            b0 += c0
+                            for r in range(n_rows):
+                                k = r * n_columns
+                                for c in range(n_columns):
+                                    floats[d0 + k + c] = floats[a0 + k + c] + floats[b0 + c]
+                        elif op == ADD_ROW_MAXIMUM:  # in place, and no less than a number
+                            a0 += c0
+                            t = floats[b0]
+                            for r in range(n_rows):
+                                k = d0 + r * n_columns
+                                for c in range(n_columns):
+                                    x = floats[k + c] + floats[a0 + c]
+                                    floats[k + c] = x if x > t or x != x else t
+                        elif op == SUBTRACT_PRODUCT:  # in place
+                            for i in range(n):
+                                floats[d0 + i] -= floats[a0 + i] * floats[b0 + i]
+                        elif op == MULTIPLY_GREATER:
+                            e0 = code[q, 7] + bases[code[q, 8]]
+                            for i in range(n):
+                                floats[d0 + i] = (one if floats[a0 + i] > floats[b0 + i] else zero) * floats[e0 + i]
                         elif op == EXP:
                             if single:
                                 # 2^k e^f with f within log(2)/2 of 0: Cephes' polynomial; 2^k is written bit by bit
@@ -152,43 +183,43 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                                     p = p * f + np.float32(4.1665795894e-2)
                                     p = p * f + np.float32(1.6666665459e-1)
                                     p = p * f + np.float32(5.0000001201e-1)
-                                    d[i] = p * f * f + f + np.float32(1.0)
+                                    floats[d0 + i] = p * f * f + f + np.float32(1.0)
                                     powers[i] = (np.int32(k) + np.int32(127)) << np.int32(23)
                                 for i in range(n):
-                                    d[i] = d[i] * scales[i]
+                                    floats[d0 + i] = floats[d0 + i] * scales[i]
                             else:
                                 for i in range(n):
-                                    d[i] = math.exp(floats[a0 + i])
+                                    floats[d0 + i] = math.exp(floats[a0 + i])
                         elif op == SQRT:
                             for i in range(n):
-                                d[i] = np.sqrt(floats[a0 + i])
+                                floats[d0 + i] = np.sqrt(floats[a0 + i])
                         elif op == RECIPROCAL:
                             for i in range(n):
-                                d[i] = 1 / floats[a0 + i]
+                                floats[d0 + i] = 1 / floats[a0 + i]
                         elif op == GREATER_EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if floats[a0 + i] >= floats[b0 + i] else 0.0
+                                floats[d0 + i] = 1.0 if floats[a0 + i] >= floats[b0 + i] else 0.0
                         elif op == EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if floats[a0 + i] == floats[b0 + i] else 0.0
+                                floats[d0 + i] = 1.0 if floats[a0 + i] == floats[b0 + i] else 0.0
                         elif op == NOT_EQUAL:
                             for i in range(n):
-                                d[i] = 1.0 if floats[a0 + i] != floats[b0 + i] else 0.0
+                                floats[d0 + i] = 1.0 if floats[a0 + i] != floats[b0 + i] else 0.0
                         elif op == TANH:
                             for i in range(n):
-                                d[i] = math.tanh(floats[a0 + i])
+                                floats[d0 + i] = math.tanh(floats[a0 + i])
                         elif op == LOG:
                             for i in range(n):
-                                d[i] = np.log(floats[a0 + i])
+                                floats[d0 + i] = np.log(floats[a0 + i])
                         elif op == LOG1P:
                             for i in range(n):
-                                d[i] = np.log1p(floats[a0 + i])
+                                floats[d0 + i] = np.log1p(floats[a0 + i])
                         elif op == EXPM1:
                             for i in range(n):
-                                d[i] = np.expm1(floats[a0 + i])
+                                floats[d0 + i] = np.expm1(floats[a0 + i])
                         else:
                             for i in range(n):
-                                d[i] = np.sign(floats[a0 + i])
+                                floats[d0 + i] = np.sign(floats[a0 + i])
                     first = pc + ONE + once
                     c0 += PIECE
                 r0 += together
@@ -199,15 +230,21 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
             a0, b0, y0 = code[pc, 4], code[pc, 5], code[pc, 6]
             a_turned, b_turned = code[pc, 7] != 0, code[pc, 8] != 0
             if m * k * n <= SMALL_PRODUCT:
-                a_row, a_column = (ONE, m) if a_turned else (k, ONE)
-                if b_turned or n == 1:
+                if n == 1:
+                    for i in range(m):
+                        total = floats[a0 + i * k] * floats[b0]
+                        for q in range(ONE, k):
+                            total += floats[a0 + i * k + q] * floats[b0 + q]
+                        floats[y0 + i] = total
+                elif b_turned:  # and then the other is not
                     for i in range(m):
                         for j in range(n):
-                            total = floats[a0 + i * a_row] * floats[b0 + j * k]
+                            total = floats[a0 + i * k] * floats[b0 + j * k]
                             for q in range(ONE, k):
-                                total += floats[a0 + i * a_row + q * a_column] * floats[b0 + j * k + q]
+                                total += floats[a0 + i * k + q] * floats[b0 + j * k + q]
                             floats[y0 + i * n + j] = total
                 else:
+                    a_row, a_column = (ONE, m) if a_turned else (k, ONE)
                     for i in range(m):
                         value = floats[a0 + i * a_row]
                         for j in range(n):
@@ -226,10 +263,18 @@ def run(code: Any, floats: Any, flags: Any, whole: Any, registers: Any, powers: 
                     np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((k, n)), y)
         elif call == VECTOR_DOT:  # a row of k times (k, n)
             k, n, a0, b0, y0 = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
-            value = floats[a0]
             for j in range(n):
-                floats[y0 + j] = value * floats[b0 + j]
-            for q in range(ONE, k):
+                floats[y0 + j] = zero
+            together = k - k % FOUR  # rows that are added four at once: each sum waits for the one before
+            for q in range(NONE, together, FOUR):
+                r = b0 + q * n
+                v, w = floats[a0 + q], floats[a0 + q + ONE]
+                x, t = floats[a0 + q + TWO], floats[a0 + q + THREE]
+                for j in range(r, r + n):
+                    floats[y0 + j - r] += (
+                        v * floats[j] + w * floats[j + n] + x * floats[j + n + n] + t * floats[j + n + n + n]
+                    )
+            for q in range(together, k):
                 value = floats[a0 + q]
                 for j in range(n):
                     floats[y0 + j] += value * floats[b0 + q * n + j]

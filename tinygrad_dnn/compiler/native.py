@@ -1,7 +1,6 @@
 """The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from ..engine import Array
 from ..optim.bucket import LINE, aligned
 from . import machine
+from .chains import PART_OF, Chain, Elementwise, Place, index_of, place
 from .halves import at_once, two_cores
 from .program import COPIES, Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Storage, Traced, expect, is_traced
@@ -27,7 +27,6 @@ LARGE_CHAIN = 3_000_000
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
-PART_OF = {name: k for k, name in enumerate(machine.OPS)}
 SWAPPED = {"less": "greater", "less_equal": "greater_equal"}
 FLAGS = {"greater", "greater_equal", "equal", "not_equal"}
 PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
@@ -62,148 +61,8 @@ def compiled() -> Callable[..., Any]:
 
 def surroundings(dtype: Any) -> tuple[Array, ...]:
     """What the machine gets besides a table: memory, and registers of its own, which one thread may use at a time."""
-    powers = aligned(machine.LENGTH, np.int32)
-    registers = aligned(machine.REGISTERS * machine.LENGTH, dtype).reshape(machine.REGISTERS, machine.LENGTH)
-    memory = [np.asarray(Memory(t)) for t in (dtype, np.uint8, np.int64)]
-    return (*memory, registers, powers, powers.view(np.float32))
-
-
-def index_of(a: Array) -> int:
-    """Where an array begins, in elements from the beginning of memory."""
-    return int((a.__array_interface__["data"][0] - machine.BASE) // a.itemsize)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Elements in memory as the rows and columns of a chain; strides in elements."""
-
-    start: int
-    by_row: int
-    by_column: int
-    kind: str  # "f" or "b"
-    low: int  # the bytes it lies in
-    high: int
-
-    def in_one_piece(self, n_rows: int, n_columns: int) -> bool:
-        """Whether these are floats that follow each other, row after row."""
-        return self.kind == "f" and self.by_column == 1 and (n_rows == 1 or self.by_row == n_columns)
-
-    def meets(self, other: "Place") -> bool:
-        """Whether both have a byte in common."""
-        return self.low < other.high and other.low < self.high
-
-
-def place(a: Array, shape: tuple[int, ...], floats: Any) -> Place | None:
-    """An operand of a call on ``shape``, broadcast; None if it is not of the kind that chains take."""
-    if a.dtype not in (floats, np.bool_):
-        return None
-    wide = np.broadcast_to(a, shape)
-    by_row, by_column = ((0, 0, *wide.strides) if wide.ndim < 2 else wide.strides)[-2:]
-    if by_row < 0 or by_column < 0 or by_row % a.itemsize or by_column % a.itemsize:
-        return None
-    address = a.__array_interface__["data"][0]
-    reach = sum((n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)) + a.itemsize
-    return Place(index_of(a), by_row // a.itemsize, by_column // a.itemsize, a.dtype.kind, address, address + reach)
-
-
-@dataclass
-class Elementwise:
-    """A call as part of a chain: its operation, and where operands and result are."""
-
-    op: str  # "copy" for none
-    shape: tuple[int, int]
-    operands: list[Place]
-    result: Place
-    storage: Storage
-
-
-@dataclass
-class Chain:
-    """Elementwise calls on the same rows and columns, done piece by piece.
-
-    Values live in registers; what is needed later is stored at the end of each piece. Operands that lie in memory as
-    the piece does are read there, others are loaded. A call joins only if no piece can see what another one has stored:
-    whoever reads memory that is written in the chain reads it at the same place.
-    """
-
-    shape: tuple[int, int]
-    calls: list[Elementwise] = field(default_factory=list)
-
-    def takes(self, call: Elementwise) -> bool:
-        """Whether a call may join."""
-        if call.shape != self.shape or len(self.calls) >= 40:
-            return False
-        written = [c.result for c in self.calls]
-        read = [p for c in (*self.calls, call) for p in c.operands]
-        clash = any(p.meets(w) and p != w for p in call.operands for w in written)
-        return not clash and not any(call.result.meets(p) and p != call.result for p in (*read, *written))
-
-    def rows(self, needed: Callable[[Storage], bool]) -> list[list[int]]:
-        """The rows of the table; a chain that has too few registers is cut in two."""
-        try:
-            return self.table(needed)
-        except IndexError:
-            half = len(self.calls) // 2
-            first, second = Chain(self.shape, self.calls[:half]), Chain(self.shape, self.calls[half:])
-            return first.rows(lambda s: True) + second.rows(needed)
-
-    def table(self, needed: Callable[[Storage], bool]) -> list[list[int]]:
-        """The rows, if there are registers enough."""
-        n_rows, n_columns = self.shape
-        places = {p for c in self.calls for p in (*c.operands, c.result)}
-        if all((p.by_row, p.by_column) in ((n_columns, 1), (0, 0)) or n_rows == 1 for p in places):
-            n_rows, n_columns = 1, n_rows * n_columns
-        held: dict[Place, int] = {}
-        once: list[tuple[str, int, list[Any]]] = []  # loads of what is the same for every piece
-        steps: list[tuple[str, int, list[Any]]] = []  # what, the value it gives, and what of
-        values = 0
-        for c in self.calls:
-            given: list[int | Place] = []
-            for p in c.operands:
-                if p not in held and c.op != "copy" and p.in_one_piece(n_rows, n_columns):
-                    given.append(p)  # read where it lies
-                    continue
-                if p not in held:
-                    same = p.by_row == 0 and (p.by_column == 0 or n_columns <= machine.LENGTH)
-                    load = ("load" if p.kind == "f" else "load bytes", values, [p])
-                    (once if same and n_rows * n_columns > machine.LENGTH else steps).append(load)
-                    held[p] = values
-                    values += 1
-                given.append(held[p])
-            if c.op == "copy":
-                held[c.result] = held[c.operands[0]]
-            else:
-                steps.append((c.op, values, given))
-                held[c.result] = values
-                values += 1
-        stored = {c.result: None for c in self.calls if needed(c.storage)}
-        steps += [("store" if p.kind == "f" else "store bytes", held[p], [p]) for p in stored]
-        together = max(1, machine.LENGTH // max(1, n_columns))
-        parts = allocated(once, steps)
-        return [[machine.CHAIN, len(parts), n_rows, n_columns, together, len(once)], *parts]
-
-
-def allocated(
-    once: Sequence[tuple[str, int, list[Any]]], steps: Sequence[tuple[str, int, list[Any]]]
-) -> list[list[int]]:
-    """Parts of a chain in registers: a value's register is free again after its last use, unless it is loaded once."""
-    steps = [*once, *steps]
-    last = {v: k for k, (what, value, of) in enumerate(steps) for v in (value, *(x for x in of if isinstance(x, int)))}
-    free = list(range(machine.REGISTERS))[::-1]
-    register: dict[int, int] = {}
-    parts = []
-    for k, (what, value, of) in enumerate(steps):
-        operands = [(v.start, 1) if isinstance(v, Place) else (register[v] * machine.LENGTH, 0) for v in of]
-        if value not in register:
-            register[value] = free.pop()
-        if PART_OF[what] <= machine.STORE_BYTES:
-            parts.append([PART_OF[what], register[value], of[0].start, of[0].by_row, of[0].by_column])
-        else:
-            parts.append([PART_OF[what], register[value], *operands[0], *operands[-1]])
-        kept = {value for _, value, _ in once}
-        done = {v for v in (value, *(x for x in of if isinstance(x, int))) if last[v] == k and v not in kept}
-        free += [register[v] for v in done]
-    return parts
+    registers = aligned((machine.REGISTERS + 1) * machine.LENGTH, dtype).reshape(-1, machine.LENGTH)
+    return np.asarray(Memory(dtype)), registers
 
 
 def gathers(i: Instruction) -> bool:
@@ -242,6 +101,7 @@ class NativeSource(Source):
         self.kept = {t.storage for t in plan.kept}
         self.memory = surroundings(self.floats)
         self.other: tuple[Array, ...] = ()  # the same for second halves, once there are any
+        self.copies: dict[tuple[float, bool], Array] = {}  # of numbers, as many as a register has elements
         super().__init__(plan, arguments, results, names, numbers)
 
     def body(self) -> list[str]:
@@ -361,14 +221,28 @@ class NativeSource(Source):
             return array
         return None
 
+    def copies_of(self, value: Any) -> Place | None:
+        """A number that is the same in every run, as a place."""
+        if is_traced(value):
+            value = value.value if value.storage.kind == "constant" and value.storage.initial is None else None
+        if isinstance(value, np.ndarray):
+            value = value.item() if value.size == 1 and value.dtype == self.floats else None
+        if value is None or isinstance(value, bool | np.bool_):
+            return None
+        key = float(value), bool(np.signbit(value))
+        if key not in self.copies:
+            self.copies[key] = aligned(machine.LENGTH, self.floats)
+            self.copies[key][:] = value
+        return Place(index_of(self.copies[key]), 0, 0, "n", 0, 0)
+
     def elementwise(self, op: str, args: Sequence[Any], target: Any) -> Elementwise | None:
         """An elementwise call, or a copy."""
+        if op == "square":
+            op, args = "multiply", [args[0], args[0]]
+        if op in SWAPPED:
+            op, args = SWAPPED[op], args[::-1]
         y = self.memory_of(target)
         operands = [self.memory_of(a) for a in args]
-        if op == "square":
-            op, operands = "multiply", operands * 2
-        if op in SWAPPED:
-            op, operands = SWAPPED[op], operands[::-1]
         if y is None or any(a is None for a in operands) or (op != "copy" and op not in PART_OF):
             return None
         if op in SLOW and y.size > (LARGE_EXP if op == "exp" and self.floats == np.float32 else LARGE_SLOW):
@@ -384,7 +258,8 @@ class NativeSource(Source):
             operands = [a.reshape(-1) if a is not None and a.size != 1 else a for a in operands]
             operands = [a.reshape(()) if a is not None and a.size == 1 else a for a in operands]
             shape = y.shape
-        places = [place(a, shape, self.floats) for a in operands if a is not None]
+        given = [(x, a) for x, a in zip(args, operands, strict=True) if a is not None]
+        places = [self.copies_of(x) or place(a, shape, self.floats) for x, a in given]
         result = place(y, shape, self.floats)
         if result is None or any(p is None for p in places) or 0 in shape:
             return None
@@ -410,11 +285,15 @@ class NativeSource(Source):
         if a.ndim != 2 or not flat or m * k * n > LARGE_PRODUCT:
             return None
         a_turned, b_turned = (int(not x.flags.c_contiguous) for x in (a, b))
+        if m == 1 and not b_turned:
+            return [[machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]]
+        if n == 1 and a_turned:
+            return [[machine.VECTOR_DOT, k, m, index_of(b), index_of(a), index_of(y)]]
         b0 = index_of(b)
         turn: list[list[int]] = []
         if b_turned and (a_turned or (m >= TURNED_FROM and (n >= 16 or m >= k))):
-            place = index_of(self.memory[3])  # no register is in use between calls
-            if k * n > self.memory[3].size:
+            place = index_of(self.memory[1])  # no register is in use between calls
+            if k * n > self.memory[1].size:
                 return None
             turn, b0, b_turned = [[machine.TURN, k, n, b0, place]], place, 0
         return [*turn, [machine.DOT, m, k, n, index_of(a), b0, index_of(y), a_turned, b_turned]]
@@ -486,9 +365,9 @@ def is_large(call: list[list[int]]) -> bool:
     return what == machine.CHAIN and n_parts * n_rows * n_columns >= LARGE_CHAIN and two_cores()
 
 
-def halves_of(chain: list[list[int]]) -> Iterator[list[list[int]]]:
+def halves_of(call: list[list[int]]) -> Iterator[list[list[int]]]:
     """A chain as two: of the upper and the lower rows, or of the left and the right columns if there is one row."""
-    (what, n_parts, n_rows, n_columns, *rest), *parts = chain
+    (what, n_parts, n_rows, n_columns, *rest), *parts = call
     wide = n_rows == 1
     half = n_columns // 2 // LINE * LINE if wide else n_rows // 2
     for start, stop in ((0, half), (half, n_columns if wide else n_rows)):
@@ -499,13 +378,13 @@ def halves_of(chain: list[list[int]]) -> Iterator[list[list[int]]]:
 
 def moved(part: list[int], rows: int, columns: int, n_columns: int) -> list[int]:
     """A part of a chain that begins so many rows and columns later."""
-    op, register, *of = part
+    op, *of = part
     if op <= machine.STORE_BYTES:
-        start, by_row, by_column = of
+        register, start, by_row, by_column = of
         return [op, register, start + rows * by_row + columns * by_column, by_row, by_column]
     by = rows * n_columns + columns
-    a0, a_lies, b0, b_lies = of
-    return [op, register, a0 + by * a_lies, a_lies, b0 + by * b_lies, b_lies]
+    pairs = zip(of[::2], of[1::2], strict=True)
+    return [op, *(x for start, how in pairs for x in (start + by * (how == machine.IN_PIECE), how))]
 
 
 def table_of(rows: list[list[int]]) -> Array:
