@@ -1,5 +1,6 @@
 """The native backend beyond what `test_compile` holds both to: large loops on two cores, products of all layouts."""
 
+import operator
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,3 +87,49 @@ def test_products_of_every_layout(m: int, k: int, n: int, a_turned: bool, b_turn
     step(a, b)
     step(a, b)
     assert not step.programs[0].notes or m * k * n > native.LARGE_PRODUCT
+
+
+RANGES = {"exp": (-87, 88.3), "log": (1e-37, 1e37), "log1p": (-0.89, 1e30), "tanh": (-20, 20), "sqrt": (0, 1e38)}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_functions_are_right_to_the_last_places(name: str) -> None:
+    """In their range less than two units in the last place off; beyond it they are what NumPy gives."""
+    step = tg.compile(lambda x: getattr(tg, name)(x).detach(), backend="native")
+    low, high = RANGES[name]
+    spread = np.geomspace(max(low, 1e-30), high, 4000)
+    dense = np.linspace(max(low, -1e3), min(high, 1e3), 4000)
+    rows = np.float32([*spread, *-spread[spread < -low], *dense])
+    special = np.float32([0, -0.0, 1, -1, -2, np.inf, -np.inf, np.nan, 3e38, -0.95, 100, -200, 88.7] * 8)
+    with np.errstate(all="ignore"):
+        for x in rows[: len(rows) // 200 * 200].reshape(-1, 200):
+            exact = getattr(np, name)(np.float64(x))
+            assert (np.abs(step(tg.tensor(x)).numpy() - exact) < 2 * np.spacing(np.abs(np.float32(exact)))).all()
+        for _ in range(2):
+            got = step(tg.tensor(special)).numpy()
+        assert np.allclose(got, getattr(np, name)(special), rtol=1e-6, equal_nan=True)
+
+
+BINARY = [operator.add, operator.sub, operator.mul, tg.maximum, tg.minimum, lambda a, b: (a > b) * b]
+UNARY = [tg.relu, tg.neg, tg.abs, tg.square, lambda a: (a / 8).exp(), lambda a: a.add_(0.5), lambda a: 1 / (3 + a * a)]
+CALLS = st.lists(st.tuples(st.sampled_from([*BINARY, *UNARY]), *[st.integers(0, 99)] * 2), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(CALLS, st.integers(1, 70), st.sampled_from([1, 2, 7, 8, 33, 70, 2100]))
+def test_chains_of_every_shape(calls: Any, m: int, n: int) -> None:
+    """Rows, columns, numbers and whole operands, results that are needed later, and changes in place."""
+
+    def step(*operands: tg.Tensor) -> tuple[tg.Tensor, ...]:
+        values = [*operands, tg.tensor(0.0), tg.tensor(2.5)]
+        for function, j, k in calls:
+            a, b = (values[-1 - i % len(values)] for i in (j, k))
+            values.append(function(a * 1) if function in UNARY else function(a, b))
+            values[-1] = values[-1].clip(-8, 8)
+        return tuple(v.clone() for v in values[-3:])
+
+    made = [tg.randn(*shape) for shape in ((m, n), (m, n), (n,), (m, 1), (1, n), ())]
+    run = tg.compile(step, backend="native")
+    run(*made)
+    for ours, theirs in zip(run(*made), step(*made), strict=True):
+        assert np.allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-5)

@@ -30,14 +30,12 @@ CHAIN, DOT, VECTOR_DOT, TURN, REDUCE, GATHER, SCATTER, CHECK = range(8)
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
     "load", "load bytes", "store", "store bytes", "add", "subtract", "multiply", "divide", "maximum", "minimum",
-    "negative", "absolute", "exp", "sqrt", "reciprocal", "greater", "greater_equal", "equal", "not_equal", "tanh",
-    "log", "log1p", "expm1", "sign", "add row", "add row maximum",
-    "multiply greater", "subtract product",
+    "absolute", "exp", "sqrt", "greater", "greater_equal", "equal", "tanh", "log", "log1p", "add row",
+    "add row maximum", "multiply greater", "subtract product",
 )
 (
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, NEGATIVE, ABSOLUTE, EXP, SQRT, RECIPROCAL, GREATER,
-    GREATER_EQUAL, EQUAL, NOT_EQUAL, TANH, LOG, LOG1P, EXPM1, SIGN, ADD_ROW,
-    ADD_ROW_MAXIMUM, MULTIPLY_GREATER, SUBTRACT_PRODUCT,
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, ABSOLUTE, EXP, SQRT, GREATER, GREATER_EQUAL, EQUAL, TANH, LOG,
+    LOG1P, ADD_ROW, ADD_ROW_MAXIMUM, MULTIPLY_GREATER, SUBTRACT_PRODUCT,
 ) = range(4, len(OPS))
 
 # where an operand or a result of a part is: the next number is counted from the registers, from where the piece begins
@@ -47,6 +45,21 @@ IN_REGISTER, IN_PIECE, AT = range(3)
 NONE, ONE, TWO, THREE, FOUR = map(np.uint64, range(5))
 PIECE = np.uint64(LENGTH)
 SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
+
+# of float32: the exponent's place and bias, the bits of sqrt(1/2), and Cephes' polynomials, the highest power first
+EXPONENT, BIAS, ROOT_OF_HALF = map(np.int32, (23, 127, 0x3F3504F3))
+HALF, LOG2_E, LOG_2, LOG_2_REST = map(np.float32, (0.5, 1.44269504, 0.693359375, -2.12194440e-4))
+E5, E4, E3, E2, E1, E0 = map(
+    np.float32, (1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+)
+L8, L7, L6, L5, L4, L3, L2, L1, L0 = map(
+    np.float32,
+    (7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+     2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+LEAST_EXP, MOST_EXP, MOST_POWER, LEAST_LOG, LEAST_LOG1P, MOST_LOG = map(
+    np.float32, (-88, 88.8, 127, 1e-37, -0.9, 1e37)
+)
 
 
 def run(code: Any, floats: Any, registers: Any) -> Any:
@@ -140,9 +153,6 @@ def run(code: Any, floats: Any, registers: Any) -> Any:
                             for i in range(n):
                                 x, t = floats[a0 + i], floats[b0 + i]
                                 floats[d0 + i] = x if x < t or x != x else t
-                        elif op == NEGATIVE:
-                            for i in range(n):
-                                floats[d0 + i] = -floats[a0 + i]
                         elif op == ABSOLUTE:
                             for i in range(n):
                                 floats[d0 + i] = abs(floats[a0 + i])
@@ -172,54 +182,59 @@ def run(code: Any, floats: Any, registers: Any) -> Any:
                                 floats[d0 + i] = (one if floats[a0 + i] > floats[b0 + i] else zero) * floats[e0 + i]
                         elif op == EXP:
                             if single:
-                                # 2^k e^f with f within log(2)/2 of 0: Cephes' polynomial; 2^k is written bit by bit
+                                # 2^k e^f with f within log(2)/2 of 0; 2^k is written bit by bit. The two parts of
+                                # k log(2) are taken off in loops of their own, or they would be added before
                                 for i in range(n):
-                                    x = floats[a0 + i]
-                                    x = min(max(x, np.float32(-88.0)), np.float32(88.8))
-                                    k = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-                                    f = x - k * np.float32(0.693359375) - k * np.float32(-2.12194440e-4)
-                                    p = np.float32(1.9875691500e-4) * f + np.float32(1.3981999507e-3)
-                                    p = p * f + np.float32(8.3334519073e-3)
-                                    p = p * f + np.float32(4.1665795894e-2)
-                                    p = p * f + np.float32(1.6666665459e-1)
-                                    p = p * f + np.float32(5.0000001201e-1)
-                                    floats[d0 + i] = p * f * f + f + np.float32(1.0)
-                                    powers[i] = (np.int32(k) + np.int32(127)) << np.int32(23)
+                                    x = min(max(floats[a0 + i], LEAST_EXP), MOST_EXP)
+                                    k = min(np.floor(x * LOG2_E + HALF), MOST_POWER)
+                                    floats[d0 + i] = x - k * LOG_2
+                                    powers[i] = (np.int32(k) + BIAS) << EXPONENT
                                 for i in range(n):
-                                    floats[d0 + i] = floats[d0 + i] * scales[i]
+                                    f = floats[d0 + i] - np.float32((powers[i] >> EXPONENT) - BIAS) * LOG_2_REST
+                                    p = ((((E5 * f + E4) * f + E3) * f + E2) * f + E1) * f + E0
+                                    floats[d0 + i] = (p * f * f + f + one) * scales[i]
                             else:
                                 for i in range(n):
                                     floats[d0 + i] = math.exp(floats[a0 + i])
                         elif op == SQRT:
                             for i in range(n):
                                 floats[d0 + i] = np.sqrt(floats[a0 + i])
-                        elif op == RECIPROCAL:
-                            for i in range(n):
-                                floats[d0 + i] = 1 / floats[a0 + i]
                         elif op == GREATER_EQUAL:
                             for i in range(n):
                                 floats[d0 + i] = 1.0 if floats[a0 + i] >= floats[b0 + i] else 0.0
                         elif op == EQUAL:
                             for i in range(n):
                                 floats[d0 + i] = 1.0 if floats[a0 + i] == floats[b0 + i] else 0.0
-                        elif op == NOT_EQUAL:
+                        elif op in (LOG, LOG1P):
+                            shift, least = (one, LEAST_LOG1P) if op == LOG1P else (zero, LEAST_LOG)
+                            ordinary = NONE
                             for i in range(n):
-                                floats[d0 + i] = 1.0 if floats[a0 + i] != floats[b0 + i] else 0.0
-                        elif op == TANH:
-                            for i in range(n):
-                                floats[d0 + i] = math.tanh(floats[a0 + i])
-                        elif op == LOG:
-                            for i in range(n):
-                                floats[d0 + i] = np.log(floats[a0 + i])
-                        elif op == LOG1P:
-                            for i in range(n):
-                                floats[d0 + i] = np.log1p(floats[a0 + i])
-                        elif op == EXPM1:
-                            for i in range(n):
-                                floats[d0 + i] = np.expm1(floats[a0 + i])
+                                ordinary += ONE if least < floats[a0 + i] < MOST_LOG else NONE
+                            if single and ordinary == n:
+                                # x + shift is 2^k (1 + f), and 1 + f within a factor of sqrt(2) of 1. s = 2^-k is
+                                # written bit by bit; f = x s + (shift s - 1), whose brackets a loop of their own keeps
+                                for i in range(n):
+                                    scales[i] = floats[a0 + i] + shift
+                                for i in range(n):
+                                    powers[i] = (BIAS - ((powers[i] - ROOT_OF_HALF) >> EXPONENT)) << EXPONENT
+                                for i in range(n):
+                                    floats[d0 + i] = scales[i] * shift - one
+                                for i in range(n):
+                                    f = floats[a0 + i] * scales[i] + floats[d0 + i]
+                                    k = np.float32(BIAS - (powers[i] >> EXPONENT))
+                                    p = (((L8 * f + L7) * f + L6) * f + L5) * f + L4
+                                    p = (((p * f + L3) * f + L2) * f + L1) * f + L0
+                                    p = p * f * f * f + k * LOG_2_REST - HALF * f * f
+                                    floats[d0 + i] = p + f + k * LOG_2
+                            elif op == LOG:
+                                for i in range(n):
+                                    floats[d0 + i] = np.log(floats[a0 + i])
+                            else:
+                                for i in range(n):
+                                    floats[d0 + i] = np.log1p(floats[a0 + i])
                         else:
                             for i in range(n):
-                                floats[d0 + i] = np.sign(floats[a0 + i])
+                                floats[d0 + i] = math.tanh(floats[a0 + i])
                     first = pc + ONE + once
                     c0 += PIECE
                 r0 += together

@@ -25,10 +25,10 @@ TURNED_FROM = 24  # rows from which OpenBLAS is quicker with the transpose of it
 # Elements times parts of a chain from which two cores do it: to wake the second takes 60 to 80 microseconds.
 LARGE_CHAIN = 3_000_000
 LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
-SLOW = {"exp", "tanh", "log", "log1p", "expm1"}
+SLOW = {"exp", "tanh", "log", "log1p"}
 LARGE_SLOW = 256  # the same for functions that are called element by element
 SWAPPED = {"less": "greater", "less_equal": "greater_equal"}
-FLAGS = {"greater", "greater_equal", "equal", "not_equal"}
+FLAGS = {"greater", "greater_equal", "equal"}
 PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
 MAY_STOP = {machine.CHECK, machine.GATHER, machine.SCATTER}
 REDUCTIONS = {np.add: machine.ADD, np.maximum: machine.MAXIMUM}
@@ -239,6 +239,10 @@ class NativeSource(Source):
         """An elementwise call, or a copy."""
         if op == "square":
             op, args = "multiply", [args[0], args[0]]
+        if op == "negative":
+            op, args = "multiply", [args[0], -1]
+        if op == "reciprocal":
+            op, args = "divide", [1, args[0]]
         if op in SWAPPED:
             op, args = SWAPPED[op], args[::-1]
         y = self.memory_of(target)
