@@ -182,11 +182,12 @@ def is_loop(part: Part) -> bool:
 def in_pairs(parts: Sequence[Part], stored: dict[Place, int]) -> list[Part]:
     """The parts, with two that follow each other as one where the machine has a loop for both."""
     uses = [v for part in parts for v in part.of if isinstance(v, int)]
-    targets = {value: p for p, value in stored.items()}
+    kept = list(stored.values())
+    targets = {value: p for p, value in stored.items() if kept.count(value) == 1}
     made: list[Part] = []
     for part in parts:
         before = next((p for p in reversed(made) if is_loop(p)), part)
-        alone = uses.count(before.value) == 1 and before.value in part.of and before.value not in targets
+        alone = uses.count(before.value) == 1 and before.value in part.of and before.value not in kept
         pair = paired(before, part, targets.get(part.value)) if alone else None
         if pair is not None:
             made.remove(before)
@@ -195,14 +196,17 @@ def in_pairs(parts: Sequence[Part], stored: dict[Place, int]) -> list[Part]:
 
 
 def paired(before: Part, part: Part, target: Place | None) -> Part | None:
-    """Two parts, of which only the second needs the value of the first, as one; ``target`` is where its value goes."""
+    """Two parts, of which only the second needs the value of the first, as one.
+
+    ``target`` is the one place where its value goes, if there is one: some pairs can be done in place only.
+    """
     what = before.what, part.what
     a, b = before.of[0], part.of[part.of[0] == before.value]  # the first operand, and the other one of the second part
     if what == ("greater", "multiply"):
         return Part("multiply greater", part.value, [*before.of, b])
     if what == ("add row", "maximum") and a == target and isinstance(b, Place) and b.kind == "n":
         return Part("add row maximum", part.value, [before.of[1], b])
-    if what == ("multiply", "subtract") and b == target and part.of[0] == b:
+    if what == ("multiply", "subtract") and b == target and part.of[0] == b and b not in before.of:
         return Part("subtract product", part.value, before.of)
     return None
 
