@@ -15,6 +15,7 @@ __all__ = ["PART_OF", "Chain", "Elementwise", "Place", "index_of", "place"]
 
 PART_OF = {name: k for k, name in enumerate(machine.OPS)}
 ROW_OF = {"add row": 1, "add row maximum": 0}  # which operand of a part is the same for every row
+NEED_SPACE = {"exp", "log", "log1p"}  # parts that work in the register beyond the last
 MOST = 40  # calls in a chain
 LONG_ROW = 8  # elements from which a row is added to each of several without writing it out before
 
@@ -245,7 +246,9 @@ def allocated(once: Sequence[Part], parts: Sequence[Part], direct: dict[int, Pla
             operands = [where(v) for v in part.of]
             if part.what in ROW_OF:
                 row = ROW_OF[part.what]
-                operands[row] = operands[row][0], machine.AT
+                operands[row] = operands[row][0], machine.IN_ROW
+            if part.what in NEED_SPACE:
+                operands.append((machine.REGISTERS * machine.LENGTH, machine.IN_REGISTER))
         if part.value not in register and part.value not in direct:
             register[part.value] = free.pop()
         if is_loop(part):
@@ -253,6 +256,6 @@ def allocated(once: Sequence[Part], parts: Sequence[Part], direct: dict[int, Pla
         else:
             (p,) = part.of
             assert isinstance(p, Place)  # as loads and stores have
-            rows.append([PART_OF[part.what], register[part.value], p.start, p.by_row, p.by_column])
+            rows.append([PART_OF[part.what], register[part.value] * machine.LENGTH, p.start, p.by_row, p.by_column])
         free += [register[v] for v in part.values() - kept - direct.keys() if last[v] == k]
     return rows

@@ -1,31 +1,37 @@
-"""The native backend's machine: one function of loops that runs any program from a table of numbers.
+"""The native backend's machine: the loops that programs are made of.
 
-A row of the table is a call: what to do, where in memory, and sizes. Chains of elementwise calls are done piece by
-piece in registers, rows of a small array that stay in the first cache, so that what is between them never goes to
-memory; an operand that lies in memory as the piece does is read there. The function is plain Python; `native` compiles
-it with Numba, once for each floating type and not for each program, and the file of the compiled code serves every
-later process.
+A program is a table of numbers, and a row of it a call: what to do, where in memory, and sizes. Chains of elementwise
+calls are done piece by piece in registers, rows of a small array that stay in the first cache, so that what is between
+them never goes to memory; an operand or a result that lies in memory as the piece does is read or written there.
+`dispatch` goes through the table.
 
-Memory is one array that begins at address `BASE` and reaches over everything, as floats, bytes and integers. All sizes
-and places are unsigned: an index that may be negative would have to be looked at, and loops that look are not done on
-several elements at once.
+The functions are plain Python. Numba compiles one when the first program needs it, once for each floating type, and the
+file of the compiled code serves every later process.
+
+Memory is one array that begins at address `BASE` and reaches over everything. All sizes and places are unsigned: an
+index that may be negative would have to be looked at, and loops that look are not done on several elements at once.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["BASE", "CHAIN", "CHECK", "DOT", "GATHER", "LENGTH", "LOAD", "OPS", "REDUCE", "REGISTERS",
-           "SCATTER", "STORE", "STORE_BYTES", "TURN", "VECTOR_DOT", "WIDTH", "run"]
+__all__ = [
+    "ADD", "AT", "BASE", "CALLS", "CHAIN", "CHECK", "DOT", "GATHER", "IN_PIECE", "IN_REGISTER", "IN_ROW", "LENGTH",
+    "MAXIMUM", "NEITHER", "OPS", "PARTS", "PARTS_OF_DOUBLE", "REDUCE", "REGISTERS", "SCATTER", "SMALL_DOT",
+    "SMALL_PRODUCT", "STORE_BYTES", "TURN", "TURNED_A", "TURNED_B", "VECTOR_DOT", "WIDTH",
+]
 
 BASE = 64
 WIDTH = 10  # columns of the table
 LENGTH = 2048  # elements of a register
-REGISTERS = 24
+REGISTERS = 24  # and one more, for powers of 2
 
 # calls
-CHAIN, DOT, VECTOR_DOT, TURN, REDUCE, GATHER, SCATTER, CHECK = range(8)
+CHAIN, DOT, SMALL_DOT, VECTOR_DOT, TURN, REDUCE, GATHER, SCATTER, CHECK = range(9)
+NEITHER, TURNED_A, TURNED_B = range(3)  # which operand of a product lies turned
 # parts of a chain; what has a name of NumPy's is that ufunc
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
@@ -38,12 +44,11 @@ OPS = (
     LOG1P, ADD_ROW, ADD_ROW_MAXIMUM, MULTIPLY_GREATER, SUBTRACT_PRODUCT,
 ) = range(4, len(OPS))
 
-# where an operand or a result of a part is: the next number is counted from the registers, from where the piece begins
-# in memory, or from the beginning of memory
-IN_REGISTER, IN_PIECE, AT = range(3)
+# where an operand or a result of a part is: its number is counted from the registers, from where the piece begins in
+# memory, from the beginning of memory, or from there on in the columns of the piece
+IN_REGISTER, IN_PIECE, AT, IN_ROW = range(4)
 
 NONE, ONE, TWO, THREE, FOUR = map(np.uint64, range(5))
-PIECE = np.uint64(LENGTH)
 SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
 
 # of float32: the exponent's place and bias, the bits of sqrt(1/2), and Cephes' polynomials, the highest power first
@@ -62,288 +67,319 @@ LEAST_EXP, MOST_EXP, MOST_POWER, LEAST_LOG, LEAST_LOG1P, MOST_LOG = map(
 )
 
 
-def run(code: Any, floats: Any, registers: Any) -> Any:
-    """Do all calls of the table; the result is the number of rows done, fewer if an integer was out of its range.
+# --- parts of chains: ``rows`` times ``columns`` elements to ``d``, from ``a``, ``b`` and ``e`` -----------------------
 
-    ``floats`` is memory. The last of the registers is for powers of 2, which are written bit by bit.
-    """
-    flags, whole = floats.view(np.uint8), floats.view(np.int64)
-    scales = registers[REGISTERS]
-    powers = scales.view(np.int32)
-    pc = NONE
-    end = np.uint64(code.shape[0])
-    single = floats.itemsize == 4
+
+def load(what: Any, floats: Any, d: Any, a: Any, by_row: Any, by_column: Any, rows: Any, columns: Any) -> None:
+    """Elements of memory, in these steps from row to row and from column to column, to a register."""
+    if by_column == 1 and (rows == 1 or by_row == columns):
+        for i in range(rows * columns):
+            floats[d + i] = floats[a + i]
+    elif by_row == 0 and by_column == 0:
+        value = floats[a]
+        for i in range(rows * columns):
+            floats[d + i] = value
+    elif by_column == 1:
+        for r in range(rows):
+            for c in range(columns):
+                floats[d + r * columns + c] = floats[a + r * by_row + c]
+    else:
+        for r in range(rows):
+            for c in range(columns):
+                floats[d + r * columns + c] = floats[a + r * by_row + c * by_column]
+
+
+def load_bytes(what: Any, floats: Any, d: Any, a: Any, by_row: Any, by_column: Any, rows: Any, columns: Any) -> None:
+    """Bytes of memory that are 0 or 1 to a register, as floats."""
+    flags = floats.view(np.uint8)
+    for r in range(rows):
+        for c in range(columns):
+            floats[d + r * columns + c] = flags[a + r * by_row + c * by_column]
+
+
+def store_bytes(what: Any, floats: Any, d: Any, a: Any, by_row: Any, by_column: Any, rows: Any, columns: Any) -> None:
+    """Whether what is in the register at ``d`` is not 0 to bytes of memory."""
+    flags = floats.view(np.uint8)
+    for r in range(rows):
+        for c in range(columns):
+            flags[a + r * by_row + c * by_column] = floats[d + r * columns + c] != 0
+
+
+def store(what: Any, floats: Any, d: Any, a: Any, by_row: Any, by_column: Any, rows: Any, columns: Any) -> None:
+    """The register at ``d`` to memory from ``a`` on, in these steps."""
+    if by_column == 1 and (rows == 1 or by_row == columns):
+        for i in range(rows * columns):
+            floats[a + i] = floats[d + i]
+    else:
+        for r in range(rows):
+            for c in range(columns):
+                floats[a + r * by_row + c * by_column] = floats[d + r * columns + c]
+
+
+def arithmetic(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = a + b, a - b, a b or a / b."""
+    if what == ADD:
+        for i in range(rows * columns):
+            floats[d + i] = floats[a + i] + floats[b + i]
+    elif what == SUBTRACT:
+        for i in range(rows * columns):
+            floats[d + i] = floats[a + i] - floats[b + i]
+    elif what == MULTIPLY:
+        for i in range(rows * columns):
+            floats[d + i] = floats[a + i] * floats[b + i]
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = floats[a + i] / floats[b + i]
+
+
+def extremes(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = max(a, b) or min(a, b), NaN if either is, as NumPy has it; or |a|."""
+    if what == MAXIMUM:
+        for i in range(rows * columns):
+            x, t = floats[a + i], floats[b + i]
+            floats[d + i] = x if x > t or x != x else t
+    elif what == MINIMUM:
+        for i in range(rows * columns):
+            x, t = floats[a + i], floats[b + i]
+            floats[d + i] = x if x < t or x != x else t
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = abs(floats[a + i])
+
+
+def comparison(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = 1 where a > b, a >= b or a = b, else 0."""
     zero, one = floats.dtype.type(0), floats.dtype.type(1)
-    own = np.uint64((registers.ctypes.data - BASE) // floats.itemsize)  # where registers begin
-    while pc < end:
-        call = code[pc, 0]
-        if call == CHAIN:
-            # the first parts are loads that are the same for every piece, and are done for the first one only
-            parts, rows, columns, together, once = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
-            first = pc + ONE
-            r0 = NONE
-            while r0 < rows:
-                n_rows = min(together, rows - r0)
-                c0 = NONE
-                while c0 < columns:
-                    n_columns = min(PIECE, columns - c0)
-                    n = n_rows * n_columns
-                    bases = own, r0 * columns + c0, NONE
-                    for q in range(first, pc + ONE + parts):
-                        op = code[q, 0]
-                        if op <= STORE_BYTES:
-                            d = registers[code[q, 1]]
-                            by_row, by_column = code[q, 3], code[q, 4]
-                            start = code[q, 2] + r0 * by_row + c0 * by_column
-                            flat = by_column == 1 and (n_rows == 1 or by_row == n_columns)
-                            if op == LOAD:
-                                if flat:
-                                    for i in range(n):
-                                        d[i] = floats[start + i]
-                                elif by_row == 0 and by_column == 0:
-                                    value = floats[start]
-                                    for i in range(n):
-                                        d[i] = value
-                                elif by_column == 1:
-                                    for r in range(n_rows):
-                                        for c in range(n_columns):
-                                            d[r * n_columns + c] = floats[start + r * by_row + c]
-                                else:
-                                    for r in range(n_rows):
-                                        for c in range(n_columns):
-                                            d[r * n_columns + c] = floats[start + r * by_row + c * by_column]
-                            elif op == STORE:
-                                if flat:
-                                    for i in range(n):
-                                        floats[start + i] = d[i]
-                                else:
-                                    for r in range(n_rows):
-                                        for c in range(n_columns):
-                                            floats[start + r * by_row + c * by_column] = d[r * n_columns + c]
-                            elif op == LOAD_BYTES:
-                                for r in range(n_rows):
-                                    for c in range(n_columns):
-                                        d[r * n_columns + c] = flags[start + r * by_row + c * by_column]
-                            else:
-                                for r in range(n_rows):
-                                    for c in range(n_columns):
-                                        flags[start + r * by_row + c * by_column] = d[r * n_columns + c] != 0
-                            continue
-                        # operands and result are registers, or memory in one piece as this is
-                        d0 = code[q, 1] + bases[code[q, 2]]
-                        a0 = code[q, 3] + bases[code[q, 4]]
-                        b0 = code[q, 5] + bases[code[q, 6]]
-                        if op == ADD:
-                            for i in range(n):
-                                floats[d0 + i] = floats[a0 + i] + floats[b0 + i]
-                        elif op == SUBTRACT:
-                            for i in range(n):
-                                floats[d0 + i] = floats[a0 + i] - floats[b0 + i]
-                        elif op == MULTIPLY:
-                            for i in range(n):
-                                floats[d0 + i] = floats[a0 + i] * floats[b0 + i]
-                        elif op == DIVIDE:
-                            for i in range(n):
-                                floats[d0 + i] = floats[a0 + i] / floats[b0 + i]
-                        elif op == MAXIMUM:  # NaN in either is the result, as NumPy has it
-                            for i in range(n):
-                                x, t = floats[a0 + i], floats[b0 + i]
-                                floats[d0 + i] = x if x > t or x != x else t
-                        elif op == MINIMUM:
-                            for i in range(n):
-                                x, t = floats[a0 + i], floats[b0 + i]
-                                floats[d0 + i] = x if x < t or x != x else t
-                        elif op == ABSOLUTE:
-                            for i in range(n):
-                                floats[d0 + i] = abs(floats[a0 + i])
-                        elif op == GREATER:
-                            for i in range(n):
-                                floats[d0 + i] = 1.0 if floats[a0 + i] > floats[b0 + i] else 0.0
-                        elif op == ADD_ROW:  # the same to every row
-                            b0 += c0
-                            for r in range(n_rows):
-                                k = r * n_columns
-                                for c in range(n_columns):
-                                    floats[d0 + k + c] = floats[a0 + k + c] + floats[b0 + c]
-                        elif op == ADD_ROW_MAXIMUM:  # in place, and no less than a number
-                            a0 += c0
-                            t = floats[b0]
-                            for r in range(n_rows):
-                                k = d0 + r * n_columns
-                                for c in range(n_columns):
-                                    x = floats[k + c] + floats[a0 + c]
-                                    floats[k + c] = x if x > t or x != x else t
-                        elif op == SUBTRACT_PRODUCT:  # in place
-                            for i in range(n):
-                                floats[d0 + i] -= floats[a0 + i] * floats[b0 + i]
-                        elif op == MULTIPLY_GREATER:
-                            e0 = code[q, 7] + bases[code[q, 8]]
-                            for i in range(n):
-                                floats[d0 + i] = (one if floats[a0 + i] > floats[b0 + i] else zero) * floats[e0 + i]
-                        elif op == EXP:
-                            if single:
-                                # 2^k e^f with f within log(2)/2 of 0; 2^k is written bit by bit. The two parts of
-                                # k log(2) are taken off in loops of their own, or they would be added before
-                                for i in range(n):
-                                    x = min(max(floats[a0 + i], LEAST_EXP), MOST_EXP)
-                                    k = min(np.floor(x * LOG2_E + HALF), MOST_POWER)
-                                    floats[d0 + i] = x - k * LOG_2
-                                    powers[i] = (np.int32(k) + BIAS) << EXPONENT
-                                for i in range(n):
-                                    f = floats[d0 + i] - np.float32((powers[i] >> EXPONENT) - BIAS) * LOG_2_REST
-                                    p = ((((E5 * f + E4) * f + E3) * f + E2) * f + E1) * f + E0
-                                    floats[d0 + i] = (p * f * f + f + one) * scales[i]
-                            else:
-                                for i in range(n):
-                                    floats[d0 + i] = math.exp(floats[a0 + i])
-                        elif op == SQRT:
-                            for i in range(n):
-                                floats[d0 + i] = np.sqrt(floats[a0 + i])
-                        elif op == GREATER_EQUAL:
-                            for i in range(n):
-                                floats[d0 + i] = 1.0 if floats[a0 + i] >= floats[b0 + i] else 0.0
-                        elif op == EQUAL:
-                            for i in range(n):
-                                floats[d0 + i] = 1.0 if floats[a0 + i] == floats[b0 + i] else 0.0
-                        elif op in (LOG, LOG1P):
-                            shift, least = (one, LEAST_LOG1P) if op == LOG1P else (zero, LEAST_LOG)
-                            ordinary = NONE
-                            for i in range(n):
-                                ordinary += ONE if least < floats[a0 + i] < MOST_LOG else NONE
-                            if single and ordinary == n:
-                                # x + shift is 2^k (1 + f), and 1 + f within a factor of sqrt(2) of 1. s = 2^-k is
-                                # written bit by bit; f = x s + (shift s - 1), whose brackets a loop of their own keeps
-                                for i in range(n):
-                                    scales[i] = floats[a0 + i] + shift
-                                for i in range(n):
-                                    powers[i] = (BIAS - ((powers[i] - ROOT_OF_HALF) >> EXPONENT)) << EXPONENT
-                                for i in range(n):
-                                    floats[d0 + i] = scales[i] * shift - one
-                                for i in range(n):
-                                    f = floats[a0 + i] * scales[i] + floats[d0 + i]
-                                    k = np.float32(BIAS - (powers[i] >> EXPONENT))
-                                    p = (((L8 * f + L7) * f + L6) * f + L5) * f + L4
-                                    p = (((p * f + L3) * f + L2) * f + L1) * f + L0
-                                    p = p * f * f * f + k * LOG_2_REST - HALF * f * f
-                                    floats[d0 + i] = p + f + k * LOG_2
-                            elif op == LOG:
-                                for i in range(n):
-                                    floats[d0 + i] = np.log(floats[a0 + i])
-                            else:
-                                for i in range(n):
-                                    floats[d0 + i] = np.log1p(floats[a0 + i])
-                        else:
-                            for i in range(n):
-                                floats[d0 + i] = math.tanh(floats[a0 + i])
-                    first = pc + ONE + once
-                    c0 += PIECE
-                r0 += together
-            pc += ONE + parts
-            continue
-        if call == DOT:
-            m, k, n = code[pc, 1], code[pc, 2], code[pc, 3]
-            a0, b0, y0 = code[pc, 4], code[pc, 5], code[pc, 6]
-            a_turned, b_turned = code[pc, 7] != 0, code[pc, 8] != 0
-            if m * k * n <= SMALL_PRODUCT:
-                if n == 1:
-                    for i in range(m):
-                        total = floats[a0 + i * k] * floats[b0]
-                        for q in range(ONE, k):
-                            total += floats[a0 + i * k + q] * floats[b0 + q]
-                        floats[y0 + i] = total
-                elif b_turned:  # and then the other is not
-                    for i in range(m):
-                        for j in range(n):
-                            total = floats[a0 + i * k] * floats[b0 + j * k]
-                            for q in range(ONE, k):
-                                total += floats[a0 + i * k + q] * floats[b0 + j * k + q]
-                            floats[y0 + i * n + j] = total
-                else:
-                    a_row, a_column = (ONE, m) if a_turned else (k, ONE)
-                    for i in range(m):
-                        value = floats[a0 + i * a_row]
-                        for j in range(n):
-                            floats[y0 + i * n + j] = value * floats[b0 + j]
-                        for q in range(ONE, k):
-                            value = floats[a0 + i * a_row + q * a_column]
-                            for j in range(n):
-                                floats[y0 + i * n + j] += value * floats[b0 + q * n + j]
-            else:
-                y = floats[y0 : y0 + m * n].reshape((m, n))
-                if a_turned:  # and then the other is not
-                    np.dot(floats[a0 : a0 + m * k].reshape((k, m)).T, floats[b0 : b0 + k * n].reshape((k, n)), y)
-                elif b_turned:
-                    np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((n, k)).T, y)
-                else:
-                    np.dot(floats[a0 : a0 + m * k].reshape((m, k)), floats[b0 : b0 + k * n].reshape((k, n)), y)
-        elif call == VECTOR_DOT:  # a row of k times (k, n)
-            k, n, a0, b0, y0 = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
+    if what == GREATER:
+        for i in range(rows * columns):
+            floats[d + i] = one if floats[a + i] > floats[b + i] else zero
+    elif what == GREATER_EQUAL:
+        for i in range(rows * columns):
+            floats[d + i] = one if floats[a + i] >= floats[b + i] else zero
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = one if floats[a + i] == floats[b + i] else zero
+
+
+def pairs(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = a + b, b being the same for every row; d = max(d + a, b) with a row and a number; d = (a > b) e; d -= a b."""
+    if what == ADD_ROW:
+        for r in range(rows):
+            k = r * columns
+            for c in range(columns):
+                floats[d + k + c] = floats[a + k + c] + floats[b + c]
+    elif what == ADD_ROW_MAXIMUM:
+        t = floats[b]
+        for r in range(rows):
+            k = d + r * columns
+            for c in range(columns):
+                x = floats[k + c] + floats[a + c]
+                floats[k + c] = x if x > t or x != x else t
+    elif what == MULTIPLY_GREATER:
+        zero, one = floats.dtype.type(0), floats.dtype.type(1)
+        for i in range(rows * columns):
+            floats[d + i] = (one if floats[a + i] > floats[b + i] else zero) * floats[e + i]
+    else:
+        for i in range(rows * columns):
+            floats[d + i] -= floats[a + i] * floats[b + i]
+
+
+def exponential(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = exp(a) of float32, with ``b`` to work in.
+
+    It is 2^k e^f with f within log(2)/2 of 0, and 2^k is written bit by bit. The two parts of k log(2) are
+    taken off in loops of their own, or they would be added before.
+    """
+    powers = floats.view(np.int32)
+    for i in range(rows * columns):
+        x = min(max(floats[a + i], LEAST_EXP), MOST_EXP)
+        k = min(np.floor(x * LOG2_E + HALF), MOST_POWER)
+        floats[d + i] = x - k * LOG_2
+        powers[b + i] = (np.int32(k) + BIAS) << EXPONENT
+    for i in range(rows * columns):
+        f = floats[d + i] - np.float32((powers[b + i] >> EXPONENT) - BIAS) * LOG_2_REST
+        p = ((((E5 * f + E4) * f + E3) * f + E2) * f + E1) * f + E0
+        floats[d + i] = (p * f * f + f + floats.dtype.type(1)) * floats[b + i]
+
+
+def logarithm(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = log(a) or log(1 + a) of float32, with ``b`` to work in.
+
+    If nothing is near 0 or out of range, a + shift is 2^k (1 + f), and 1 + f within a factor of sqrt(2) of
+    1. s = 2^-k is written bit by bit; f = a s + (shift s - 1), whose brackets a loop of their own keeps.
+    """
+    zero, one = floats.dtype.type(0), floats.dtype.type(1)
+    shift, least = (one, LEAST_LOG1P) if what == LOG1P else (zero, LEAST_LOG)
+    ordinary = NONE
+    for i in range(rows * columns):
+        ordinary += ONE if least < floats[a + i] < MOST_LOG else NONE
+    if ordinary == rows * columns:
+        powers = floats.view(np.int32)
+        for i in range(rows * columns):
+            floats[b + i] = floats[a + i] + shift
+        for i in range(rows * columns):
+            powers[b + i] = (BIAS - ((powers[b + i] - ROOT_OF_HALF) >> EXPONENT)) << EXPONENT
+        for i in range(rows * columns):
+            floats[d + i] = floats[b + i] * shift - one
+        for i in range(rows * columns):
+            f = floats[a + i] * floats[b + i] + floats[d + i]
+            k = np.float32(BIAS - (powers[b + i] >> EXPONENT))
+            p = (((L8 * f + L7) * f + L6) * f + L5) * f + L4
+            p = (((p * f + L3) * f + L2) * f + L1) * f + L0
+            p = p * f * f * f + k * LOG_2_REST - HALF * f * f
+            floats[d + i] = p + f + k * LOG_2
+    elif what == LOG:
+        for i in range(rows * columns):
+            floats[d + i] = np.log(floats[a + i])
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = np.log1p(floats[a + i])
+
+
+def others(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = sqrt(a) or tanh(a)."""
+    if what == SQRT:
+        for i in range(rows * columns):
+            floats[d + i] = np.sqrt(floats[a + i])
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = math.tanh(floats[a + i])
+
+
+def double(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = exp(a), log(a) or log(1 + a) of float64."""
+    if what == EXP:
+        for i in range(rows * columns):
+            floats[d + i] = math.exp(floats[a + i])
+    elif what == LOG:
+        for i in range(rows * columns):
+            floats[d + i] = np.log(floats[a + i])
+    else:
+        for i in range(rows * columns):
+            floats[d + i] = np.log1p(floats[a + i])
+
+
+# --- calls: False where an integer is out of its range ----------------------------------------------------------------
+
+
+def small_product(code: Any, pc: Any, floats: Any) -> bool:
+    """A matrix product (m, k) (k, n), of which the first may lie turned; larger ones are done in `dispatch`."""
+    m, k, n = code[pc, 2], code[pc, 3], code[pc, 4]
+    a0, b0, y0, turned = code[pc, 5], code[pc, 6], code[pc, 7], code[pc, 8]
+    if n == 1:
+        for i in range(m):
+            total = floats[a0 + i * k] * floats[b0]
+            for q in range(ONE, k):
+                total += floats[a0 + i * k + q] * floats[b0 + q]
+            floats[y0 + i] = total
+    else:
+        a_row, a_column = (ONE, m) if turned == TURNED_A else (k, ONE)
+        for i in range(m):
+            value = floats[a0 + i * a_row]
             for j in range(n):
-                floats[y0 + j] = zero
-            together = k - k % FOUR  # rows that are added four at once: each sum waits for the one before
-            for q in range(NONE, together, FOUR):
-                r = b0 + q * n
-                v, w = floats[a0 + q], floats[a0 + q + ONE]
-                x, t = floats[a0 + q + TWO], floats[a0 + q + THREE]
-                for j in range(r, r + n):
-                    floats[y0 + j - r] += (
-                        v * floats[j] + w * floats[j + n] + x * floats[j + n + n] + t * floats[j + n + n + n]
-                    )
-            for q in range(together, k):
-                value = floats[a0 + q]
+                floats[y0 + i * n + j] = value * floats[b0 + j]
+            for q in range(ONE, k):
+                value = floats[a0 + i * a_row + q * a_column]
                 for j in range(n):
-                    floats[y0 + j] += value * floats[b0 + q * n + j]
-        elif call == TURN:  # (n, k) as (k, n)
-            k, n, a0, y0 = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
-            for q in range(k):
-                for j in range(n):
-                    floats[y0 + q * n + j] = floats[a0 + j * k + q]
-        elif call == REDUCE:  # the sum or maximum of (outer, middle, inner) over the middle
-            kind, outer, middle, inner = code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4]
-            a0, y0 = code[pc, 5], code[pc, 6]
-            for o in range(outer):
-                start = a0 + o * middle * inner
-                if inner == 1:
-                    total = floats[start]
-                    if kind == ADD:
-                        for q in range(ONE, middle):
-                            total += floats[start + q]
-                    else:
-                        for q in range(ONE, middle):
-                            x = floats[start + q]
-                            total = x if x > total or x != x else total
-                    floats[y0 + o] = total
-                    continue
-                for j in range(inner):
-                    floats[y0 + o * inner + j] = floats[start + j]
+                    floats[y0 + i * n + j] += value * floats[b0 + q * n + j]
+    return True
+
+
+def vector_dot(code: Any, pc: Any, floats: Any) -> bool:
+    """A row of k times (k, n)."""
+    k, n, a0, b0, y0 = code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6]
+    for j in range(n):
+        floats[y0 + j] = floats.dtype.type(0)
+    together = k - k % FOUR  # rows that are added four at once: each sum waits for the one before
+    for q in range(NONE, together, FOUR):
+        r = b0 + q * n
+        v, w = floats[a0 + q], floats[a0 + q + ONE]
+        x, t = floats[a0 + q + TWO], floats[a0 + q + THREE]
+        for j in range(r, r + n):
+            floats[y0 + j - r] += (
+                v * floats[j] + w * floats[j + n] + x * floats[j + n + n] + t * floats[j + n + n + n]
+            )
+    for q in range(together, k):
+        value = floats[a0 + q]
+        for j in range(n):
+            floats[y0 + j] += value * floats[b0 + q * n + j]
+    return True
+
+
+def reduction(code: Any, pc: Any, floats: Any) -> bool:
+    """The sum or maximum of (outer, middle, inner) over the middle."""
+    kind, outer, middle, inner = code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
+    a0, y0 = code[pc, 6], code[pc, 7]
+    for o in range(outer):
+        start = a0 + o * middle * inner
+        if inner == 1:
+            total = floats[start]
+            if kind == ADD:
                 for q in range(ONE, middle):
-                    if kind == ADD:
-                        for j in range(inner):
-                            floats[y0 + o * inner + j] += floats[start + q * inner + j]
-                    else:
-                        for j in range(inner):
-                            x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
-                            floats[y0 + o * inner + j] = x if x > t or x != x else t
-        elif call == GATHER:  # the element of each row that an integer tells
-            n, y0, a0, by_row, by_column, i0, limit = (
-                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7]
-            )
-            for r in range(n):
-                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
-                    return pc
-                floats[y0 + r] = floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column]
-        elif call == SCATTER:
-            n, y0, a0, by_row, by_column, i0, limit = (
-                code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7]
-            )
-            for r in range(n):
-                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
-                    return pc
-                floats[a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column] = floats[y0 + r]
-        else:  # CHECK: integers within 0 to limit - 1
-            n, limit, i0 = code[pc, 1], code[pc, 2], code[pc, 3]
-            for r in range(n):
-                if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
-                    return pc
-        pc += ONE
-    return pc
+                    total += floats[start + q]
+            else:
+                for q in range(ONE, middle):
+                    x = floats[start + q]
+                    total = x if x > total or x != x else total
+            floats[y0 + o] = total
+            continue
+        for j in range(inner):
+            floats[y0 + o * inner + j] = floats[start + j]
+        for q in range(ONE, middle):
+            if kind == ADD:
+                for j in range(inner):
+                    floats[y0 + o * inner + j] += floats[start + q * inner + j]
+            else:
+                for j in range(inner):
+                    x, t = floats[start + q * inner + j], floats[y0 + o * inner + j]
+                    floats[y0 + o * inner + j] = x if x > t or x != x else t
+    return True
+
+
+def turn(code: Any, pc: Any, floats: Any) -> bool:
+    """(n, k) written as (k, n)."""
+    k, n, a0, y0 = code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5]
+    for q in range(k):
+        for j in range(n):
+            floats[y0 + q * n + j] = floats[a0 + j * k + q]
+    return True
+
+
+def labels(code: Any, pc: Any, floats: Any) -> bool:
+    """The element of each row that an integer tells, taken or set; or whether integers are within 0 to limit - 1."""
+    whole = floats.view(np.int64)
+    if code[pc, 1] == CHECK:
+        n, limit, i0 = code[pc, 2], code[pc, 3], code[pc, 4]
+        out = NONE
+        for r in range(n):
+            out += ONE if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit else NONE
+        return bool(out == NONE)
+    n, y0, a0, by_row, by_column, i0, limit = (
+        code[pc, 2], code[pc, 3], code[pc, 4], code[pc, 5], code[pc, 6], code[pc, 7], code[pc, 8]
+    )
+    for r in range(n):
+        if whole[i0 + r] < 0 or np.uint64(whole[i0 + r]) >= limit:
+            return False
+        place = a0 + r * by_row + np.uint64(whole[i0 + r]) * by_column
+        if code[pc, 1] == GATHER:
+            floats[y0 + r] = floats[place]
+        else:
+            floats[place] = floats[y0 + r]
+    return True
+
+
+PARTS: dict[str, Callable[..., None]] = {
+    "load": load, "load bytes": load_bytes, "store": store, "store bytes": store_bytes,
+    **dict.fromkeys(("add", "subtract", "multiply", "divide"), arithmetic),
+    **dict.fromkeys(("maximum", "minimum", "absolute"), extremes),
+    **dict.fromkeys(("greater", "greater_equal", "equal"), comparison),
+    **dict.fromkeys(("add row", "add row maximum", "multiply greater", "subtract product"), pairs),
+    "exp": exponential,
+    **dict.fromkeys(("log", "log1p"), logarithm),
+    **dict.fromkeys(("sqrt", "tanh"), others),
+}
+PARTS_OF_DOUBLE = PARTS | dict.fromkeys(("exp", "log", "log1p"), double)
+CALLS: dict[int, Callable[..., bool]] = {
+    SMALL_DOT: small_product, TURN: turn,
+    VECTOR_DOT: vector_dot, REDUCE: reduction, **dict.fromkeys((GATHER, SCATTER, CHECK), labels),
+}  # fmt: skip

@@ -1,6 +1,6 @@
 """The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -24,9 +24,9 @@ LARGE_PRODUCT = 2**18
 TURNED_FROM = 24  # rows from which OpenBLAS is quicker with the transpose of its second operand written out before
 # Elements times parts of a chain from which two cores do it: to wake the second takes 60 to 80 microseconds.
 LARGE_CHAIN = 3_000_000
-LARGE_EXP = 4096  # elements from which exponentials are left to NumPy, which has quicker ones
+LARGE_EXP = 4096  # elements from which exponentials and logarithms are left to NumPy, which has quicker ones
 SLOW = {"exp", "tanh", "log", "log1p"}
-LARGE_SLOW = 256  # the same for functions that are called element by element
+LARGE_SLOW = 256  # the same for functions that are called element by element: tanh, and all of float64
 SWAPPED = {"less": "greater", "less_equal": "greater_equal"}
 FLAGS = {"greater", "greater_equal", "equal"}
 PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
@@ -45,24 +45,21 @@ class Memory:
 
 
 @cache
-def compiled() -> Callable[..., Any]:
-    """The machine, compiled for whatever types it is called with, or read from the disk."""
+def dispatch() -> Any:
+    """The module that needs Numba."""
     try:
-        import numba
-        import scipy.linalg.cython_blas  # noqa: F401  # where Numba finds BLAS
+        from . import dispatch
     except ImportError as error:
         raise ImportError(
             f"backend='native' needs numba and scipy ({error}); pip install 'tinygrad_dnn[native]', or use 'numpy'"
         ) from None
-    options = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; NaN and infinities stay what they are
-    made: Callable[..., Any] = numba.njit(cache=True, nogil=True, fastmath=options, error_model="numpy")(machine.run)
-    return made
+    return dispatch
 
 
 def surroundings(dtype: Any) -> tuple[Array, ...]:
     """What the machine gets besides a table: memory, and registers of its own, which one thread may use at a time."""
-    registers = aligned((machine.REGISTERS + 1) * machine.LENGTH, dtype).reshape(-1, machine.LENGTH)
-    return np.asarray(Memory(dtype)), registers
+    registers = aligned((machine.REGISTERS + 1) * machine.LENGTH, dtype)
+    return np.asarray(Memory(dtype)), registers.reshape(-1, machine.LENGTH)
 
 
 def gathers(i: Instruction) -> bool:
@@ -157,8 +154,8 @@ class NativeSource(Source):
 
     def table(self, rows: list[list[int]]) -> str:
         """The line that runs rows on the machine."""
-        run, memory = self.bind(compiled(), "run"), self.bind(self.memory, "memory")
-        call = f"{run}({self.bind(table_of(rows), 'table')}, *{memory})"
+        run, memory = self.bind(dispatch().run_of(self.floats), "run"), self.bind(self.memory, "memory")
+        call = f"{run}({self.bind(table_of(rows, self.floats), 'table')}, *{memory})"
         if any(head[0] in MAY_STOP for head, *_ in calls_of(rows)):
             call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
         return call
@@ -166,8 +163,9 @@ class NativeSource(Source):
     def halves(self, rows: list[list[int]]) -> str:
         """The line that runs a large chain on two cores."""
         self.other = self.other or surroundings(self.floats)
-        tables = (self.bind(table_of(half), "half") for half in halves_of(rows))
-        args = [self.bind(compiled(), "run"), *tables, self.bind(self.memory, "memory"), self.bind(self.other, "other")]
+        tables = (self.bind(table_of(half, self.floats), "half") for half in halves_of(rows))
+        run, memory = self.bind(dispatch().run_of(self.floats), "run"), self.bind(self.memory, "memory")
+        args = [run, *tables, memory, self.bind(self.other, "other")]
         return f"{self.bind(at_once, 'at_once')}({', '.join(args)})"
 
     def depends(self, i: Instruction, j: Instruction) -> bool:
@@ -249,7 +247,7 @@ class NativeSource(Source):
         operands = [self.memory_of(a) for a in args]
         if y is None or any(a is None for a in operands) or (op != "copy" and op not in PART_OF):
             return None
-        if op in SLOW and y.size > (LARGE_EXP if op == "exp" and self.floats == np.float32 else LARGE_SLOW):
+        if op in SLOW and y.size > (LARGE_EXP if op != "tanh" and self.floats == np.float32 else LARGE_SLOW):
             return None
         if y.dtype != self.floats and op not in FLAGS:
             return None
@@ -283,24 +281,34 @@ class NativeSource(Source):
             if a.flags.c_contiguous and b.flags.c_contiguous:
                 return [[machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]]
             columns = a.flags.c_contiguous and b.flags.f_contiguous
-            return [[machine.DOT, 1, k, n, index_of(a), index_of(b), index_of(y), 0, 1]] if columns else None
+            return self.dot(n, k, 1, index_of(b), index_of(a), index_of(y), machine.NEITHER) if columns else None
         (m, k), n = a.shape, b.shape[1]
         flat = all(x.flags.c_contiguous or x.flags.f_contiguous for x in (a, b))
         if a.ndim != 2 or not flat or m * k * n > LARGE_PRODUCT:
             return None
-        a_turned, b_turned = (int(not x.flags.c_contiguous) for x in (a, b))
+        a_turned, b_turned = (not x.flags.c_contiguous for x in (a, b))
         if m == 1 and not b_turned:
             return [[machine.VECTOR_DOT, k, n, index_of(a), index_of(b), index_of(y)]]
         if n == 1 and a_turned:
             return [[machine.VECTOR_DOT, k, m, index_of(b), index_of(a), index_of(y)]]
-        b0 = index_of(b)
-        turn: list[list[int]] = []
-        if b_turned and (a_turned or (m >= TURNED_FROM and (n >= 16 or m >= k))):
-            place = index_of(self.memory[1])  # no register is in use between calls
+        if m == 1 and b_turned:
+            return self.dot(n, k, 1, index_of(b), index_of(a), index_of(y), machine.NEITHER)
+        sizes = m, k, n, index_of(a)
+        small = m * k * n <= machine.SMALL_PRODUCT
+        if b_turned and (a_turned or small or (m >= TURNED_FROM and (n >= 16 or m >= k))):
+            written = index_of(self.memory[1])  # no register is in use between calls
             if k * n > self.memory[1].size:
                 return None
-            turn, b0, b_turned = [[machine.TURN, k, n, b0, place]], place, 0
-        return [*turn, [machine.DOT, m, k, n, index_of(a), b0, index_of(y), a_turned, b_turned]]
+            turned = machine.TURNED_A if a_turned else machine.NEITHER
+            return [[machine.TURN, k, n, index_of(b), written], *self.dot(*sizes, written, index_of(y), turned)]
+        turned = machine.TURNED_A if a_turned else machine.TURNED_B if b_turned else machine.NEITHER
+        return self.dot(*sizes, index_of(b), index_of(y), turned)
+
+    def dot(self, m: int, k: int, n: int, *rest: int) -> list[list[int]]:
+        """The row of a matrix product."""
+        if m * k * n <= machine.SMALL_PRODUCT:
+            return [[machine.SMALL_DOT, m, k, n, *rest]]
+        return [[machine.DOT, m, k, n, *rest, dispatch().blas_of(self.floats)]]
 
     def reduction(self, i: Instruction, kernel: Any) -> list[list[int]] | None:
         """A sum or a maximum over one dimension or all."""
@@ -391,11 +399,17 @@ def moved(part: list[int], rows: int, columns: int, n_columns: int) -> list[int]
     return [op, *(x for start, how in pairs for x in (start + by * (how == machine.IN_PIECE), how))]
 
 
-def table_of(rows: list[list[int]]) -> Array:
-    """Rows as the machine reads them."""
+def table_of(rows: list[list[int]], dtype: Any) -> Array:
+    """Rows as the machine reads them, with the function that does each before it."""
+    loops = machine.PARTS if dtype == np.float32 else machine.PARTS_OF_DOUBLE
     table = np.zeros((len(rows), machine.WIDTH), np.uint64)
-    for k, row in enumerate(rows):
-        table[k, : len(row)] = row
+    k = 0
+    for head, *parts in calls_of(rows):
+        function = dispatch().product if head[0] == machine.DOT else machine.CALLS.get(head[0])
+        functions = [function, *(loops[machine.OPS[part[0]]] for part in parts)]
+        for row, function in zip((head, *parts), functions, strict=True):
+            table[k, : len(row) + 1] = 0 if function is None else dispatch().address_of(function, dtype), *row
+            k += 1
     return table
 
 
