@@ -212,10 +212,11 @@ class Bucket:
 
     def constants(self, *values: float) -> list[Array]:
         """Numbers as 0-d arrays, which a ufunc takes in half the time of floats; valid until the next call."""
+        scalars, given = self.scalars, self.given
         for k, value in enumerate(values):
-            if value != self.given[k]:  # most are what they were, and comparing takes less time than setting
-                self.scalars[k][()] = self.given[k] = value
-        return self.scalars[: len(values)]
+            if value != given[k]:  # most are what they were, and comparing takes less time than setting
+                scalars[k][()] = given[k] = value
+        return scalars[: len(values)]
 
     def count(self) -> None:
         """Begin the next step; the first one is number 1."""
