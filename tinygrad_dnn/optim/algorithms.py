@@ -94,12 +94,11 @@ class Prepare:
     def ready(self) -> bool:
         """Keep what `undo` goes back to; False if the rule would make other calls."""
         optimizer, bucket, group = self.optimizer, self.bucket, self.group
-        self.before = bucket.counted()
-        return (
-            optimizer._plans.get(self.k) is self.plan
-            and (self.phase is None or optimizer.phase(bucket, group) == self.phase)
-            and (list(group.values()) == self.values or optimizer.course(bucket, group) == self.course)
-        )
+        self.before = bucket.counted() if bucket.numbers else (bucket.steps, {})
+        if self.phase is not None and optimizer.phase(bucket, group) != self.phase:
+            return False
+        same = list(group.values()) == self.values or optimizer.course(bucket, group) == self.course
+        return same and optimizer._plans.get(self.k) is self.plan
 
     def undo(self) -> None:
         """Take back what the last call counted."""

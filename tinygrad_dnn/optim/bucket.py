@@ -225,7 +225,7 @@ class Bucket:
 
     def counted(self) -> tuple[int, dict[str, float]]:
         """The number of steps and the other numbers, for `count_back`."""
-        return self.steps, {name: float(n) for name, n in self.numbers.items()} if self.numbers else {}
+        return self.steps, {name: float(number) for name, number in self.numbers.items()}
 
     def count_back(self, counted: tuple[int, dict[str, float]]) -> None:
         """Go back to what `counted` gave."""
