@@ -361,6 +361,30 @@ def test_changes_between_runs_are_seen(parts: Parts) -> None:
         assert all(map(same, arrays_of(a[0]), arrays_of(b[0])))
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_rates_that_change_while_runs_are_compared(name: str) -> None:
+    """Comparing takes back what the step itself did, the numbers that an update works with among it."""
+    weights = []
+    for compiled in (False, True):
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = getattr(tg.optim, name)([w], lr=0.1)
+
+        def step(w: tg.Tensor = w, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+
+        run = tg.compile(step, verify=5) if compiled else step
+        for lr in (0.1, 0.1, 0.2, 0.05, 0.05, 0.1):
+            optimizer.param_groups[0]["lr"] = lr
+            run()
+        with contextlib.suppress(RuntimeError):
+            tg.compile(lambda step=step, w=w: [step(), bool(w.sum())])()  # cannot be compiled, and is taken back
+        step()
+        weights.append(w.array.copy())
+    assert same(*weights)
+
+
 def test_lists_and_modules_that_grow_are_seen() -> None:
     more: list[tg.Tensor] = []
     model = nn.Sequential(nn.Linear(2, 2))

@@ -231,6 +231,7 @@ class Bucket:
         """Go back to what `counted` gave."""
         self.steps, numbers = counted
         self.step[()] = self.steps
+        self.given = [None] * len(self.given)  # the arrays that hold them may have been put back as well
         for name, number in numbers.items():
             self.numbers[name][()] = number
 
