@@ -76,6 +76,10 @@ class Elementwise:
     storage: Storage
 
 
+class OutOfRegisters(Exception):
+    """A chain has more values at a time than there are registers."""
+
+
 @dataclass
 class Part:
     """A loop of a chain: what is done, the value that it gives or stores, and of which values or places."""
@@ -114,7 +118,7 @@ class Chain:
         """The rows of the table; a chain that has too few registers is cut in two."""
         try:
             return self.table(needed)
-        except IndexError:
+        except OutOfRegisters:
             half = len(self.calls) // 2
             first, second = Chain(self.shape, self.calls[:half]), Chain(self.shape, self.calls[half:])
             return first.rows(lambda s: True) + second.rows(needed)
@@ -202,6 +206,8 @@ def paired(before: Part, part: Part, target: Place | None) -> Part | None:
     ``target`` is the one place where its value goes, if there is one: some pairs can be done in place only.
     """
     what = before.what, part.what
+    if len(part.of) != 2:
+        return None
     a, b = before.of[0], part.of[part.of[0] == before.value]  # the first operand, and the other one of the second part
     if what == ("greater", "multiply"):
         return Part("multiply greater", part.value, [*before.of, b])
@@ -250,6 +256,8 @@ def allocated(once: Sequence[Part], parts: Sequence[Part], direct: dict[int, Pla
             if part.what in NEED_SPACE:
                 operands.append((machine.REGISTERS * machine.LENGTH, machine.IN_REGISTER))
         if part.value not in register and part.value not in direct:
+            if not free:
+                raise OutOfRegisters
             register[part.value] = free.pop()
         if is_loop(part):
             rows.append([PART_OF[part.what], *where(part.value), *(x for operand in operands for x in operand)])
