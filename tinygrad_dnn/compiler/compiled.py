@@ -114,9 +114,7 @@ def flattened(value: Any, leaves: list[Any]) -> Any:
 
 
 def described(args: Sequence[Any], kwargs: dict[str, Any], leaves: list[Any]) -> Any:
-    """The structure of a call for comparing, tensors and arrays put into ``leaves``; None if it has no arguments."""
-    if not args and not kwargs:
-        return None
+    """The structure of a call for comparing, tensors and arrays put into ``leaves``."""
     structure = [flattened(v, leaves) for v in args]
     if kwargs:
         structure.append(("by name", flattened(kwargs, leaves)))
@@ -416,7 +414,7 @@ class Compiled:
         if is_observed() and (recording_here() is not None or is_debugging()):
             return self.step(*args, **kwargs)
         leaves: list[Any] = []
-        shape = described(args, kwargs, leaves)
+        shape = described(args, kwargs, leaves) if args or kwargs else None
         recorded = self.recorded
         for program in self.kept.get(shape, ()):
             try:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Names", "entry_of", "rebuilt"]
 
-# Interrupts wait until a run is over: its handler is put in their handler's place. To block the signal in this thread
-# would not do: the system would give it to another, of BLAS for one, and Python would raise KeyboardInterrupt here all
-# the same. Only the main thread is interrupted, and a handler that Python does not know could not be put back.
+# Interrupts wait until a run is over: `note` takes the place of their handler. To block the signal in this thread would
+# not do: the system would give it to another, of BLAS for one, and Python would raise KeyboardInterrupt here all the
+# same. Only the main thread is interrupted (signal() raises ValueError in others), and a handler that Python does not
+# know could not be put back.
 RUN = """
 def run(leaves):
     came.clear()
@@ -33,8 +34,11 @@ def run(leaves):
         handler = None
     acquire()
     try:
-        if not holds(leaves):
-            raise Departed
+        try:
+            if not ({tests}):
+                raise Departed
+        except ValueError:  # a variable that was deleted
+            raise Departed from None
         if Clock.last_read != program.last_read and program.is_held():
             program.build_anew()
             return program.run(leaves)
@@ -57,7 +61,7 @@ def run(leaves):
 def holds(leaves):
     try:
         return {tests}
-    except ValueError:  # a variable that was deleted
+    except ValueError:
         return False
 """
 

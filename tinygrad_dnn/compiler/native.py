@@ -45,8 +45,8 @@ class Memory:
 
 
 @cache
-def dispatch() -> Any:
-    """The module that needs Numba."""
+def compiled() -> Any:
+    """`dispatch`, the module that needs Numba."""
     try:
         from . import dispatch
     except ImportError as error:
@@ -154,7 +154,7 @@ class NativeSource(Source):
 
     def table(self, rows: list[list[int]]) -> str:
         """The line that runs rows on the machine."""
-        run, memory = self.bind(dispatch().run_of(self.floats), "run"), self.bind(self.memory, "memory")
+        run, memory = self.bind(compiled().run_of(self.floats), "run"), self.bind(self.memory, "memory")
         call = f"{run}({self.bind(table_of(rows, self.floats), 'table')}, *{memory})"
         if any(head[0] in MAY_STOP for head, *_ in calls_of(rows)):
             call = f"{self.bind(complete, 'complete')}({call}, {len(rows)})"
@@ -164,7 +164,7 @@ class NativeSource(Source):
         """The line that runs a large chain on two cores."""
         self.other = self.other or surroundings(self.floats)
         tables = (self.bind(table_of(half, self.floats), "half") for half in halves_of(rows))
-        run, memory = self.bind(dispatch().run_of(self.floats), "run"), self.bind(self.memory, "memory")
+        run, memory = self.bind(compiled().run_of(self.floats), "run"), self.bind(self.memory, "memory")
         args = [run, *tables, memory, self.bind(self.other, "other")]
         return f"{self.bind(at_once, 'at_once')}({', '.join(args)})"
 
@@ -308,7 +308,7 @@ class NativeSource(Source):
         """The row of a matrix product."""
         if m * k * n <= machine.SMALL_PRODUCT:
             return [[machine.SMALL_DOT, m, k, n, *rest]]
-        return [[machine.DOT, m, k, n, *rest, dispatch().blas_of(self.floats)]]
+        return [[machine.DOT, m, k, n, *rest, compiled().blas_of(self.floats)]]
 
     def reduction(self, i: Instruction, kernel: Any) -> list[list[int]] | None:
         """A sum or a maximum over one dimension or all."""
@@ -405,10 +405,10 @@ def table_of(rows: list[list[int]], dtype: Any) -> Array:
     table = np.zeros((len(rows), machine.WIDTH), np.uint64)
     k = 0
     for head, *parts in calls_of(rows):
-        function = dispatch().product if head[0] == machine.DOT else machine.CALLS.get(head[0])
+        function = compiled().product if head[0] == machine.DOT else machine.CALLS.get(head[0])
         functions = [function, *(loops[machine.OPS[part[0]]] for part in parts)]
         for row, function in zip((head, *parts), functions, strict=True):
-            table[k, : len(row) + 1] = 0 if function is None else dispatch().address_of(function, dtype), *row
+            table[k, : len(row) + 1] = 0 if function is None else compiled().address_of(function, dtype), *row
             k += 1
     return table
 
