@@ -188,17 +188,28 @@ def test_digits_accuracies_and_costs(seed: int) -> None:
 
 
 def test_autograd_and_the_hand_derived_network_take_the_same_path() -> None:
-    x, _, y, _ = digits()
+    x, x_test, y, y_test = digits()
     weights = he(0)
     model, hand = network(DIGITS, "relu", weights), DeepNeuralNetwork(DIGITS)
     hand.load_parameters(as_parameters(weights))
     optimizer = optim.SGD(model.parameters(), lr=0.05)
     inputs, labels, columns, onehot = tg.tensor(x), tg.tensor(y), np.ascontiguousarray(x.T), np.eye(10)[y].T
-    for _ in range(3000):
+
+    @tg.compile  # which gives the same bits
+    def step() -> None:
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(inputs), labels).backward()
         optimizer.step()
-        hand.step(columns, onehot, 0.05)
+
+    costs = []
+    for _ in range(3000):
+        step()
+        costs.append(hand.step(columns, onehot, 0.05))
+    assert 2.3 <= costs[0] <= 2.7
+    assert 0.033 <= costs[1000] <= 0.035
+    assert 0.0053 <= costs[-1] <= 0.0058
+    assert hand.accuracy(columns, onehot) == 1.0
+    assert 0.964 <= round(hand.accuracy(x_test.T, np.eye(10)[y_test].T), 3) <= 0.981
     for k, layer in enumerate(model, 1):
         for ours, theirs in [(layer.weight.array, f"W{k}"), (layer.bias.array[:, None], f"b{k}")]:
             expected = hand.parameters[theirs]

@@ -500,12 +500,11 @@ def test_digits_run_of_the_chapter() -> None:
     layers = [64, 128, 64, 32, 10]
     net = DeepNeuralNetwork(layers, dtype=np.float32)
     net.load_parameters(legacy_he(layers, np.random.RandomState(0), "out, in"))
-    costs = net.fit(X, Y, alpha=0.05, iterations=3000)
+    costs = net.fit(X, Y, alpha=0.05, iterations=1001)  # `test_chapter` goes on to the end
     assert 2.3 <= costs[0] <= 2.7
     assert 0.033 <= costs[1000] <= 0.035
-    assert 0.0053 <= costs[-1] <= 0.0058
-    assert net.accuracy(X, Y) == 1.0
-    assert 0.964 <= round(net.accuracy(X_test, Y_test), 3) <= 0.981
+    assert net.accuracy(X, Y) > 0.99
+    assert 0.95 <= net.accuracy(X_test, Y_test) <= 0.99
 
 
 # Initialisation, dtypes and loops -------------------------------------------------------------------------------------

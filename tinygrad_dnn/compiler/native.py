@@ -1,6 +1,6 @@
 """The native backend: what `machine` can do of a program as tables for it, the rest as NumPy."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -13,7 +13,7 @@ from . import machine
 from .chains import PART_OF, Chain, Elementwise, Place, index_of, place
 from .halves import at_once, two_cores
 from .program import COPIES, Plan, buffered, is_view, reductions_of
-from .recording import Departed, Instruction, Storage, Traced, expect, is_traced
+from .recording import Departed, Instruction, Storage, expect, is_traced
 from .source import Source
 
 __all__ = ["NativeSource", "buffered_natively"]
@@ -85,21 +85,14 @@ class NativeSource(Source):
     The text shows the NumPy calls of a table as comments before the call of the machine.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        arguments: Sequence[Traced],
-        results: Sequence[Traced],
-        names: Mapping[int, str],
-        numbers: Container[int],
-    ) -> None:
+    def __init__(self, plan: Plan, *given: Any) -> None:
         self.floats = main_float(plan)
         self.spans = plan.accesses()
         self.kept = {t.storage for t in plan.kept}
         self.memory = surroundings(self.floats)
         self.other: tuple[Array, ...] = ()  # the same for second halves, once there are any
         self.copies: dict[tuple[float, bool], Array] = {}  # of numbers, as many as a register has elements
-        super().__init__(plan, arguments, results, names, numbers)
+        super().__init__(plan, *given)
 
     def body(self) -> list[str]:
         """The lines; calls that NumPy has to do come before the table they do not depend on."""
