@@ -2,6 +2,7 @@
 
 import operator
 import os
+import platform
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,6 +109,19 @@ def test_functions_are_right_to_the_last_places(name: str) -> None:
         for _ in range(2):
             got = step(tg.tensor(special)).numpy()
         assert np.allclose(got, getattr(np, name)(special), rtol=1e-6, equal_nan=True)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="kept on other processors")
+def test_numbers_too_small_to_be_normal_are_zero_in_a_program_and_nowhere_else() -> None:
+    small = np.float32(1e-39)
+    step = tg.compile(lambda x, k: (x * 0.5)[np.arange(4), k], backend="native")
+    x, k = tg.full((4, 4), float(small)), tg.arange(4)
+    step(x, k)
+    assert not step(x, k).numpy().any()
+    assert small * np.float32(0.5) > 0
+    with pytest.raises(IndexError):
+        step(x, k + 1)  # leaves the program in the middle
+    assert small * np.float32(0.5) > 0
 
 
 def test_elementwise_calls_are_one_chain() -> None:
