@@ -2,7 +2,6 @@
 
 import operator
 import os
-import platform
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,7 +64,7 @@ def test_threads_at_once(cores: int, request: pytest.FixtureRequest) -> None:
         assert all(pool.map(worker, range(4)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="where no process forks, none loses its threads")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork(), after which threads are gone")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_cores_after_a_fork(two: list[int]) -> None:
     x, w = tg.randn(64, 64), tg.randn(64, 64)
@@ -111,13 +110,14 @@ def test_functions_are_right_to_the_last_places(name: str) -> None:
         assert np.allclose(got, getattr(np, name)(special), rtol=1e-6, equal_nan=True)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="kept on other processors")
 def test_numbers_too_small_to_be_normal_are_zero_in_a_program_and_nowhere_else() -> None:
+    from tinygrad_dnn.compiler import dispatch  # which imports Numba
+
     small = np.float32(1e-39)
     step = tg.compile(lambda x, k: (x * 0.5)[np.arange(4), k], backend="native")
     x, k = tg.full((4, 4), float(small)), tg.arange(4)
     step(x, k)
-    assert not step(x, k).numpy().any()
+    assert step(x, k).numpy().any() != dispatch.X86  # other processors keep them
     assert small * np.float32(0.5) > 0
     with pytest.raises(IndexError):
         step(x, k + 1)  # leaves the program in the middle

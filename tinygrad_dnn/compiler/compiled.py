@@ -186,7 +186,7 @@ class Program:
         memory = {id(a.base): a.base for a in arrays if a is not None}
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
         del arrays, memory
-        self.holds, self.run = entry_of(self, self.lock)
+        self.holds, self.run = entry_of(self)
         # the leaves will hold them too
         self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
         self.last_read = Clock.last_read

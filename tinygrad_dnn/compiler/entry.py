@@ -3,9 +3,8 @@
 A small network pays for a call of Python as for one of NumPy. Without loops and calls, this takes a third of the time.
 """
 
-# what `signal` is built on, without the conversions to enumerations, which take five of six microseconds
-import _signal  # type: ignore[import-not-found]  # typeshed describes `signal` alone
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from signal import SIGINT, raise_signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
     from .compiled import Program
 
 __all__ = ["Names", "entry_of", "rebuilt"]
+
+# What `signal` is built on, without the conversions to enumerations, which take five of six microseconds. Type checkers
+# know `signal` alone.
+_signal: Any = import_module("_signal")
 
 # Interrupts wait until a run is over: `note` takes the place of their handler. To block the signal in this thread would
 # not do: the system would give it to another, of BLAS for one, and Python would raise KeyboardInterrupt here all the
@@ -80,15 +83,15 @@ class Names:
         return name
 
 
-def entry_of(program: "Program", lock: Any) -> tuple[Callable[..., bool], Callable[..., Any]]:
-    """Whether a program holds for the tensors and arrays of a call, and a run of it on them that has the lock."""
+def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any]]:
+    """Whether a program holds for the tensors and arrays of a call, and a run of it on them that has its lock."""
     came: list[Any] = []
     names = Names()
     names.namespace |= {
-        "Clock": Clock, "Departed": Departed, "SIGINT": SIGINT, "acquire": lock.acquire, "came": came,
+        "Clock": Clock, "Departed": Departed, "SIGINT": SIGINT, "acquire": program.lock.acquire, "came": came,
         "getsignal": _signal.getsignal, "note": lambda *_: came.append(True), "program": program,
-        "raise_signal": raise_signal, "release": lock.release, "signal": _signal.signal, "step": program.function,
-        "tick": tick,
+        "raise_signal": raise_signal, "release": program.lock.release, "signal": _signal.signal,
+        "step": program.function, "tick": tick,
     }  # fmt: skip
     results = [f"result_{k}" for k in range(len(program.results))]
     made = iter(results)

@@ -21,7 +21,7 @@ import numpy as np
 __all__ = [
     "ADD", "AT", "BASE", "CALLS", "CHAIN", "CHECK", "DOT", "GATHER", "IN_PIECE", "IN_REGISTER", "IN_ROW", "LENGTH",
     "MAXIMUM", "NEITHER", "OPS", "PARTS", "PARTS_OF_DOUBLE", "REDUCE", "REGISTERS", "SCATTER", "SMALL_DOT",
-    "SMALL_PRODUCT", "STORE_BYTES", "TURN", "TURNED_A", "TURNED_B", "VECTOR_DOT", "WIDTH",
+    "STORE_BYTES", "TURN", "TURNED_A", "TURNED_B", "VECTOR_DOT", "WIDTH",
 ]
 
 BASE = 64
@@ -49,7 +49,6 @@ OPS = (
 IN_REGISTER, IN_PIECE, AT, IN_ROW = range(4)
 
 NONE, ONE, TWO, THREE, FOUR = map(np.uint64, range(5))
-SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
 
 # of float32: the exponent's place and bias, the bits of sqrt(1/2), and Cephes' polynomials, the highest power first
 EXPONENT, BIAS, ROOT_OF_HALF = map(np.int32, (23, 127, 0x3F3504F3))
@@ -202,10 +201,18 @@ def exponential(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: An
         floats[d + i] = (p * f * f + f + floats.dtype.type(1)) * floats[b + i]
 
 
-def logarithm(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
-    """d = log(a) or log(1 + a) of float32, with ``b`` to work in.
+def exponential_of_double(
+    what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any
+) -> None:
+    """d = exp(a) of float64."""
+    for i in range(rows * columns):
+        floats[d + i] = math.exp(floats[a + i])
 
-    If nothing is near 0 or out of range, a + shift is 2^k (1 + f), and 1 + f within a factor of sqrt(2) of
+
+def logarithm(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
+    """d = log(a) or log(1 + a), with ``b`` to work in.
+
+    For float32, if nothing is near 0 or out of range, a + shift is 2^k (1 + f), and 1 + f within a factor of sqrt(2) of
     1. s = 2^-k is written bit by bit; f = a s + (shift s - 1), whose brackets a loop of their own keeps.
     """
     zero, one = floats.dtype.type(0), floats.dtype.type(1)
@@ -213,7 +220,7 @@ def logarithm(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any,
     ordinary = NONE
     for i in range(rows * columns):
         ordinary += ONE if least < floats[a + i] < MOST_LOG else NONE
-    if ordinary == rows * columns:
+    if floats.itemsize == 4 and ordinary == rows * columns:
         powers = floats.view(np.int32)
         for i in range(rows * columns):
             floats[b + i] = floats[a + i] + shift
@@ -244,19 +251,6 @@ def others(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, co
     else:
         for i in range(rows * columns):
             floats[d + i] = math.tanh(floats[a + i])
-
-
-def double(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
-    """d = exp(a), log(a) or log(1 + a) of float64."""
-    if what == EXP:
-        for i in range(rows * columns):
-            floats[d + i] = math.exp(floats[a + i])
-    elif what == LOG:
-        for i in range(rows * columns):
-            floats[d + i] = np.log(floats[a + i])
-    else:
-        for i in range(rows * columns):
-            floats[d + i] = np.log1p(floats[a + i])
 
 
 # --- calls: False where an integer is out of its range ----------------------------------------------------------------
@@ -378,7 +372,7 @@ PARTS: dict[str, Callable[..., None]] = {
     **dict.fromkeys(("log", "log1p"), logarithm),
     **dict.fromkeys(("sqrt", "tanh"), others),
 }
-PARTS_OF_DOUBLE = PARTS | dict.fromkeys(("exp", "log", "log1p"), double)
+PARTS_OF_DOUBLE = PARTS | {"exp": exponential_of_double}
 CALLS: dict[int, Callable[..., bool]] = {
     SMALL_DOT: small_product, TURN: turn,
     VECTOR_DOT: vector_dot, REDUCE: reduction, **dict.fromkeys((GATHER, SCATTER, CHECK), labels),

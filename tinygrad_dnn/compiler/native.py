@@ -21,6 +21,7 @@ __all__ = ["NativeSource", "buffered_natively"]
 # Multiplications above which OpenBLAS starts a second thread. Such products are left to NumPy: the BLAS that Numba
 # calls is another copy of the library, and threads of two copies get in each other's way: a step took 8 times as long.
 LARGE_PRODUCT = 2**18
+SMALL_PRODUCT = 2048  # multiplications up to which loops are quicker than a call of BLAS
 TURNED_FROM = 24  # rows from which OpenBLAS is quicker with the transpose of its second operand written out before
 # Elements times parts of a chain from which two cores do it: to wake the second takes 60 to 80 microseconds.
 LARGE_CHAIN = 3_000_000
@@ -287,7 +288,7 @@ class NativeSource(Source):
         if m == 1 and b_turned:
             return self.dot(n, k, 1, index_of(b), index_of(a), index_of(y), machine.NEITHER)
         sizes = m, k, n, index_of(a)
-        small = m * k * n <= machine.SMALL_PRODUCT
+        small = m * k * n <= SMALL_PRODUCT
         if b_turned and (a_turned or small or (m >= TURNED_FROM and (n >= 16 or m >= k))):
             written = index_of(self.memory[1])  # no register is in use between calls
             if k * n > self.memory[1].size:
@@ -299,7 +300,7 @@ class NativeSource(Source):
 
     def dot(self, m: int, k: int, n: int, *rest: int) -> list[list[int]]:
         """The row of a matrix product."""
-        if m * k * n <= machine.SMALL_PRODUCT:
+        if m * k * n <= SMALL_PRODUCT:
             return [[machine.SMALL_DOT, m, k, n, *rest]]
         return [[machine.DOT, m, k, n, *rest, compiled().blas_of(self.floats)]]
 
