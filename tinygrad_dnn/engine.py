@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
+from heapq import heappop, heappush
 from inspect import Parameter as Argument, signature as signature_of
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
@@ -22,6 +23,7 @@ from .interpreters import Interpreter, arrays, tensors
 from .labels import label_of, label_of_op
 from .operators import Operators
 from .printing import format_tensor
+from .written import calling, pulling
 
 __all__ = [
     "REGISTRY", "Array", "Op", "Tensor", "backward", "enable_grad", "from_numpy", "get_default_dtype", "grad",
@@ -624,6 +626,9 @@ class Rule:
         self.pick: Callable[[Any], Any] = itemgetter(*wanted if several else [slice(wanted[0], wanted[0] + 1)])
 
 
+Rules: TypeAlias = dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]]
+
+
 class Op:
     """An operation on tensors: a NumPy kernel with one derivative rule an argument. Made by `op`.
 
@@ -665,10 +670,25 @@ class Op:
         reserved = {*self.arguments, *self.defaults} & set(ENVIRONMENT)
         if reserved:
             raise TypeError(f"{self.name}: {reserved.pop()!r} means something else to a rule; rename the argument")
-        self.rules: dict[Interpreter[Any], tuple[Rule | None, list[Rule | None]]] = {}
+        self.rules = {}
         self.residual = Rule(residual, self) if residual else None
         self.composed = Rule(composed, self) if composed else None
         self.label = label_of_op(self.name)
+
+    @property
+    def rules(self) -> Rules:
+        """The rule of what is shared and those of the arguments, by interpreter; to be replaced, not changed."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._rules = rules
+        self.pull: Callable[[Tensor, Any, Cotangents], None] | None = None  # on arrays, written out when first needed
+
+    def quick_pull(self) -> "Callable[[Tensor, Any, Cotangents], None]":
+        """`pull` on arrays for this op."""
+        self.pull = pull if self.variadic or not self.rules else pulling(self, self.rules[arrays], globals())
+        return self.pull
 
     def vjp(self, shared: Callable[..., Any] | None = None, **rules: Callable[..., Any] | None) -> None:
         """Give the rules by argument name; ``None`` for an argument that has no derivative.
@@ -689,7 +709,7 @@ class Op:
             Rule(rules[name], self) if name in rules else rule
             for name, rule in zip(self.arguments, slow, strict=True)
         ]
-        self.rules[arrays] = (Rule(shared, self) if shared else slow_shared, quick)
+        self.rules = self.rules | {arrays: (Rule(shared, self) if shared else slow_shared, quick)}
 
     def bind(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort a call into the op's arguments and all of its parameters, in order, as Python would.
@@ -746,15 +766,6 @@ class Op:
             rest = {k: v for k, v in params.items() if k != "dtype"}
             (a, *others), rest = self.bind(args, rest)
             return self(tensors.to(a, dtype=params["dtype"]), *others, **rest)
-        return None
-
-    def called(self, args: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
-        """`__call__` with keywords, of an op without parameters."""
-        found = self.with_options(args, params)
-        return self(*self.bind(args, params)[0]) if found is None else found
-
-    def written_out(self) -> Callable[..., Tensor] | None:
-        """A quicker form of `__call__`, if there is one."""
         return None
 
     def __call__(self, *args: Any, **params: Any) -> Tensor:
@@ -852,19 +863,7 @@ def registered(name: str) -> Op:
 
 
 class Elementwise(Op):
-    """An op of one or two arguments that broadcast, with PyTorch's type promotion.
-
-    Every operator of a training script comes through here, so what `Op` does for any number of arguments is written
-    out for one and for two, over local variables: a recorded ``a + b`` takes 3.0 times NumPy's time, not 3.8.
-    """
-
-    def written_out(self) -> Callable[..., Tensor] | None:
-        """`__call__` without parameters, or None if the op has some."""
-        if self.defaults or self.residual:
-            return None
-        call = _one(self) if self.arity == 1 else _two(self)
-        call.__name__ = call.__qualname__ = self.name  # what Python's own errors for wrong arguments say
-        return call
+    """An op of one or two arguments that broadcast, with PyTorch's type promotion."""
 
     def evaluate(self, raw: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
         y, r = super().evaluate(raw, params)
@@ -884,97 +883,6 @@ class Elementwise(Op):
             return y
         cast = [v.astype(wanted) if isinstance(v, np.ndarray) else v for v in raw]
         return np.asarray(self.kernel(*cast, **params), dtype=wanted)
-
-
-def _one(o: Elementwise) -> Callable[..., Tensor]:
-    kernel, defaults, differentiable, ndarray = o.kernel, o.defaults, o.differentiable, np.ndarray
-
-    def call(a: Any) -> Tensor:
-        if _recorder is not None:
-            return Op.__call__(o, a)
-        if isinstance(a, Tensor):
-            x = a.array
-            tracked = a.requires_grad
-        else:
-            x = a = o.plain(a)
-            tracked = False
-        try:
-            y = kernel(x)
-        except (ValueError, TypeError) as error:
-            raise explained(o, error, (x,), {}) from None
-        if type(y) is not ndarray:
-            y = np.asarray(y)
-        dtype = y.dtype
-        if dtype is FLOAT64 or dtype is FLOAT16:
-            y = o.promoted(y, (x,), defaults)
-        made = _new(Tensor)
-        made.array = y
-        made.base = None
-        made._grad = None
-        made.params = defaults
-        made.residual = None
-        made.retains_grad = False
-        made.serial = tick()
-        made.version = 0
-        if tracked and differentiable and _grad_enabled():
-            made.requires_grad = True
-            made.op = o
-            made.inputs = (a,)
-        else:
-            made.requires_grad = False
-            made.op = None
-            made.inputs = None
-        return made
-
-    return call
-
-
-def _two(o: Elementwise) -> Callable[..., Tensor]:
-    kernel, defaults, differentiable, ndarray = o.kernel, o.defaults, o.differentiable, np.ndarray
-
-    def call(a: Any, b: Any) -> Tensor:
-        if _recorder is not None:
-            return Op.__call__(o, a, b)
-        if isinstance(a, Tensor):
-            x = a.array
-            tracked = a.requires_grad
-        else:
-            x = a = o.plain(a)
-            tracked = False
-        if isinstance(b, Tensor):
-            z = b.array
-            if b.requires_grad:
-                tracked = True
-        else:
-            z = b = o.plain(b)
-        try:
-            y = kernel(x, z)
-        except (ValueError, TypeError) as error:
-            raise explained(o, error, (x, z), {}) from None
-        if type(y) is not ndarray:
-            y = np.asarray(y)
-        if y.dtype is FLOAT64:
-            y = o.promoted(y, (x, z), defaults)
-        made = _new(Tensor)
-        made.array = y
-        made.base = None
-        made._grad = None
-        made.params = defaults
-        made.residual = None
-        made.retains_grad = False
-        made.serial = tick()
-        made.version = 0
-        if tracked and differentiable and _grad_enabled():
-            made.requires_grad = True
-            made.op = o
-            made.inputs = (a, b)
-        else:
-            made.requires_grad = False
-            made.op = None
-            made.inputs = None
-        return made
-
-    return call
 
 
 def op(
@@ -1016,19 +924,32 @@ def op(
         kind = Elementwise if signature in ("()->()", "(),()->()") else Op
         examples = domain or {}, sample
         made = kind(function, kernel or function, signature, *examples, residual, composed, view, differentiable)
-        call = made.written_out()
-        if call is not None:  # Python looks ``__call__`` up on the type, so this op gets one of its own
-
-            def public(*args: Any, **params: Any) -> Tensor:
-                return made.called(args, params) if params else call(*args)
-
-            made.__class__ = type(kind.__name__, (kind,), {"__call__": staticmethod(public)})
         REGISTRY[made.name] = made
         setattr(arrays, made.name, made.kernel)
-        setattr(tensors, made.name, call or made)
+        setattr(tensors, made.name, made)
+        if not (made.variadic or made.view or made.required):
+            quicken(made)
         return made
 
     return make
+
+
+def quicken(o: Op) -> None:
+    """Give an op a `__call__` of its own, written out: a recorded ``a + b`` takes 3.0 times NumPy's time, not 3.8."""
+    arity, known = o.arity, o.defaults.keys()
+    call = None if known else calling(o, globals())  # for parameters there is text of their names, to be compiled
+
+    def public(*args: Any, **params: Any) -> Tensor:
+        nonlocal call
+        if len(args) != arity or (params and not params.keys() <= known):
+            return Op.__call__(o, *args, **params)
+        if call is None:
+            call = calling(o, globals())
+        return call(*args, **params)
+
+    o.__class__ = type(type(o).__name__, (type(o),), {"__call__": staticmethod(public)})  # looked up on the type
+    if call is not None:
+        setattr(tensors, o.name, call)
 
 
 def written(out: Tensor | None, result: Tensor) -> Tensor:
@@ -1276,14 +1197,14 @@ def check_hooked(hook: Callable[..., Any], seen: Tensor, given: Any) -> None:
 
 serial_of = attrgetter("serial")
 
+RELEASED = (
+    "Trying to backward through the graph a second time; the graph is released by the first backward(): "
+    "call that one with retain_graph=True, or compute the tensors again"
+)
+
 
 def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
-    """Every tensor the roots were computed from that requires grad: recorded ones newest first, leaves by number.
-
-    An op's inputs exist before its output does, so newest first is a reverse topological order, without recursion and
-    without counting children. Walking from outputs to inputs in any order will not do: in ``y = x * x; z = y + x * y``
-    the cotangent of ``y`` has two parts, and ``y`` must not be visited before ``x * y`` has given the second.
-    """
+    """Every tensor the roots were computed from that requires grad: recorded ones newest first, leaves by number."""
     seen = {t.serial: t for t in roots}
     leaves = {key: t for key, t in seen.items() if t.op is None}
     stack = [t for t in seen.values() if t.op is not None]
@@ -1292,10 +1213,7 @@ def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
         t = stack.pop()
         nodes.append(t)
         if t.inputs is None:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time; the graph is released by the first backward(): "
-                "call that one with retain_graph=True, or compute the tensors again"
-            )
+            raise RuntimeError(RELEASED)
         for x in t.inputs:
             if not isinstance(x, Tensor) or not x.requires_grad:
                 continue
@@ -1321,34 +1239,87 @@ def leading_to(nodes: Sequence[Tensor], wanted: set[int]) -> set[int]:
     return useful
 
 
+class Cotangents:
+    """Sums of cotangents during a walk: ndarrays under ``arrays``, Tensors under ``tensors``."""
+
+    __slots__ = ("newest", "of", "owned", "tensors", "xp")
+
+    def __init__(self, xp: Interpreter[Any] = arrays) -> None:
+        self.xp = xp
+        self.of: dict[int, Any] = {}  # by the number of their tensor
+        self.tensors: dict[int, Tensor] = {}  # that have one
+        self.newest: list[int] = []  # minus the numbers of those that an op made: a heap, the newest first
+        self.owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its g
+
+    def add(self, x: Tensor, g: Any) -> None:
+        """Add ``g``, a gradient that a rule gave, to the cotangent of ``x``."""
+        like, key, of = x.array, x.serial, self.of
+        if g.shape != like.shape:
+            g = unbroadcast(self.xp, g, like.shape)
+        if g.dtype is not like.dtype:
+            g = g.astype(like.dtype)
+        if key in of:
+            self.sum(x, g)
+            return
+        of[key] = g
+        self.tensors[key] = x
+        if x.op is not None:
+            heappush(self.newest, -key)
+
+    def sum(self, x: Tensor, g: Any) -> None:
+        """Add ``g``, of its shape and dtype, to the cotangent that ``x`` has."""
+        of, key = self.of, x.serial
+        if key in self.owned:
+            of[key] += g
+        else:
+            of[key] = total = of[key] + g
+            if type(total) is np.ndarray:
+                self.owned.add(key)
+
+    def pop(self) -> tuple[Tensor, Any]:
+        """The newest tensor that an op made, with its cotangent."""
+        key = -heappop(self.newest)
+        return self.tensors.pop(key), self.of.pop(key)
+
+
 def walk(
     roots: Sequence[Tensor], seeds: Sequence[Any], xp: Interpreter[Any], wanted: set[int] | None, retain_graph: bool
 ) -> dict[int, tuple[Tensor, Any]]:
     """Cotangents of the leaves and of retained tensors, or of the ``wanted`` ones, by number.
 
+    An op's inputs exist before its output does, so newest first is a reverse topological order, without recursion and
+    without counting children. Walking from outputs to inputs in any order will not do: in ``y = x * x; z = y + x * y``
+    the cotangent of ``y`` has two parts, and ``y`` must not be visited before ``x * y`` has given the second.
+
     Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
     changed, and that only if all goes well.
     """
-    nodes, leaves = recorded(roots)
-    watched = anomaly.get()
+    nodes = [] if wanted is None else recorded(roots)[0]
     useful = None if wanted is None else leading_to(nodes, wanted)
-    cotangents: dict[int, Any] = {}
-    owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its ``g``
+    watched = anomaly.get()
+    plain = xp is arrays and useful is None and not watched and _recorder is None
+    cotangents = Cotangents(xp)
     found: dict[int, tuple[Tensor, Any]] = {}
     for root, seed in zip(roots, seeds, strict=True):
-        accumulate(cotangents, owned, root.serial, seed)
-    for t in nodes:
-        g = cotangents.pop(t.serial, None)
-        if g is None or (useful is not None and t.serial not in useful):
+        cotangents.add(root, seed)
+    while cotangents.newest:
+        t, g = cotangents.pop()
+        if useful is None:
+            nodes.append(t)
+        elif t.serial not in useful:
             continue
         if GradientHook.of:
             g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = (t, g)
-        pull(t, g, xp, useful, cotangents, owned, watched)
-    for key, x in leaves.items():  # what has not been consumed is theirs
-        if key in cotangents and (wanted is None or key in wanted):
-            found[key] = (x, hooked(key, cotangents[key]) if GradientHook.of else cotangents[key])
+        if plain and Clock.last_change < t.serial and t.inputs is not None:  # no operand can have changed
+            (t.op.pull or t.op.quick_pull())(t, g, cotangents)
+        else:
+            pull(t, g, cotangents, useful, watched)
+    for key, x in cotangents.tensors.items():  # what is left is the leaves'
+        if wanted is None or key in wanted:
+            g = cotangents.of[key]
+            found[key] = (x, hooked(key, g) if GradientHook.of else g)
     if not retain_graph:
         for t in nodes:
             t.inputs = None
@@ -1357,30 +1328,21 @@ def walk(
 
 
 def pull(
-    t: Tensor,
-    g: Any,
-    xp: Interpreter[Any],
-    useful: set[int] | None,
-    cotangents: dict[int, Any],
-    owned: set[int],
-    watched: bool = False,
+    t: Tensor, g: Any, cotangents: Cotangents, useful: set[int] | None = None, watched: bool = False
 ) -> None:
-    """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``; ``watched`` for NaN."""
-    o: Any = t.op
-    inputs: Any = t.inputs
+    """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``, the ``useful`` ones; ``watched`` for NaN."""
+    o, inputs, xp = cast(Op, t.op), t.inputs, cotangents.xp
+    if inputs is None:
+        raise RuntimeError(RELEASED)
+    if not o.rules:
+        raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     if xp is arrays:
-        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values()]
-        for x in inputs:
-            if isinstance(x, Tensor):
-                env.append(x.array)
-            else:
-                env.append(x)
+        raw = [x.array if isinstance(x, Tensor) else x for x in inputs]
+        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values(), *raw]
     else:
         env = [xp, g, t, None, None, None, None, *t.params.values(), *inputs]
         if o.residual is not None:
             env[RESIDUAL] = o.residual.function(*o.residual.pick(env))
-    if not o.rules:
-        raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     if _recorder is not None:
         _recorder.visit(t)
     shared, rules = o.rules[xp]
@@ -1392,26 +1354,20 @@ def pull(
         if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
         rule = rules[0 if o.variadic else i]
+        if x.serial > t.serial:  # an in-place op has given it a new history since
+            raise stale(t, x)
         if rule is None:
             continue
         if changed:
             check_fresh(t, rule, shared)
-        shape = x.array.shape
-        env[SHAPE], env[POSITION] = shape, i
+        env[SHAPE], env[POSITION] = x.array.shape, i
         given = rule.pick(env)
         gx = rule.function(*given) if _recorder is None else _recorder.apply(rule.function, given)
         if gx is None:
             continue
         if watched:
             refuse_nan(t, gx, i)
-        if gx.shape != shape:
-            gx = unbroadcast(xp, gx, shape)
-        if gx.dtype is not x.array.dtype:
-            gx = gx.astype(x.array.dtype)
-        if x.serial in cotangents:
-            accumulate(cotangents, owned, x.serial, gx)
-        else:
-            cotangents[x.serial] = gx
+        cotangents.add(x, gx)
 
 
 def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
@@ -1422,19 +1378,6 @@ def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
             f"Function '{o.label}' returned nan values in its {i}th output: the backward of {o.name}() of shapes "
             f"{', '.join(map(str, shapes))}{made_at(t)}; look at what was given to it in the forward pass"
         )
-
-
-def accumulate(cotangents: dict[int, Any], owned: set[int], key: int, g: Any) -> None:
-    """Add ``g`` to a cotangent."""
-    held = cotangents.get(key)
-    if held is None:
-        cotangents[key] = g
-    elif key in owned:
-        held += g
-    else:
-        cotangents[key] = held = held + g
-        if type(held) is np.ndarray:
-            owned.add(key)
 
 
 def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:

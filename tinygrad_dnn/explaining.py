@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from .debugging import is_finite, name_of, quoted, statistics
-from .engine import Op, Tensor, anomaly, leading_to, made_at, note_of, origin, pull, recorded, seed_for, walk
+from .engine import Cotangents, Op, Tensor, anomaly, leading_to, made_at, note_of, origin, pull, recorded, seed_for, walk
 from .interpreters import arrays
 
 __all__ = ["Explanation", "explain"]
@@ -160,9 +160,9 @@ def makers(
     for node in nodes:
         if node.serial not in found or not good(found[node.serial][1]):
             continue
-        parts: dict[int, Any] = {}
-        pull(node, found[node.serial][1], arrays, useful, parts, set())
-        if not any(good(g) for g in parts.values()):
+        parts = Cotangents()
+        pull(node, found[node.serial][1], parts, useful)
+        if not any(good(g) for g in parts.of.values()):
             yield node
 
 

@@ -136,7 +136,7 @@ def wrong(rule: Rule, mutant: Mutant, shared: bool = False) -> Rule:
         return g if mutant.gradient is None or shared else mutant.gradient(g, shape)
 
     made = Rule.__new__(Rule)
-    made.function, made.names = function, rule.names
+    made.function, made.names = function, ("shape", *rule.names)
     made.pick = lambda env: (env[SHAPE], *rule.pick(env))
     return made
 
@@ -155,11 +155,12 @@ def mutated(op: Op, k: int, mutant: Mutant) -> Iterator[None]:
     (tensor([-1., -1.]),)
     """
     kept = op.rules
-    op.rules = {}
+    made = {}
     for xp, (shared, rules) in kept.items():
         meant = xp is tensors or not mutant.on_tensors_only
         changed_rules = [wrong(r, mutant) if r and j == k and meant else r for j, r in enumerate(rules)]
-        op.rules[xp] = (wrong(shared, mutant, shared=True) if shared and meant else shared, changed_rules)
+        made[xp] = (wrong(shared, mutant, shared=True) if shared and meant else shared, changed_rules)
+    op.rules = made
     try:
         yield
     finally:

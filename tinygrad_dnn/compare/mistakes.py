@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..derive.layouts import LAYOUTS
-from ..engine import Array, Tensor, pull
-from ..interpreters import arrays
+from ..engine import Array, Cotangents, Tensor, pull
 from ..manual import HIDDEN, sigmoid, softmax
 from .quantities import Layer, Network, Walk, split
 
@@ -176,9 +175,9 @@ class Situation:
         activation = self.layer().activation
         if activation is None:
             return None
-        pulled: dict[int, Any] = {}
-        pull(activation, np.ones_like(activation.array), arrays, None, pulled, set())
-        return np.asarray(pulled[self.layer().z.serial]).T
+        pulled = Cotangents()
+        pull(activation, np.ones_like(activation.array), pulled)
+        return np.asarray(pulled.of[self.layer().z.serial]).T
 
     @cached_property
     def parts(self) -> dict[int, Array]:

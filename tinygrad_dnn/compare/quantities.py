@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..derive.layouts import LAYOUTS
-from ..engine import REGISTRY, Array, Elementwise, Tensor, as_array, enable_grad, leaf, no_grad, pull, recorded
-from ..interpreters import arrays
+from ..engine import (
+    REGISTRY, Array, Cotangents, Elementwise, Tensor, as_array, enable_grad, leaf, no_grad, pull, recorded,
+)
 from ..manual import sigmoid, softmax
 from ..nn import functional as F
 from ..nn.module import Module
@@ -158,9 +159,9 @@ class Network:
                 g = given.get(t.serial, totals.get(t.serial))
                 if g is None:
                     continue
-                pulled: dict[int, Any] = {}
-                pull(t, g, arrays, None, pulled, set())
-                for serial, part in pulled.items():
+                pulled = Cotangents()
+                pull(t, g, pulled)
+                for serial, part in pulled.of.items():
                     if noise is not None and t.serial in activations:
                         part = noise(activations[t.serial], g, part)
                     parts.setdefault(serial, {})[t.serial] = part
