@@ -930,6 +930,25 @@ def test_the_source_is_what_runs(parts: Parts) -> None:
     assert account.working < account.unshared
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3)])
+@pytest.mark.parametrize("number", [1.0, 0.5, -0.0, np.nan, np.inf])
+def test_constants_that_are_the_same_everywhere_are_numbers(shape: tuple[int, ...], number: float) -> None:
+    """Where they do not give the result its shape."""
+    w = tg.tensor(np.full(shape, 2.0), requires_grad=True)
+
+    def step() -> Any:
+        constant = tg.full((3,), number, dtype=w.dtype)
+        y = constant * w + constant
+        (dw,) = tg.grad(y.sum(), w)
+        return y.detach(), dw
+
+    run = tg.compile(step)
+    for _ in range(3):
+        for replayed, eager in zip(run(), step(), strict=True):
+            assert same(replayed.array, eager.array)
+            assert np.array_equal(np.signbit(replayed.array), np.signbit(eager.array))
+
+
 def test_a_program_holds_less_memory_than_the_step_needs() -> None:
     """What was recorded is let go of: only the program's own buffers stay."""
     used = []

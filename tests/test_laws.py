@@ -62,6 +62,8 @@ BROKEN: list[tuple[str, Callable[..., Any], Callable[..., Any]]] = [
     ("layout", in_memory_order, lambda g, a: 2 * g * a),
     ("out", lambda a, out: a * a, lambda g, a: 2 * g * a),
     ("linearity", right, lambda g, a: 2 * g * g * a),
+    ("shortcuts", right, lambda g, a: 2 * g * a * (1 + next(calls))),
+    ("shortcuts", lambda a, out: np.multiply(a, a + next(calls), out=out), lambda g, a: 2 * g * a),
     ("interpreters", right, lambda xp, g, a: 2 * g * a * (1 + isinstance(g, tg.Tensor))),
 ]
 

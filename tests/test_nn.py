@@ -6,6 +6,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -1140,6 +1141,67 @@ def test_a_layer_used_twice_is_one_layer() -> None:
     assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
     assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     assert repr(net).count("Linear") == 2
+
+
+# --- a Linear and its activation as one op ----------------------------------------------------------------------------
+
+
+def one_by_one(net: nn.Sequential, x: tg.Tensor) -> tg.Tensor:
+    for layer in net:
+        x = layer(x)
+    return x
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from([nn.Linear, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.Identity]), max_size=6))
+def test_a_sequential_gives_what_its_layers_give(kinds: list[Any]) -> None:
+    tg.manual_seed(0)
+    net = nn.Sequential(*(kind(3, 3) if kind is nn.Linear else kind() for kind in kinds))
+    x = tg.randn(4, 3, requires_grad=True)
+    found = []
+    for run in (net, partial(one_by_one, net)):
+        net.zero_grad()
+        x.grad = None
+        y = run(x)
+        y.square().sum().backward()
+        found.append([y.array, x.grad.array, *(p.grad.array for p in net.parameters())])
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def made(net: nn.Sequential) -> list[str]:
+    """The ops that a pass through a network records, newest first."""
+    return [t.op.name for t in tg.engine.recorded([net(tg.ones(1, 2))])[0]]
+
+
+def test_a_linear_and_its_activation_are_one_op_unless_somebody_is_between() -> None:
+    class Loud(nn.ReLU):
+        pass
+
+    assert made(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Tanh())) == ["linear", "linear"]
+    assert made(nn.Sequential(nn.Linear(2, 2), Loud())) == ["relu", "linear"]
+    assert made(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.ReLU())) == ["relu", "linear"]
+    for k in (0, 1):
+        net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        seen: list[tg.Tensor] = []
+        with net[k].register_forward_hook(lambda module, args, output, seen=seen: seen.append(output)):
+            assert made(net) == ["relu", "linear"]
+        assert len(seen) == 1
+        assert made(net) == ["linear"]
+
+
+def test_a_forward_that_somebody_has_replaced_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    net[1].forward = lambda input: input * 3
+    assert made(net) == ["multiply", "linear"]
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, input: input * 3)
+    assert made(net) == ["multiply", "linear"]
+    monkeypatch.undo()
+    calls: list[nn.Module] = []
+    call = nn.Module.__call__
+    monkeypatch.setattr(nn.Module, "__call__", lambda self, *args: (calls.append(self), call(self, *args))[1])
+    net(tg.ones(1, 2))
+    assert calls == [net, *net]
 
 
 def test_module_list() -> None:

@@ -668,12 +668,14 @@ class Op:
         self.required = tuple(p.name for p in keywords if p.default is Argument.empty)
         self.defaults = {p.name: None if p.default is Argument.empty else p.default for p in keywords}
         reserved = {*self.arguments, *self.defaults} & set(ENVIRONMENT)
+        reserved |= {name for name in (*self.arguments, *self.defaults) if name.startswith("_")}
         if reserved:
             raise TypeError(f"{self.name}: {reserved.pop()!r} means something else to a rule; rename the argument")
         self.rules = {}
         self.residual = Rule(residual, self) if residual else None
         self.composed = Rule(composed, self) if composed else None
         self.label = label_of_op(self.name)
+        self.call: Callable[..., Tensor] = self  # the quickest way, for `arity` arguments and keywords of `defaults`
 
     @property
     def rules(self) -> Rules:
@@ -937,19 +939,22 @@ def op(
 def quicken(o: Op) -> None:
     """Give an op a `__call__` of its own, written out: a recorded ``a + b`` takes 3.0 times NumPy's time, not 3.8."""
     arity, known = o.arity, o.defaults.keys()
-    call = None if known else calling(o, globals())  # for parameters there is text of their names, to be compiled
 
     def public(*args: Any, **params: Any) -> Tensor:
-        nonlocal call
-        if len(args) != arity or (params and not params.keys() <= known):
-            return Op.__call__(o, *args, **params)
-        if call is None:
-            call = calling(o, globals())
+        if len(args) == arity and (not params or params.keys() <= known):
+            return o.call(*args, **params)
+        return Op.__call__(o, *args, **params)
+
+    def first(*args: Any, **params: Any) -> Tensor:
+        o.call = call = cast(Callable[..., Tensor], calling(o, globals()))
         return call(*args, **params)
 
     o.__class__ = type(type(o).__name__, (type(o),), {"__call__": staticmethod(public)})  # looked up on the type
-    if call is not None:
-        setattr(tensors, o.name, call)
+    if known:  # the text has the names of parameters in it, and few ops share theirs: it is compiled when needed
+        o.call = first
+    else:
+        o.call = calling(o, globals())
+        setattr(tensors, o.name, o.call)
 
 
 def written(out: Tensor | None, result: Tensor) -> Tensor:
@@ -1312,8 +1317,9 @@ def walk(
             g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = (t, g)
+        o = cast(Op, t.op)
         if plain and Clock.last_change < t.serial and t.inputs is not None:  # no operand can have changed
-            (t.op.pull or t.op.quick_pull())(t, g, cotangents)
+            (o.pull or o.quick_pull())(t, g, cotangents)
         else:
             pull(t, g, cotangents, useful, watched)
     for key, x in cotangents.tensors.items():  # what is left is the leaves'
@@ -1422,7 +1428,7 @@ def seed_for(root: Tensor, seed: Any) -> Any:
                 f"grad can be implicitly created only for scalar outputs, not for shape {root.array.shape}; "
                 "reduce it first, with .sum() or .mean(), or pass gradient="
             )
-        return leaf(np.ones(root.array.shape, root.array.dtype))
+        return leaf(np.array(1, root.array.dtype).reshape(root.array.shape))
     if not isinstance(seed, Tensor):
         seed = leaf(as_array(seed))
     if seed.array.shape != root.array.shape:
@@ -1453,28 +1459,27 @@ def _derive(
     wanted: set[int] | None,
     retain_graph: bool | None,
     create_graph: bool,
-) -> dict[int, tuple[Tensor, Tensor]]:
-    """Cotangents as Tensors, by serial number."""
+) -> tuple[dict[int, tuple[Tensor, Any]], set[int]]:
+    """Cotangents by serial number, Tensors if they are recorded, else arrays; and the arrays that have an owner."""
     checked = [seed_for(root, seed) for root, seed in zip(outputs, seeds, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     with np.errstate(all="ignore"):  # derivatives at poles are infinite, not worth a warning: sqrt'(0) = inf
         if create_graph:
             with enable_grad():
-                return walk(outputs, checked, tensors, wanted, retain)
-        found = walk(outputs, [s.array for s in checked], arrays, wanted, retain)
-    return owned_gradients(found, {id(s.array) for s in checked})
+                return walk(outputs, checked, tensors, wanted, retain), set()
+        given = [s.array for s in checked]
+        return walk(outputs, given, arrays, wanted, retain), set(map(id, given))
 
 
-def owned_gradients(found: dict[int, tuple[Tensor, Any]], taken: set[int]) -> dict[int, tuple[Tensor, Tensor]]:
-    """Gradients that share memory with nothing: a rule may hand the same ``g``, or a view of it, to several inputs."""
-    made = {}
-    for key, (t, g) in found.items():
-        array = g if type(g) is np.ndarray else as_result(g)
-        if array.base is not None or id(array) in taken:
-            array = array.copy()
-        taken.add(id(array))
-        made[key] = (t, leaf(array))
-    return made
+def gradient_of(g: Any, taken: set[int]) -> Tensor:
+    """A cotangent as a tensor of its own: a rule may hand the same ``g``, or a view of it, to several inputs."""
+    if isinstance(g, Tensor):
+        return g
+    array = g if type(g) is np.ndarray else as_result(g)
+    if array.base is not None or id(array) in taken:
+        array = array.copy()
+    taken.add(id(array))
+    return leaf(array)
 
 
 def backward(
@@ -1504,20 +1509,20 @@ def backward(
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
     wanted = None if inputs is None else {t.serial for t in inputs}
-    found = _derive(outputs, seeds, wanted, retain_graph, create_graph)
+    found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
     for t, g in found.values():
         if _recorder is not None:
             _recorder.before_grad(t)
         before = t._grad  # not ``grad``, which checks what is assigned
         if before is None:
-            t._grad = g
+            t._grad = gradient_of(g, taken)
             continue
         old = t.version > max(before.serial, before.version)
         if create_graph or before.requires_grad:
             Clock.last_read = tick()  # the tape may keep it
-            t._grad = before + g
+            t._grad = before + gradient_of(g, taken)
         else:
-            before.array += g.array
+            before.array += g
             touch(before)
             if old:
                 mix(before)
@@ -1561,10 +1566,11 @@ def grad(
     for t in inputs:
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
-    found = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
+    found, taken = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
     if not allow_unused and any(t.serial not in found for t in inputs):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
-    return tuple(found[t.serial][1] if t.serial in found else None for t in inputs)
+    made = {key: gradient_of(g, taken) for key, (_, g) in found.items()}
+    return tuple(made.get(t.serial) for t in inputs)

@@ -7,7 +7,20 @@ from typing import Any, cast
 import numpy as np
 
 from .debugging import is_finite, name_of, quoted, statistics
-from .engine import Cotangents, Op, Tensor, anomaly, leading_to, made_at, note_of, origin, pull, recorded, seed_for, walk
+from .engine import (
+    Cotangents,
+    Op,
+    Tensor,
+    anomaly,
+    leading_to,
+    made_at,
+    note_of,
+    origin,
+    pull,
+    recorded,
+    seed_for,
+    walk,
+)
 from .interpreters import arrays
 
 __all__ = ["Explanation", "explain"]

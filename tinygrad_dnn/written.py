@@ -1,70 +1,76 @@
-"""What `Op.__call__` and `pull` do for any op, written out for one: the same steps, without the loops and the look-ups.
+"""What `Op.__call__` and `pull` do for any op, written out for one: the same steps, without loops and look-ups.
 
-Both run for every op of every training step, where they would take longer than the arithmetic of a small network. The
-text is made of the op's names alone and runs among the names of `engine`, which says what each step is for; tests hold
-every op's functions equal to the general ones. A recorder, debug mode, anomaly detection and derivatives of
+Both run for every op of a training step, and would take longer there than the arithmetic of a small network. The text
+is made of an op's names alone; the law of shortcuts holds every op's functions equal to the general ones, which say
+what each step is for. A recorder, debug mode, changed operands, anomaly detection, chosen inputs and derivatives of
 derivatives go through those.
+
+In the text ``x`` is an argument, ``_x_`` its array, and a parameter has its own name; ``_name`` is everything else.
 """
 
 import linecache
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 __all__ = ["calling", "pulling"]
 
+# What the texts use of the engine, besides ``_recorder``, which changes.
+OF_THE_ENGINE = {
+    "Tensor", "_grad_enabled", "_new", "arrays", "as_result", "explained", "heappush", "tick", "unbroadcast",
+}
 
-def calling(o: Any, names: dict[str, Any]) -> Callable[..., Any]:
+
+def calling(o: Any, engine: dict[str, Any]) -> Callable[..., Any]:
     """`Op.__call__` of an op for as many positional arguments as it has, and keywords of its parameters."""
-    args, params = o.arguments, tuple(o.defaults)
-    keywords = [f"{p}={p}" for p in params]
-    signature = [*args, *(["*", *(f"{p}=default_{p}" for p in params)] if params else [])]
-    raw = [f"_{a}" for a in args]
-    residual = ["r=_r"] if o.residual else []
+    keywords = [f"{p}={p}" for p in o.defaults]
+    arrays = ", ".join(f"_{a}_" for a in o.arguments)
+    params = "{" + ", ".join(f"{p!r}: {p}" for p in o.defaults) + "}" if keywords else "_defaults"
     lines = [
         "if _recorder is not None:",
-        f"    return general(o, {', '.join([*args, *keywords])})",
+        f"    return _general({', '.join(['_o', *o.arguments, *keywords])})",
         "_tracked = False",
     ]
-    for a in args:
+    for a in o.arguments:
         lines += [
-            f"if isinstance({a}, Tensor):",
-            f"    _{a} = {a}.array",
+            f"if isinstance({a}, _Tensor):",
+            f"    _{a}_ = {a}.array",
             f"    _tracked = _tracked or {a}.requires_grad",
             "else:",
-            f"    _{a} = {a} = plain({a})",
+            f"    _{a}_ = {a} = _plain({a})",
         ]
-    given = {"xp": "arrays"} | {a: f"_{a}" for a in args} | {p: p for p in params}
     lines += ["try:"]
     if o.residual:
-        lines += [f"    _r = residual({given_to(o.residual.names, given)})"]
+        given = {"xp": "_arrays"} | {a: f"_{a}_" for a in o.arguments} | {p: p for p in o.defaults}
+        lines += [f"    _r = _residual({', '.join(given[name] for name in o.residual.names)})"]
+        keywords = ["r=_r", *keywords]
     lines += [
-        f"    _y = kernel({', '.join([*raw, *residual, *keywords])})",
-        "except (ValueError, IndexError, TypeError) as error:",
-        f"    raise explained(o, error, ({', '.join(raw)},), {dict_of(params)}) from None",
-        "if type(_y) is not np.ndarray:",
-        "    _y = as_result(_y)",
+        f"    _y = _kernel({', '.join([arrays, *keywords])})",
+        "except (ValueError, IndexError, TypeError) as _error:",
+        f"    raise _explained(_o, _error, ({arrays},), {params}) from None",
+        "if _y.__class__ is not _ndarray:",
+        "    _y = _as_result(_y)",
     ]
-    promoted = getattr(o, "promoted", None)
+    promoted = getattr(o, "promoted", None)  # of an elementwise op
     if promoted:
         lines += [
             "_dtype = _y.dtype",
-            "if _dtype is FLOAT64 or _dtype is FLOAT16:",
-            f"    _y = promoted(_y, ({', '.join(raw)},), {dict_of(params)})",
+            "if _dtype is _float64 or _dtype is _float16:",
+            f"    _y = _promoted(_y, ({arrays},), {params})",
         ]
     lines += [
-        "_made = _new(Tensor)",
+        "_made = __new(_Tensor)",
         "_made.array = _y",
         "_made.base = None",
         "_made._grad = None",
-        f"_made.params = {dict_of(params) if params else 'defaults'}",
+        f"_made.params = {params}",
         "_made.retains_grad = False",
-        "_made.serial = tick()",
+        "_made.serial = _tick()",
         "_made.version = 0",
-        f"if _tracked and {'_grad_enabled()' if o.differentiable else 'False'}:",
+        f"if _tracked and {'__grad_enabled()' if o.differentiable else 'False'}:",
         "    _made.requires_grad = True",
-        "    _made.op = o",
-        f"    _made.inputs = ({', '.join(args)},)",
+        "    _made.op = _o",
+        f"    _made.inputs = ({', '.join(o.arguments)},)",
         f"    _made.residual = {'_r' if o.residual else 'None'}",
         "else:",
         "    _made.requires_grad = False",
@@ -73,76 +79,68 @@ def calling(o: Any, names: dict[str, Any]) -> Callable[..., Any]:
         "    _made.residual = None",
         "return _made",
     ]
-    bound = {f"default_{p}": value for p, value in o.defaults.items()}
-    bound |= {"o": o, "general": names["Op"].__call__, "kernel": o.kernel, "plain": o.plain, "defaults": o.defaults}
-    bound |= {"residual": o.residual.function} if o.residual else {}
-    bound |= {"promoted": promoted} if promoted else {}
-    return function(o.name, signature, lines, bound, names)
+    values = {
+        "o": o, "general": engine["Op"].__call__, "kernel": o.kernel, "plain": o.plain, "defaults": o.defaults,
+        "residual": o.residual and o.residual.function, "promoted": promoted, "ndarray": engine["np"].ndarray,
+        "float16": engine["FLOAT16"], "float64": engine["FLOAT64"],
+    }
+    defaults = [f"{p}=_defaults[{p!r}]" for p in o.defaults]
+    return function(o.name, [*o.arguments, *(["*", *defaults] if defaults else [])], lines, values, engine)
 
 
-def pulling(o: Any, rules: tuple[Any, Sequence[Any]], names: dict[str, Any]) -> Callable[..., Any]:
+def pulling(o: Any, rules: tuple[Any, Sequence[Any]], engine: dict[str, Any]) -> Callable[..., Any]:
     """`pull` of an op on arrays, to all inputs that require a gradient."""
     shared, by_argument = rules
-    used = {name for rule in (shared, *by_argument) if rule is not None for name in rule.names}
-    given = {"xp": "arrays", "g": "g", "y": "_t.array", "r": "_t.residual", "s": "_s", "shape": "None", "i": "None"}
-    given |= {p: f"_params[{p!r}]" for p in o.defaults} | {a: f"_{a}" for a in o.arguments}
-    lines = [f"{', '.join(o.arguments)}, = _t.inputs"]
-    lines += ["_params = _t.params"] * (not used.isdisjoint(o.defaults))
-    lines += [f"_{a} = {a}.array if isinstance({a}, Tensor) else {a}" for a in o.arguments if a in used]
-    bound: dict[str, Any] = {}
+    read = {name for rule in (shared, *by_argument) if rule is not None for name in rule.names}
+    given = {"xp": "_arrays", "g": "_g", "y": "_t.array", "r": "_t.residual", "s": "_s", "shape": "None", "i": "None"}
+    given |= {p: f"_params[{p!r}]" for p in o.defaults} | {a: f"_{a}_" for a in o.arguments}
+    lines = [f"{', '.join(o.arguments)}, = _t.inputs", "_params = _t.params", "_of = _cotangents.of"]
+    lines += [f"_{a}_ = {a}.array if isinstance({a}, _Tensor) else {a}" for a in o.arguments if a in read]
+    values: dict[str, Any] = {}
     if shared is not None:
-        bound["shared"] = shared.function
-        lines += [f"_s = shared({given_to(shared.names, given)})"]
-    lines += ["_of = cotangents.of"]
+        values["shared"] = shared.function
+        lines += [f"_s = _shared({', '.join(given[name] for name in shared.names)})"]
     for k, (a, rule) in enumerate(zip(o.arguments, by_argument, strict=True)):
         if rule is None:
             continue
-        bound[f"rule_{k}"] = rule.function
+        values[f"rule{k}"] = rule.function
         here = given | {"shape": f"{a}.array.shape", "i": str(k)}
         lines += [
-            f"if isinstance({a}, Tensor) and {a}.requires_grad:",
-            f"    _g = rule_{k}({given_to(rule.names, here)})",
-            "    if _g is not None:",
+            f"if isinstance({a}, _Tensor) and {a}.requires_grad:",
+            f"    _gx = _rule{k}({', '.join(here[name] for name in rule.names)})",
+            "    if _gx is not None:",
             f"        _like = {a}.array",
-            "        if _g.shape != _like.shape:",
-            "            _g = unbroadcast(arrays, _g, _like.shape)",
-            "        if _g.dtype is not _like.dtype:",
-            "            _g = _g.astype(_like.dtype)",
+            "        if _gx.shape != _like.shape:",
+            "            _gx = _unbroadcast(_arrays, _gx, _like.shape)",
+            "        if _gx.dtype is not _like.dtype:",
+            "            _gx = _gx.astype(_like.dtype)",
             f"        _key = {a}.serial",
             "        if _key in _of:",
-            f"            cotangents.sum({a}, _g)",
+            f"            _cotangents.sum({a}, _gx)",
             "        else:",
-            "            _of[_key] = _g",
-            f"            cotangents.tensors[_key] = {a}",
+            "            _of[_key] = _gx",
+            f"            _cotangents.tensors[_key] = {a}",
             f"            if {a}.op is not None:",
-            "                heappush(cotangents.newest, -_key)",
+            "                _heappush(_cotangents.newest, -_key)",
         ]
-    return function(f"pull_{o.name}", ["_t", "g", "cotangents"], lines, bound, names)
-
-
-def given_to(wanted: Iterable[str], given: dict[str, str]) -> str:
-    """The arguments of a rule, as text."""
-    return ", ".join(given[name] for name in wanted)
-
-
-def dict_of(params: Iterable[str]) -> str:
-    return "{" + ", ".join(f"{p!r}: {p}" for p in params) + "}"
+    return function(f"pull_{o.name}", ["_t", "_g", "_cotangents"], lines, values, engine)
 
 
 def function(
-    name: str, signature: Sequence[str], lines: Sequence[str], bound: dict[str, Any], names: dict[str, Any]
+    name: str, signature: Iterable[str], lines: Iterable[str], values: Mapping[str, Any], engine: dict[str, Any]
 ) -> Callable[..., Any]:
-    """The function of this text, with some values bound and the live ``names`` of a module around it."""
-    head = [f"def bind({', '.join(bound)}):", f"    def call({', '.join(signature)}):"]
+    """The function of this text, with values bound to its names."""
+    bound = {f"_{key}": value for key, value in values.items()} | {f"_{key}": engine[key] for key in OF_THE_ENGINE}
+    head = [f"def bind({', '.join(sorted(bound))}):", f"    def call({', '.join(signature)}):"]
     text = "\n".join([*head, *(f"        {line}" for line in lines), "    return call"])
     made: dict[str, Any] = {}
-    exec(code_of(text), names, made)  # noqa: S102
+    exec(code_of(text), engine, made)
     call: Callable[..., Any] = made["bind"](**bound)
-    call.__name__ = call.__qualname__ = name  # what Python's own errors for wrong arguments say
+    call.__name__ = call.__qualname__ = name
     return call
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_of(text: str) -> Any:
     """Compiled text, which ops alike share; an error that is raised in it shows its line."""
     file = f"{__file__}: text {code_of.cache_info().currsize}"

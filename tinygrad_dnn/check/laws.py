@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Tensor, grad, leaf, no_grad
+from ..engine import Array, Cotangents, Op, Tensor, grad, leaf, no_grad, pull
 from ..interpreters import tensors
 from .adapters import GradcheckError
 from .gradcheck import gradcheck
@@ -259,6 +259,25 @@ def broadcasting(example: Example) -> None:
         stretched = tuple(axis for axis, n in enumerate(own) if n != shape[axis])
         summed.append(gx.sum(axis=stretched, keepdims=True).reshape(example.args[k].shape))
     equal(example.gradients(example.cotangent), summed, rtol=1e-12)
+
+
+@law
+def shortcuts(example: Example) -> None:
+    """What is written out for the op gives, to the last bit, what the general functions give."""
+    if random(example):
+        return
+    leaves = example.leaves(None)
+    first, second = Op.__call__(example.op, *leaves, **example.params), example.called()
+    assert (first.op, first.params, first.requires_grad) == (second.op, second.params, second.requires_grad)
+    equal([second.array], [first.array])
+    if not example.tracked:
+        return
+    pulled, shortcut = Cotangents(), Cotangents()
+    with np.errstate(all="ignore"):
+        pull(first, example.cotangent, pulled)
+        example.op.quick_pull()(first, example.cotangent, shortcut)
+    assert pulled.tensors.keys() == shortcut.tensors.keys()
+    equal([np.asarray(shortcut.of[key]) for key in pulled.of], [np.asarray(g) for g in pulled.of.values()])
 
 
 # --- the kernel -------------------------------------------------------------------------------------------------------

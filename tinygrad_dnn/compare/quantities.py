@@ -13,7 +13,17 @@ import numpy as np
 
 from ..derive.layouts import LAYOUTS
 from ..engine import (
-    REGISTRY, Array, Cotangents, Elementwise, Tensor, as_array, enable_grad, leaf, no_grad, pull, recorded,
+    REGISTRY,
+    Array,
+    Cotangents,
+    Elementwise,
+    Tensor,
+    as_array,
+    enable_grad,
+    leaf,
+    no_grad,
+    pull,
+    recorded,
 )
 from ..manual import sigmoid, softmax
 from ..nn import functional as F

@@ -90,6 +90,7 @@ class Plan:
         self.kept = list(kept)
         self.substitutes: dict[Storage, Traced] = {}
         self.rebuilt: dict[int, Traced] = {}
+        self.numbers: dict[Any, Traced] = {}  # constants without dimensions, by type and bits
         self.drop_dead()
         self.merge()
         self.drop_dead()
@@ -123,6 +124,7 @@ class Plan:
         merged = []
         for n, i in enumerate(self.instructions):
             i.args, i.params = self.renewed(i.args), self.renewed(i.params)
+            self.take_numbers(i)
             i.writes = tuple(map(self.renew, i.writes))
             r = i.result
             if r is None or i.writes or not i.pure or is_view(i):
@@ -140,6 +142,23 @@ class Plan:
             merged.append(i)
         self.instructions = merged
         self.kept = [self.renew(t) for t in self.kept]
+
+    def take_numbers(self, i: Instruction) -> None:
+        """Give an elementwise call the number for a constant that is the same everywhere, as the slope of a mean is.
+
+        Not where that would be all that gives the result its shape.
+        """
+        if not is_elementwise(i) or i.result is None or i.params:
+            return
+        for k, a in enumerate(i.args):
+            others = [x.shape for x in (*i.args[:k], *i.args[k + 1 :]) if isinstance(x, np.ndarray)]
+            if is_uniform(a) and others and np.broadcast_shapes(*others) == i.result.shape:
+                number = np.array(a.value.flat[0])
+                bits = number.dtype, number.tobytes()
+                if bits not in self.numbers:
+                    self.numbers[bits] = a.recorder.lift(number, "constant")
+                i.args = (*i.args[:k], self.numbers[bits], *i.args[k + 1 :])
+                i.versions = tuple((s, v) for s, v in i.versions if s is not a.storage)
 
     def operand_itself(self, i: Instruction, last_write: dict[Storage, int], n: int) -> Traced | None:
         """The operand that the result of a call is equal to, if one may stand for the other."""
@@ -289,6 +308,13 @@ class Plan:
         """Whether a result may take the place of the operand ``t``, which is not needed afterwards."""
         alike = (t.shape, t.strides, t.dtype) == (result.shape, result.strides, result.dtype)
         return alike and t.storage.kind == "temporary" and whole(t) and spans[t.storage][1] == n
+
+
+def is_uniform(value: Any) -> bool:
+    """Whether this is an array of the same numbers in every run, all of them equal."""
+    if not is_traced(value) or value.storage.kind != "constant" or value.storage.initial is not None or value.size < 2:
+        return False
+    return bool((value.value == value.value.flat[0]).all())
 
 
 def is_made_once(s: Storage) -> bool:

@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from ..debugging import is_debugging, users_line
-from ..engine import Op, Tensor, array_of, get_default_dtype, is_grad_enabled
+from ..engine import Op, Tensor, array_of, get_default_dtype, is_grad_enabled, is_observed
 from ..interpreters import tensors
 from ..ops.fused import KERNELS, linear
 from ..ops.random import Generator, stream
 from . import functional as F
 from .init import dense_weight
-from .module import Buffer, Module, Parameter, tree
+from .module import Buffer, Module, Parameter, locate, tree
 
 
 def positive(**sizes: int) -> None:
@@ -222,10 +222,20 @@ class Sequential(ModuleSequence):
         return super().__getitem__(index)
 
     def forward(self, input: Any) -> Any:
+        joining = not is_observed() and forwards() == FORWARDS
+        layer: Linear | None = None  # to be done in one op with the activation that may come next
         for module in vars(self).values():
-            if isinstance(module, Module):
+            if layer is not None:
+                activation = ACTIVATION_OF.get(type(module))
+                if activation is not None and module.is_plain():
+                    input, layer = layer.activated(input, activation), None
+                    continue
+                input, layer = layer(input), None
+            if joining and type(module) is Linear and module.is_plain():
+                layer = module
+            elif isinstance(module, Module):
                 input = module(input)
-        return input
+        return input if layer is None else layer(input)
 
 
 # --- layers with parameters -------------------------------------------------------------------------------------------
@@ -252,7 +262,15 @@ class Linear(Module):
         self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
+        return linear.call(input, self.weight, self.bias)
+
+    def activated(self, input: Tensor, activation: str) -> Tensor:
+        """``f(x W^T + b)`` in one op, which writes to one array what two would write to two."""
+        try:
+            return linear.call(input, self.weight, self.bias, activation=activation)
+        except Exception as error:
+            locate(error, self, (input,))
+            raise
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -313,8 +331,8 @@ class Dense(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if self.fused is not None:
-            return linear(input, self.weight, self.bias, activation=self.fused)
-        y: Tensor = linear(input, self.weight, self.bias)
+            return linear.call(input, self.weight, self.bias, activation=self.fused)
+        y = linear.call(input, self.weight, self.bias)
         if self.activation is None:
             return y
         return (ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation)(y)
@@ -623,6 +641,18 @@ class Softplus(Module):
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
+
+
+# What `Sequential` does in one op with the Linear before it, and whose methods that takes the place of.
+ACTIVATION_OF: dict[type[Module], str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
+
+
+def forwards() -> list[Callable[..., Any]]:
+    """What calls these layers, unless somebody has put another function there."""
+    return [Module.__call__, Linear.forward, ReLU.forward, Tanh.forward, Sigmoid.forward]
+
+
+FORWARDS = forwards()
 
 
 class Softmax(Module):

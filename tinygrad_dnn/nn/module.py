@@ -136,6 +136,10 @@ class Module:
                 hook(self, output)
         return output
 
+    def is_plain(self) -> bool:
+        """Whether to call this module does what ``forward`` of its class does, and nothing else."""
+        return not (self._hooks[0] or self._hooks[1] or forward_hooks) and "forward" not in vars(self)
+
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
         """Call ``hook(module, args)`` before every forward pass; what it returns, if not None, takes the place of args.
 

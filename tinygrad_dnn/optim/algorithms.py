@@ -50,11 +50,6 @@ class Plan:
             check_gradients(self.gradients, self.trained)
         return all(p._grad is None for p in self.others)
 
-    def gather(self) -> None:
-        """Bring the gradients to the buckets."""
-        for positions, bucket in self.buckets:
-            bucket.gather([self.gradients[k] for k in positions])
-
     def states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Every trained parameter with what is remembered of it."""
         for positions, bucket in self.buckets:
@@ -197,8 +192,8 @@ class BucketOptimizer(Optimizer):
                 loss = closure()
         plans = [self._plan(k, group) for k, group in enumerate(self.param_groups)]
         for plan, group in zip(plans, self.param_groups, strict=True):
-            plan.gather()
-            for _, bucket in plan.buckets:
+            for positions, bucket in plan.buckets:
+                bucket.gather([plan.gradients[k] for k in positions])
                 scalars = self.prepare(bucket, group)
                 for block in bucket.blocks:
                     self.update(block, group, *scalars)
