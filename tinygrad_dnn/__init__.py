@@ -32,6 +32,7 @@ from . import (
 from .blas import empty_cache as empty_cache, show_config as show_config
 from .checkpoint import Checkpoint as Checkpoint
 from .debugging import debug as debug
+from .denormals import set_flush_denormal as set_flush_denormal
 from .derive import derive as derive
 from .devices import *
 from .engine import *

@@ -72,7 +72,7 @@ LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what th
     (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
     (r"distributed|parallel|multiprocessing", "several processes by torch.distributed and mpiexec only"),
     (r"jit|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: compile the whole training step"),
-    (r"deterministic|flush_denormal|num_\w*threads|matmul_precision|warn_always|device_module|scaling|swizzle|"
+    (r"deterministic|num_\w*threads|matmul_precision|warn_always|device_module|scaling|swizzle|"
      r"torch_function", "no such switch: leave that part out"),
     (r"rng_state|^seed$|worker_info", "random numbers by torch.manual_seed and torch.Generator"),
     (r"complex|conj|^polar$|^isreal$|^resolve_neg$|[^s]fft|view_as_real", "no complex numbers: use two real tensors"),

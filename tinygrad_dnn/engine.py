@@ -1247,44 +1247,38 @@ def leading_to(nodes: Sequence[Tensor], wanted: set[int]) -> set[int]:
 class Cotangents:
     """Sums of cotangents during a walk: ndarrays under ``arrays``, Tensors under ``tensors``."""
 
-    __slots__ = ("newest", "of", "owned", "tensors", "xp")
+    __slots__ = ("newest", "of", "owned", "xp")
 
     def __init__(self, xp: Interpreter[Any] = arrays) -> None:
         self.xp = xp
-        self.of: dict[int, Any] = {}  # by the number of their tensor
-        self.tensors: dict[int, Tensor] = {}  # that have one
+        self.of: dict[int, tuple[Tensor, Any]] = {}  # tensors and their cotangents, by number
         self.newest: list[int] = []  # minus the numbers of those that an op made: a heap, the newest first
         self.owned: set[int] = set()  # sums made here, which may be added to in place; a rule may have returned its g
 
     def add(self, x: Tensor, g: Any) -> None:
         """Add ``g``, a gradient that a rule gave, to the cotangent of ``x``."""
-        like, key, of = x.array, x.serial, self.of
+        like, key = x.array, x.serial
         if g.shape != like.shape:
             g = unbroadcast(self.xp, g, like.shape)
         if g.dtype is not like.dtype:
             g = g.astype(like.dtype)
-        if key in of:
-            self.sum(x, g)
+        if key in self.of:
+            self.sum(key, g)
             return
-        of[key] = g
-        self.tensors[key] = x
+        self.of[key] = x, g
         if x.op is not None:
             heappush(self.newest, -key)
 
-    def sum(self, x: Tensor, g: Any) -> None:
-        """Add ``g``, of its shape and dtype, to the cotangent that ``x`` has."""
-        of, key = self.of, x.serial
+    def sum(self, key: int, g: Any) -> None:
+        """Add ``g``, of its shape and dtype, to a cotangent that is there."""
+        x, held = self.of[key]
         if key in self.owned:
-            of[key] += g
-        else:
-            of[key] = total = of[key] + g
-            if type(total) is np.ndarray:
-                self.owned.add(key)
-
-    def pop(self) -> tuple[Tensor, Any]:
-        """The newest tensor that an op made, with its cotangent."""
-        key = -heappop(self.newest)
-        return self.tensors.pop(key), self.of.pop(key)
+            held += g
+            return
+        total = held + g
+        self.of[key] = x, total
+        if type(total) is np.ndarray:
+            self.owned.add(key)
 
 
 def walk(
@@ -1307,8 +1301,9 @@ def walk(
     found: dict[int, tuple[Tensor, Any]] = {}
     for root, seed in zip(roots, seeds, strict=True):
         cotangents.add(root, seed)
-    while cotangents.newest:
-        t, g = cotangents.pop()
+    of, newest = cotangents.of, cotangents.newest
+    while newest:
+        t, g = of.pop(-heappop(newest))
         if useful is None:
             nodes.append(t)
         elif t.serial not in useful:
@@ -1316,16 +1311,15 @@ def walk(
         if GradientHook.of:
             g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
-            found[t.serial] = (t, g)
+            found[t.serial] = t, g
         o = cast(Op, t.op)
         if plain and Clock.last_change < t.serial and t.inputs is not None:  # no operand can have changed
             (o.pull or o.quick_pull())(t, g, cotangents)
         else:
             pull(t, g, cotangents, useful, watched)
-    for key, x in cotangents.tensors.items():  # what is left is the leaves'
+    for key, (x, g) in of.items():  # what is left is the leaves'
         if wanted is None or key in wanted:
-            g = cotangents.of[key]
-            found[key] = (x, hooked(key, g) if GradientHook.of else g)
+            found[key] = x, hooked(key, g) if GradientHook.of else g
     if not retain_graph:
         for t in nodes:
             t.inputs = None

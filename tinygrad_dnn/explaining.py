@@ -175,7 +175,7 @@ def makers(
             continue
         parts = Cotangents()
         pull(node, found[node.serial][1], parts, useful)
-        if not any(good(g) for g in parts.of.values()):
+        if not any(good(g) for _, g in parts.of.values()):
             yield node
 
 

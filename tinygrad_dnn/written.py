@@ -116,10 +116,9 @@ def pulling(o: Any, rules: tuple[Any, Sequence[Any]], engine: dict[str, Any]) ->
             "            _gx = _gx.astype(_like.dtype)",
             f"        _key = {a}.serial",
             "        if _key in _of:",
-            f"            _cotangents.sum({a}, _gx)",
+            "            _cotangents.sum(_key, _gx)",
             "        else:",
-            "            _of[_key] = _gx",
-            f"            _cotangents.tensors[_key] = {a}",
+            f"            _of[_key] = {a}, _gx",
             f"            if {a}.op is not None:",
             "                _heappush(_cotangents.newest, -_key)",
         ]

@@ -177,7 +177,7 @@ class Situation:
             return None
         pulled = Cotangents()
         pull(activation, np.ones_like(activation.array), pulled)
-        return np.asarray(pulled.of[self.layer().z.serial]).T
+        return np.asarray(pulled.of[self.layer().z.serial][1]).T
 
     @cached_property
     def parts(self) -> dict[int, Array]:

@@ -171,7 +171,7 @@ class Network:
                     continue
                 pulled = Cotangents()
                 pull(t, g, pulled)
-                for serial, part in pulled.of.items():
+                for serial, (_, part) in pulled.of.items():
                     if noise is not None and t.serial in activations:
                         part = noise(activations[t.serial], g, part)
                     parts.setdefault(serial, {})[t.serial] = part

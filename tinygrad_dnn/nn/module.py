@@ -79,7 +79,10 @@ class RemovableHandle:
         """Call the hook no longer."""
         hooks = list(self.module._hooks)
         hooks[self.k] = tuple(h for h in hooks[self.k] if h is not self.hook)
-        self.module._hooks = tuple(hooks)
+        if any(hooks):
+            self.module._hooks = tuple(hooks)
+        else:
+            vars(self.module).pop("_hooks", None)
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +141,8 @@ class Module:
 
     def is_plain(self) -> bool:
         """Whether to call this module does what ``forward`` of its class does, and nothing else."""
-        return not (self._hooks[0] or self._hooks[1] or forward_hooks) and "forward" not in vars(self)
+        own = vars(self)
+        return not ("_hooks" in own or "forward" in own or forward_hooks)
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
         """Call ``hook(module, args)`` before every forward pass; what it returns, if not None, takes the place of args.
