@@ -23,7 +23,7 @@ from .interpreters import Interpreter, arrays, tensors
 from .labels import label_of, label_of_op
 from .operators import Operators
 from .printing import format_tensor
-from .written import calling, pulling
+from .shortcuts import calling, pulling
 
 __all__ = [
     "REGISTRY", "Array", "Op", "Tensor", "backward", "enable_grad", "from_numpy", "get_default_dtype", "grad",
@@ -939,7 +939,7 @@ def op(
 def quicken(o: Op) -> None:
     """Give an op a `__call__` of its own, written out: a recorded ``a + b`` takes 2.8 times NumPy's time, not 3.8."""
     arity, known = o.arity, o.defaults.keys()
-    if known:  # few ops share the names of their parameters: the text that has them in it is compiled when needed
+    if known or not isinstance(o, Elementwise):  # few ops share the names in their text: it is compiled when needed
 
         def first(*args: Any, **params: Any) -> Tensor:
             o.call = call = cast(Callable[..., Tensor], calling(o, globals()))

@@ -67,7 +67,7 @@ def calling(o: Any, engine: dict[str, Any]) -> Callable[..., Any]:
         "_made.retains_grad = False",
         "_made.serial = _tick()",
         "_made.version = 0",
-        f"if _tracked and {'__grad_enabled()' if o.differentiable else 'False'}:",
+        "if _tracked and _differentiable and __grad_enabled():",
         "    _made.requires_grad = True",
         "    _made.op = _o",
         f"    _made.inputs = ({', '.join(o.arguments)},)",
@@ -81,6 +81,7 @@ def calling(o: Any, engine: dict[str, Any]) -> Callable[..., Any]:
     ]
     values = {
         "o": o, "general": engine["Op"].__call__, "kernel": o.kernel, "plain": o.plain, "defaults": o.defaults,
+        "differentiable": o.differentiable,
         "residual": o.residual and o.residual.function, "promoted": promoted, "ndarray": engine["np"].ndarray,
         "float16": engine["FLOAT16"], "float64": engine["FLOAT64"],
     }
