@@ -5,7 +5,7 @@ for all examples: 0.9^800 is 1e-37. A step of 128-128-128-128-10 on 8 examples t
 """
 
 import ctypes
-import platform
+import os
 import sys
 
 import numpy as np
@@ -29,7 +29,7 @@ def set_flush_denormal(mode: bool) -> bool:
     >>> tg.set_flush_denormal(False)
     False
     """
-    known = ENVIRONMENT.get(platform.machine()) if sys.platform == "linux" else None
+    known = ENVIRONMENT.get(os.uname().machine) if sys.platform == "linux" else None
     if known is not None:
         size, start, bits = known
         library = ctypes.CDLL(None)
