@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import Array, Out, into, op
 from ..interpreters import arrays
-from .elementwise import constant, relu, relu_slope, sigmoid, sigmoid_slope, tanh
+from .elementwise import relu, relu_slope, sigmoid, sigmoid_slope, tanh, tanh_slope
 from .linalg import product_error
 from .reduce import mean
 
@@ -76,6 +76,7 @@ def ones(n: int, dtype: Any) -> Array:
 
 
 KERNELS = {"relu": relu.kernel, "tanh": tanh.kernel, "sigmoid": sigmoid.kernel}
+SLOPES = {"relu": relu_slope, "tanh": tanh_slope, "sigmoid": sigmoid_slope}
 
 
 def before_activation(xp: Any, g: Any, y: Any, activation: str | None) -> Any:
@@ -101,15 +102,7 @@ linear.vjp(
 
 
 def before_activation_fast(g: Array, y: Array, activation: str | None) -> Any:
-    if activation is None:
-        return g
-    if activation == "relu":
-        return relu_slope(g, y)
-    if activation == "sigmoid":
-        return sigmoid_slope(g, y)
-    slope = np.subtract(constant(1, y.dtype), y * y)
-    slope *= g
-    return slope
+    return g if activation is None else SLOPES[activation](g, y)
 
 
 def product_of_rows(s: Array, x: Array) -> Any:
