@@ -403,6 +403,19 @@ def test_lists_and_modules_that_grow_are_seen() -> None:
         assert run(x).item() == run(x).item() == step(x).item()
 
 
+def test_hooks_that_come_and_go_are_seen() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    run, x = tg.compile(lambda x: model(x).sum().detach()), tg.ones(1, 2)
+    for layer in model:
+        plain = run(x).item()
+        handle = layer.register_forward_hook(lambda module, args, output: output + 1)
+        for _ in range(2):
+            assert run(x).item() == model(x).sum().item() != plain
+        handle.remove()
+        for _ in range(2):
+            assert run(x).item() == model(x).sum().item() == plain
+
+
 def test_a_program_for_every_kind_of_call(parts: Parts) -> None:
     _, _, step, compiled = twins(parts)
     for m in (5, 2, 5, 2):

@@ -1316,7 +1316,7 @@ def walk(
             g = hooked(t.serial, g)
         if t.retains_grad if wanted is None else t.serial in wanted:
             found[t.serial] = t, g
-        o = cast(Op, t.op)
+        o: Any = t.op
         if plain and (Clock.last_change < t.serial or is_unchanged(t)) and t.inputs is not None:
             (o.pull or o.quick_pull())(t, g, cotangents)
         else:
@@ -1335,7 +1335,8 @@ def pull(
     t: Tensor, g: Any, cotangents: Cotangents, useful: set[int] | None = None, watched: bool = False
 ) -> None:
     """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``, the ``useful`` ones; ``watched`` for NaN."""
-    o, inputs, xp = cast(Op, t.op), t.inputs, cotangents.xp
+    o: Any = t.op
+    inputs, xp = t.inputs, cotangents.xp
     if inputs is None:
         raise RuntimeError(RELEASED)
     if not o.rules:

@@ -227,11 +227,11 @@ class Sequential(ModuleSequence):
         for module in vars(self).values():
             if layer is not None:
                 activation = ACTIVATION_OF.get(type(module))
-                if activation is not None and module.is_plain():
-                    input, layer = layer.activated(input, activation), None
+                if activation is not None and module._is_plain():
+                    input, layer = layer._activated(input, activation), None
                     continue
                 input, layer = layer(input), None
-            if joining and type(module) is Linear and module.is_plain():
+            if joining and type(module) is Linear and module._is_plain():
                 layer = module
             elif isinstance(module, Module):
                 input = module(input)
@@ -264,7 +264,7 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         return linear.call(input, self.weight, self.bias)
 
-    def activated(self, input: Tensor, activation: str) -> Tensor:
+    def _activated(self, input: Tensor, activation: str) -> Tensor:
         """``f(x W^T + b)`` in one op, which writes to one array what two would write to two."""
         try:
             return linear.call(input, self.weight, self.bias, activation=activation)

@@ -81,8 +81,8 @@ class RemovableHandle:
         hooks[self.k] = tuple(h for h in hooks[self.k] if h is not self.hook)
         if any(hooks):
             self.module._hooks = tuple(hooks)
-        else:
-            vars(self.module).pop("_hooks", None)
+        elif "_hooks" in vars(self.module):
+            del self.module._hooks
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +139,7 @@ class Module:
                 hook(self, output)
         return output
 
-    def is_plain(self) -> bool:
+    def _is_plain(self) -> bool:
         """Whether to call this module does what ``forward`` of its class does, and nothing else."""
         own = vars(self)
         return not ("_hooks" in own or "forward" in own or forward_hooks)

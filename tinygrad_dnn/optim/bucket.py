@@ -259,8 +259,8 @@ def flat_shape(arrays: Sequence[Array]) -> tuple[int, ...]:
 def largest_block(arrays: Sequence[Array]) -> int:
     """The elements of the largest block of a bucket of these."""
     shape = flat_shape(arrays)
-    first = spans_of(shape)[0]
-    return len(range(shape[0])[first]) * prod(shape[1:]) if shape else 1
+    rows: int = spans_of(shape)[0].stop
+    return min(shape[0], rows) * prod(shape[1:])
 
 
 def spans_of(shape: tuple[int, ...]) -> list[slice]:
