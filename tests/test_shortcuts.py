@@ -57,6 +57,18 @@ def test_what_was_changed_since_is_refused() -> None:
         z.sum().backward()
 
 
+def test_an_op_may_have_no_arguments() -> None:
+    @op(signature="->()")
+    def seven(*, scale: float = 1.0, out: Any = None) -> Any:
+        """``y = 7 scale``."""
+        return np.multiply(7.0, scale, out=out)
+
+    try:
+        assert (seven().item(), seven(scale=2.0).item()) == (7.0, 14.0)
+    finally:
+        del REGISTRY["seven"]
+
+
 def test_arguments_may_have_the_names_of_what_is_around_them() -> None:
     @op(signature="(n),(n),(n)->(n)")
     def odd(tick: Any, Tensor: Any, t: Any, *, type: float = 2.0, out: Any = None) -> Any:

@@ -929,7 +929,7 @@ def op(
         REGISTRY[made.name] = made
         setattr(arrays, made.name, made.kernel)
         setattr(tensors, made.name, made)
-        if not (made.variadic or made.view or made.required):
+        if made.arguments and not (made.variadic or made.view or made.required):
             quicken(made)
         return made
 
