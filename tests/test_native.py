@@ -1,7 +1,7 @@
 """The native backend beyond what `test_compile` holds both to: large loops on two cores, products of all layouts."""
 
+import multiprocessing
 import operator
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -64,17 +64,27 @@ def test_threads_at_once(cores: int, request: pytest.FixtureRequest) -> None:
         assert all(pool.map(worker, range(4)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork(), after which threads are gone")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_two_cores_after_a_fork(two: list[int]) -> None:
-    x, w = tg.randn(64, 64), tg.randn(64, 64)
+def stepped(x: Any, w: Any) -> Any:
+    """What a step leaves, computed by its program."""
     step = tg.compile(descent, backend="native")
-    step(x, w.clone())
-    expected = step(x, w.clone()).numpy()
-    child = os.fork()
-    if not child:
-        os._exit(not np.array_equal(step(x, w.clone()).numpy(), expected))
-    assert os.waitpid(child, 0)[1] == 0
+    return [step(tg.tensor(x), tg.tensor(w)).numpy() for _ in range(2)][-1]
+
+
+def check_stepped(x: Any, w: Any, expected: Any) -> None:
+    assert np.array_equal(stepped(x, w), expected)
+
+
+@pytest.mark.parametrize("method", sorted({"fork", "spawn"} & {*multiprocessing.get_all_start_methods()}))
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_cores_in_a_child(method: Any, two: list[int]) -> None:
+    """A process that is forked has the memory of its parent, and none of its threads."""
+    x, w = np.random.default_rng(0).normal(size=(2, 64, 64)).astype(np.float32)
+    expected = stepped(x, w)
+    assert two
+    child = multiprocessing.get_context(method).Process(target=check_stepped, args=(x, w, expected))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
 
 
 @settings(deadline=None)

@@ -12,9 +12,10 @@ import numpy as np
 
 __all__ = ["set_flush_denormal"]
 
-# Of the C library's floating-point environment on Linux: its bytes, where in it the processor's control word is, and
-# the bits of that which make results, and on x86 operands, 0. Others are left as they are.
-ENVIRONMENT = {"x86_64": (32, 28, 0x8040), "aarch64": (8, 0, 1 << 24)}
+X86_BITS = 0x8040  # of the control word: results to 0, and operands
+ARM_BITS = 1 << 24
+# Of the C library's floating-point environment on Linux: its bytes, where in it the control word is, and its bits.
+ENVIRONMENT = {"x86_64": (32, 28, X86_BITS), "aarch64": (8, 0, ARM_BITS)}
 
 
 def set_flush_denormal(mode: bool) -> bool:

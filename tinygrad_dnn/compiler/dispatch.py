@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import get_cython_function_address, intrinsic
 
+from ..denormals import X86_BITS
 from . import machine
 from .machine import BASE, CHAIN, LENGTH, NONE, ONE, STORE_BYTES, TURNED_A, TURNED_B
 
@@ -28,7 +29,6 @@ OPTIONS: dict[str, Any] = {
 # what is called by address alone is compiled in four fifths of the time
 BY_ADDRESS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 X86 = platform.machine() in ("x86_64", "AMD64")
-FLUSH = 0x8040  # results to 0, and operands
 made_intrinsic: Callable[[Any], Any] = intrinsic
 on_stack: Any = cgutils.alloca_once_value
 KEPT: list[Any] = []  # what addresses point to
@@ -126,7 +126,7 @@ def type_of_flush(context: Any) -> Any:
             return builder.load(slot)
         control(builder, "llvm.x86.sse.stmxcsr", slot)
         before = builder.load(slot)
-        builder.store(builder.or_(before, ir.IntType(32)(FLUSH)), slot)
+        builder.store(builder.or_(before, ir.IntType(32)(X86_BITS)), slot)
         control(builder, "llvm.x86.sse.ldmxcsr", slot)
         return before
 
