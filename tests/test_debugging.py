@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_dnn as tg
-from tinygrad_dnn import engine, nn
+from tinygrad_dnn import engine, modes, nn
 from tinygrad_dnn.engine import REGISTRY
 
 HERE = re.escape(Path(__file__).name)
@@ -172,7 +172,7 @@ def test_the_mode_ends_with_its_block_and_is_one_of_the_thread() -> None:
         thread.join()
     assert seen == [-np.inf]
     assert engine._recorder is None
-    assert not engine.anomaly.get()
+    assert not modes.anomaly.get()
 
 
 def test_a_decorated_function_may_run_in_two_threads_at_once() -> None:

@@ -14,7 +14,8 @@ from hypothesis import given, strategies as st
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn, printing
 from tinygrad_dnn.autograd.function import once_differentiable
-from tinygrad_dnn.engine import Op, anomaly
+from tinygrad_dnn.engine import Op
+from tinygrad_dnn.modes import anomaly
 from tinygrad_dnn.nn import functional as F
 
 # --- the names --------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from .devices import *
 from .engine import *
 from .io import LoadError as LoadError, load as load, save as save
 from .linalg import det as det, logdet as logdet, matrix_power as matrix_power, slogdet as slogdet
+from .modes import *
 from .nn import summary as summary
 from .operators import Size as Size
 from .ops import elementwise as _elementwise, special as _special

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from .engine import Array, Op, Tensor, anomaly, is_grad_enabled, note_of, origin, recorded, set_debugger
+from .engine import Array, Op, Tensor, note_of, origin, recorded, set_debugger
 from .interpreters import arrays
+from .modes import anomaly, is_grad_enabled
 
 __all__ = ["debug"]
 

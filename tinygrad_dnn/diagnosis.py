@@ -9,7 +9,8 @@ import numpy as np
 
 from .data import DataLoader
 from .debugging import is_finite
-from .engine import Array, Tensor, enable_grad
+from .engine import Array, Tensor
+from .modes import enable_grad
 from .nn import BatchNorm1d, Dropout, Linear, Module, Parameter
 from .nn.module import forward_hooks
 from .ops.random import default_generator

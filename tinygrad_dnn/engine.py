@@ -10,8 +10,6 @@ import itertools
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
 from heapq import heappop, heappush
 from inspect import Parameter as Argument, signature as signature_of
 from operator import attrgetter, itemgetter
@@ -21,14 +19,14 @@ import numpy as np
 
 from .interpreters import Interpreter, arrays, tensors
 from .labels import label_of, label_of_op
+from .modes import Defaults, anomaly, enable_grad, grad_mode
 from .operators import Operators
 from .printing import format_tensor
 from .shortcuts import calling, pulling
 
 __all__ = [
-    "REGISTRY", "Array", "Op", "Tensor", "backward", "enable_grad", "from_numpy", "get_default_dtype", "grad",
-    "inference_mode", "into", "is_grad_enabled", "is_tensor", "no_grad", "op", "set_default_dtype", "set_grad_enabled",
-    "tensor", "written",
+    "REGISTRY", "Array", "Op", "Tensor", "backward", "from_numpy", "grad", "into", "is_tensor", "op", "tensor",
+    "written",
 ]
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -47,31 +45,7 @@ REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the 
 UNRECORDED_VIEWS: "weakref.WeakValueDictionary[int, Tensor]" = weakref.WeakValueDictionary()
 
 
-# --- state: default dtype, grad mode, the clock -----------------------------------------------------------------------
-
-
-class Defaults:
-    dtype = np.dtype(np.float32)
-
-
-def get_default_dtype() -> np.dtype[Any]:
-    """The dtype of tensors made from Python floats; float32 at first.
-
-    >>> get_default_dtype()
-    dtype('float32')
-    """
-    return Defaults.dtype
-
-
-def set_default_dtype(dtype: Any) -> None:
-    """Make ``dtype``, a floating type, the dtype of tensors made from Python floats.
-
-    Raises TypeError for a type that is not floating.
-    """
-    chosen = np.dtype(dtype)
-    if chosen.kind != "f":
-        raise TypeError(f"only floating-point types are supported as the default type, got {chosen}")
-    Defaults.dtype = chosen
+# --- the recorder and the clock ---------------------------------------------------------------------------------------
 
 
 _recorder: Any = None  # what sees all ops, in whatever thread: who compiles a step, or else debug mode
@@ -139,10 +113,7 @@ def decided(condition: Any) -> bool:
     return bool(condition) if _recorder is None else _recorder.decide(condition)
 
 
-anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)  # whether backward() looks for NaN
-grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per thread and per async task
 _grad_enabled = grad_mode.get
-
 tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
 
 
@@ -151,93 +122,6 @@ class Clock:
 
     last_change = 0  # in place: older than a tape entry means that no operand of it can be stale
     last_read = 0  # of a gradient, by somebody who may keep it
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread or task."""
-    return _grad_enabled()
-
-
-class Switch(ContextDecorator):
-    """A mode of this thread or task, set at once and until the ``with`` block, if there is one, ends."""
-
-    variable: ClassVar[ContextVar[bool]]
-
-    def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
-        self.token: Token[bool] = self.variable.set(self.mode)
-
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        self.variable.reset(self.token)  # as a decorator it acts within the function only
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> Self:
-        return type(self)(self.mode)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.variable.reset(self.token)
-
-
-class set_grad_enabled(Switch):
-    """Switch recording on or off, at once and until the ``with`` block, if there is one, ends.
-
-    Parameters
-    ----------
-    mode : bool
-        True to record operations, False not to.
-
-    >>> with set_grad_enabled(False):
-    ...     is_grad_enabled()
-    False
-    """
-
-    variable = grad_mode
-
-
-class _GradMode(ContextDecorator):
-    """A block, or a decorated function, within which recording is on or off."""
-
-    mode: bool
-    tokens: list[Token[bool]]
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        made = super().__new__(cls)
-        made.tokens = []
-        return made if function is None else made(function)  # ``@no_grad`` without parentheses
-
-    def _recreate_cm(self) -> Self:
-        return type(self)()  # a fresh block for every call: generators and recursion stay apart
-
-    def __enter__(self) -> Self:
-        self.tokens.append(grad_mode.set(self.mode))
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        grad_mode.reset(self.tokens.pop())
-
-
-class no_grad(_GradMode):
-    """A block, or a decorator of a function, in which nothing is recorded.
-
-    >>> with no_grad():
-    ...     (tensor([1.0], requires_grad=True) * 2).requires_grad
-    False
-    """
-
-    mode = False
-
-
-class inference_mode(no_grad):
-    """The same as `no_grad`."""
-
-
-class enable_grad(_GradMode):
-    """A block, or a decorator of a function, in which operations are recorded even inside `no_grad`."""
-
-    mode = True
 
 
 # --- Tensor -----------------------------------------------------------------------------------------------------------

@@ -7,21 +7,9 @@ from typing import Any, cast
 import numpy as np
 
 from .debugging import is_finite, name_of, quoted, statistics
-from .engine import (
-    Cotangents,
-    Op,
-    Tensor,
-    anomaly,
-    leading_to,
-    made_at,
-    note_of,
-    origin,
-    pull,
-    recorded,
-    seed_for,
-    walk,
-)
+from .engine import Cotangents, Op, Tensor, leading_to, made_at, note_of, origin, pull, recorded, seed_for, walk
 from .interpreters import arrays
+from .modes import anomaly
 
 __all__ = ["Explanation", "explain"]
 

@@ -20,7 +20,8 @@ import numpy as np
 from . import nn, plot
 from .checkpoint import Checkpoint
 from .data import DataLoader, Examples, Subset, TensorDataset, flag, positive_int
-from .engine import Array, Tensor, as_array, leaf, no_grad
+from .engine import Array, Tensor, as_array, leaf
+from .modes import no_grad
 from .nn import functional
 from .nn.utils import evaluating, float_dtype
 from .ops.random import Generator

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Array, Tensor, get_default_dtype, leaf
+from .engine import Array, Tensor, leaf
+from .modes import get_default_dtype
 
 __all__ = ["Compose", "Lambda", "Normalize", "ToTensor"]
 

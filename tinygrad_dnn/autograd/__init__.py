@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import check
-from ..engine import Tensor, as_array, backward, enable_grad, grad, inference_mode, leaf, no_grad, set_grad_enabled
+from ..engine import Tensor, as_array, backward, grad, leaf
+from ..modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from . import function, functional
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .function import Function

@@ -4,7 +4,7 @@ from contextlib import ContextDecorator
 from contextvars import Token
 from typing import Self
 
-from ..engine import Switch, anomaly
+from ..modes import Switch, anomaly
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 

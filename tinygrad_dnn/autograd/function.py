@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Tensor, as_array, leaf, no_grad, origin
+from ..engine import Array, Op, Tensor, as_array, leaf, origin
 from ..interpreters import arrays
+from ..modes import no_grad
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 

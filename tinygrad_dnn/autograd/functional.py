@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, array_of, enable_grad, grad, leaf
+from ..engine import Tensor, array_of, grad, leaf
 from ..interpreters import tensors
+from ..modes import enable_grad
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -12,20 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..derive.layouts import LAYOUTS
-from ..engine import (
-    REGISTRY,
-    Array,
-    Cotangents,
-    Elementwise,
-    Tensor,
-    as_array,
-    enable_grad,
-    leaf,
-    no_grad,
-    pull,
-    recorded,
-)
+from ..engine import REGISTRY, Array, Cotangents, Elementwise, Tensor, as_array, leaf, pull, recorded
 from ..manual import sigmoid, softmax
+from ..modes import enable_grad, no_grad
 from ..nn import functional as F
 from ..nn.module import Module
 

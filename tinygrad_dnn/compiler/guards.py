@@ -9,7 +9,8 @@ from itertools import chain
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ..engine import Defaults, Tensor, grad_mode
+from ..engine import Tensor
+from ..modes import Defaults, grad_mode
 from ..nn.module import Module, Settings
 from ..ops.random import forked
 from ..optim.optimizer import Optimizer

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, get_default_dtype, touch
+from ..engine import Array, Tensor, touch
+from ..modes import get_default_dtype
 from ..ops.random import Generator, stream
 
 __all__ = [

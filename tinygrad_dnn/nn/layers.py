@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..debugging import is_debugging, users_line
-from ..engine import Op, Tensor, array_of, get_default_dtype, is_grad_enabled, is_observed
+from ..engine import Op, Tensor, array_of, is_observed
 from ..interpreters import tensors
+from ..modes import get_default_dtype, is_grad_enabled
 from ..ops.fused import KERNELS, linear
 from ..ops.random import Generator, stream
 from . import functional as F

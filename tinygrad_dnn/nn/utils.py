@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, array_of, get_default_dtype, in_place, leaf, no_grad, touch
+from ..engine import Array, Tensor, array_of, in_place, leaf, touch
 from ..interpreters import tensors
+from ..modes import get_default_dtype, no_grad
 from ..ops.shape import stack
 from .module import Module
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array, from_numpy, get_default_dtype, leaf
+from ..engine import Tensor, as_array, from_numpy, leaf
 from ..interpreters import tensors
+from ..modes import get_default_dtype
 from ..operators import sizes
 
 __all__ = [

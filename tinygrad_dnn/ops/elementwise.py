@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, as_array, as_result, get_default_dtype, into, op
+from ..engine import Array, Out, Tensor, as_array, as_result, into, op
 from ..interpreters import arrays, tensors
+from ..modes import get_default_dtype
 
 __all__ = [
     "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos",

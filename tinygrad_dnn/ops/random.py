@@ -11,8 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, get_default_dtype, leaf, op, shown
+from ..engine import Array, Out, Tensor, array_of, decided, leaf, op, shown
 from ..interpreters import tensors
+from ..modes import get_default_dtype
 from .creation import as_tensor, shape_of
 
 __all__ = [

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Out, Tensor, array_of, as_result, get_default_dtype, into, leaf, op
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op
 from ..interpreters import tensors
+from ..modes import get_default_dtype
 from ..printing import results
 from .shape import checked
 

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Tensor, get_default_dtype, leaf
+from ..engine import Tensor, leaf
 from ..interpreters import tensors
+from ..modes import get_default_dtype
 from .creation import as_tensor
 
 __all__ = [

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, enable_grad, touch
+from ..engine import Array, Tensor, touch
+from ..modes import enable_grad
 from .bucket import Block, Bucket, buckets_of, join
 from .optimizer import Group, Optimizer, Params, check_gradients, check_hyperparameters
 

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import Array, Tensor, get_default_dtype, leaf
+from ..engine import Array, Tensor, leaf
+from ..modes import get_default_dtype
 
 __all__ = ["Block", "Bucket", "State", "aligned", "buckets_of", "join"]
 

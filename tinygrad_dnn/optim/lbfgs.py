@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Array, Tensor, enable_grad, leaf, touch
+from ..engine import Array, Tensor, leaf, touch
+from ..modes import enable_grad
 from .bucket import cut
 from .optimizer import Group, Optimizer, Params, check_gradients
 
