@@ -104,6 +104,12 @@ class Debugger:
     def before_grad(self, t: Tensor) -> None:
         pass
 
+    def read_grad(self, t: Tensor) -> None:
+        pass
+
+    def rebind(self, t: Tensor, array: Any) -> bool:
+        return False
+
     def decide(self, condition: Any) -> bool:
         return bool(condition)
 

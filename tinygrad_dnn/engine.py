@@ -203,12 +203,18 @@ class Tensor(Operators):
                 stacklevel=2,
             )
         Clock.last_read = tick()
+        if _recorder is not None:
+            _recorder.read_grad(self)
         return held
 
     @grad.setter
     def grad(self, value: "Tensor | None") -> None:
         if value is not None:
             check_gradient(self, value)
+        cleared([self])
+        self._grad = None
+        if value is not None and _recorder is not None:
+            _recorder.before_grad(self)
         self._grad = value
 
     @property
@@ -222,7 +228,8 @@ class Tensor(Operators):
         array = array_of(value) if isinstance(value, Tensor) else np.asarray(value, dtype=self.array.dtype)
         if array.dtype != self.array.dtype and self.requires_grad and array.dtype.kind != "f":
             raise RuntimeError(f"data of a tensor that requires gradients must be floating point, got {array.dtype}")
-        self.array = array
+        if _recorder is None or not _recorder.rebind(self, array):
+            self.array = array
         touch(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -281,7 +288,7 @@ class Tensor(Operators):
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        return self.array
+        return array_of(self)
 
     def item(self) -> Any:
         """The single element as a Python number."""
@@ -290,7 +297,11 @@ class Tensor(Operators):
                 f"a Tensor with {self.array.size} elements cannot be converted to Scalar; "
                 "reduce it first, with .sum() or .mean(), or index one element"
             )
-        return self.array.item()
+        return array_of(self).item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers; of a tensor without dimensions, the number."""
+        return array_of(self).tolist()
 
     def backward(
         self,

@@ -223,7 +223,7 @@ class Operators:
     def __len__(self) -> Int: return self._length()
     def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
-    def __contains__(self, value: Any) -> Bool: return bool((self == value).array.any())
+    def __contains__(self, value: Any) -> Bool: return bool((self == value).any())
     def __bool__(self) -> Bool: return bool(self._number())
     def __int__(self) -> Int: return int(self._number())
     def __float__(self) -> Float: return float(self._number())
@@ -235,7 +235,7 @@ class Operators:
             many = "Boolean value of Tensor with more than one value is ambiguous"
             what = many if self.array.size else "a Tensor with no elements has no value"
             raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or index one element")
-        return self.array.item()
+        return self.item()
 
     def _integer(self) -> Int:
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
@@ -243,7 +243,7 @@ class Operators:
                 "only integer tensors of a single element can be converted to an index, "
                 f"got {self.array.dtype} of shape {self.array.shape}"
             )
-        return int(self.array.item())
+        return int(self.item())
 
     def _length(self) -> Int:
         if self.array.ndim == 0:
@@ -301,7 +301,6 @@ class Operators:
     def element_size(self) -> Int: return self.array.itemsize
     def is_contiguous(self) -> Bool: return self.array.flags.c_contiguous
     def is_floating_point(self) -> Bool: return self.array.dtype.kind == "f"
-    def tolist(self) -> Any: return self.array.tolist()
 
     # --- elementwise
     def exp(self) -> "Tensor": return tensors.exp(self)

@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
 from operator import gt
@@ -30,7 +31,7 @@ from .entry import entry_of, rebuilt
 from .guards import Guards, Surroundings, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
-from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced
+from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced, owner_of
 from .source import Source
 
 __all__ = ["Compiled", "Program", "compile"]
@@ -118,8 +119,10 @@ def described(args: Sequence[Any], kwargs: dict[str, Any], leaves: list[Any]) ->
     structure = [flattened(v, leaves) for v in args]
     if kwargs:
         structure.append(("by name", flattened(kwargs, leaves)))
-    if len(set(map(id, leaves))) < len(leaves):  # one is given twice
-        structure.append(("same", *map([*map(id, leaves)].index, map(id, leaves))))
+    if len(leaves) > 1:
+        owners = [id(owner_of(x.array if isinstance(x, Tensor) else x)) for x in leaves]
+        if len(set(owners)) < len(owners):  # one is given twice, or two are parts of one
+            structure += [("same", *map(found.index, found)) for found in (owners, [*map(id, leaves)])]
     return tuple(structure)
 
 
@@ -156,7 +159,9 @@ class Program:
         self.plan = Plan(recorder.instructions, kept, buffered_natively if native else buffered, copied)
         self.kind = NativeSource if native else Source
         gradients = list(zip((t for t, _ in own), self.plan.kept[outputs:], strict=True))
-        stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" for _, g in gradients]
+        shared = Counter(g.storage for _, g in gradients)  # equal gradients are computed once
+        stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" and shared[g.storage] == 1
+                 for _, g in gradients]
         self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]
         self.kept_gradients = [g for (_, g), fixed in zip(gradients, stays, strict=True) if fixed]
         new = [(t, g) for (t, g), fixed in zip(gradients, stays, strict=True) if not fixed]
@@ -166,6 +171,10 @@ class Program:
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
         self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
+        self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in around.fixed]
+        externals = {s for s in recorder.storages.values() if s.kind == "external"}
+        self.alone = [s.array for s in (externals if self.written else externals & written)]
+        self.owners = {id(a) for a in self.alone}
         self.guards = Guards(around, [t for t, _ in outside], [e for e in run.entry if id(e[0]) not in place])
         departs = any(i.function is expect for i in self.plan.instructions)
         self.lives = [*(recorder.draws.values() if departs else ()), *recorder.lives]
@@ -204,6 +213,11 @@ class Program:
         last = max((n for n, i in enumerate(self.plan.instructions) if may_fail(i)), default=0)
         early = self.written_outside(last)
         return [s for s in self.written_outside() if s.array.size <= SMALL or s in early]
+
+    def is_apart(self, leaves: Sequence[Any]) -> bool:
+        """Whether no argument has memory in common with memory that changes while the other is read."""
+        arrays = [x.array if kind else x for x, kind in zip(leaves, self.is_tensor, strict=True)]
+        return not any(np.may_share_memory(a, b) for a in arrays for b in self.alone)
 
     def is_held(self) -> bool:
         """Whether somebody keeps a gradient of an earlier run, and with it memory of the program."""
@@ -299,6 +313,7 @@ class Recording:
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
             check_unchanged(before, around)
+            recorder.check_apart()
             failed = not keep
         finally:
             set_recorder(None)
@@ -319,6 +334,7 @@ class Recording:
             for t, g in recorder.grads_before.values()
             if id(t) not in recorder.cleared and (g is not None or grads.get(id(t)) is None)
         ]
+        self.entry += [(t, g) for t, g in recorder.grads_read.values() if grads.get(id(t), g) is g]
 
     def adds_to_an_argument(self) -> bool:
         """Whether an argument had a gradient already, which no later argument will have."""

@@ -97,7 +97,12 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
     made = iter(results)
     result = rebuilding(program.structure, made, names)
     tests = program.guards.tests(names)
+    given = [f"leaves[{k}]{'.array' * kind}" for k, kind in enumerate(program.is_tensor)]
     tests += [f"leaves[{k}]._grad is None" for k in program.given]
+    tests += [f"leaves[{k}] is {names(t)}" for k, t in program.named]
+    owners = names(program.owners)
+    apart = [f"id({a}) not in {owners} and id({a}.base) not in {owners}" for a in given if program.owners]
+    tests += [f"({' and '.join(apart)} or program.is_apart(leaves))"] if apart else []
     tests += [f"{names(call.ready)}()" for call in program.lives]
     before = [f"{names(copy)}[...] = {names(array)}" for array, copy in program.saved]
     after = [f"{names(t)}._grad = {names(g)}" for t, g in zip(program.leaves, program.gradients, strict=True)]
@@ -113,7 +118,7 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
         before="\n        ".join(before),
         after="\n        ".join(after),
         results=f"{', '.join(results)}, = " if results else "",
-        arrays=", ".join(f"leaves[{k}]{'.array' * kind}" for k, kind in enumerate(program.is_tensor)),
+        arrays=", ".join(given),
         result=result,
     )
     exec(text, names.namespace)

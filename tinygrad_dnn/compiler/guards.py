@@ -48,8 +48,10 @@ class Surroundings:
             owner, function = function.__self__, function.__func__
         if isinstance(function, FunctionType):
             self.function(function)
-        for a in (owner, *args):
-            self.add("self" if a is owner else "argument", a)
+        self.add("self", owner)
+        self.fixed = {id(t) for t in self.tensors}  # those that every call finds, whatever its arguments are
+        for a in args:
+            self.add("argument", a)
 
     def function(self, function: FunctionType) -> None:
         """Add the variables of a function."""

@@ -177,13 +177,14 @@ class Plan:
 
     def key(self, i: Instruction) -> Any:
         """What two calls with the same result have in common."""
-        versions = tuple((id(self.root(s)), v) for s, v in i.versions)
-        return i.function, frozen(i.args), frozen(i.params), versions
+        return i.function, frozen(i.args), frozen(i.params), tuple(self.version(s, v) for s, v in i.versions)
 
-    def root(self, s: Storage) -> Storage:
+    def version(self, s: Storage, v: int) -> tuple[int, int]:
+        """Memory and how often it has been written to; what stands for a result is not written to afterwards."""
         while s in self.substitutes:
             s = self.substitutes[s].storage
-        return s
+            v = s.writes
+        return id(s), v
 
     def renewed(self, value: Any) -> Any:
         return replaced(value, self.renew)

@@ -14,13 +14,13 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from ..debugging import users_line
-from ..engine import Array, Op, Tensor, leaf, touch
+from ..engine import Array, Op, Tensor, leaf, tick, touch
 from ..interpreters import arrays
 from ..ops.random import current_generator
 
 __all__ = [
     "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
-    "replaced", "traced_in",
+    "owner_of", "replaced", "traced_in",
 ]
 
 
@@ -301,14 +301,17 @@ class Recorder:
         self.storages: dict[int, Storage] = {}  # by the identity of their array, which they keep alive
         self.adopted: dict[int, tuple[Tensor, Array]] = {}  # tensors from before, by identity, and their arrays
         self.made: dict[int, Tensor] = {}  # by the step, by identity
+        self.given: dict[int, Storage] = {}  # of arguments, by the identity of their array
         self.saved: dict[int, tuple[Array, Array]] = {}  # external memory that was written to, as it was before
         self.grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self.grads_read: dict[int, tuple[Tensor, Tensor | None]] = {}  # from before the step
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
         self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
         self.draws: dict[int, Draws] = {}  # by the generator's identity
         self.err = np.geterr()
         self.names: dict[int, str] = {}  # of arrays from outside, by identity
+        self.began = tick()
 
     def records(self) -> bool:
         """Whether this is the thread, and the time, of the recording."""
@@ -319,7 +322,7 @@ class Recorder:
     def storage_of(self, array: Any, kind: str) -> Storage:
         """The storage that ``array`` looks at."""
         root = owner_of(array)
-        known = self.storages.get(id(root))
+        known = self.given.get(id(array)) or self.storages.get(id(root))
         if known is None:
             known = self.storages[id(root)] = Storage(kind, root)
         return known
@@ -341,8 +344,8 @@ class Recorder:
         return mapped(value, lambda v: self.adopt(v) if isinstance(v, Tensor) else v)
 
     def argument(self, array: Array) -> Traced:
-        """A traced array for an argument of the step."""
-        return Traced(array, self.storage_of(array, "argument"), self)
+        """A traced array for an argument of the step: others may have memory in common today, and not tomorrow."""
+        return Traced(array, self.given.setdefault(id(array), Storage("argument", array)), self)
 
     def empty(self, array: Array, kind: str = "empty") -> Any:
         """New memory that is yet to be written to, or that is the same in every run until then."""
@@ -402,6 +405,8 @@ class Recorder:
                 "optimizer.step(closure) cannot be compiled, because it may call the closure any number of times; "
                 "compile the closure instead"
             )
+        for p in (p for group in optimizer.param_groups for p in group["params"]):
+            self.read_grad(p)
         if hasattr(optimizer, "record"):
             optimizer.record(self)
             return
@@ -427,8 +432,31 @@ class Recorder:
             if t._grad is not None:
                 self.adopt(t._grad)
 
+    def read_grad(self, t: Tensor) -> None:
+        """Note that the step looks at a gradient; if it is from before, a program holds for that one only."""
+        made_here = t._grad is not None and id(t._grad) in self.made
+        if self.records() and not made_here and id(t) not in self.cleared and id(t) not in self.grads_before:
+            self.grads_read.setdefault(id(t), (t, t._grad))
+
     def visit(self, t: Tensor) -> None:
-        """Nothing has to be noted of a walk: the rules are."""
+        """Refuse to walk a graph from before: the next one is another. Else nothing has to be noted: the rules are."""
+        if self.records() and t.serial < self.began:
+            raise Revealed(
+                f"Trying to backward through a graph from outside the compiled step, in {users_line()}: compute in the "
+                "step what is differentiated there, or give it tensor.detach()"
+            )
+
+    def rebind(self, t: Tensor, array: Any) -> bool:
+        """Whether new data of a tensor from before the step were copied into its memory, as every run will do."""
+        if not self.records() or id(t) in self.made:
+            return False
+        if (array.shape, array.dtype) != (t.array.shape, t.array.dtype):
+            raise Revealed(
+                f"{users_line()} gives a tensor data of another shape or dtype, which later runs would not do; do that "
+                "outside of the compiled step"
+            )
+        t.array[...] = array
+        return True
 
     def clear(self, params: Iterable[Tensor]) -> None:
         """Note that gradients are set to None."""
@@ -584,14 +612,26 @@ class Recorder:
         """A result as a traced array: new memory, or a view of an argument."""
         array = result if isinstance(result, np.ndarray) else np.asarray(result)
         root = owner_of(array)
-        known = self.storages.get(id(root))
+        parent = next((t for t in instruction.reads() if owner_of(t.value) is root), None)
+        known = self.storages.get(id(root)) if parent is None else parent.storage
         if known is None:
             storage = self.storages[id(root)] = Storage("temporary", array)
             if root is not array:
                 self.storages[id(array)] = storage
             return Traced(array, storage, self)
-        parent = next((t for t in instruction.reads() if t.storage is known), None)
         return Traced(array, known, self, parent, (instruction.function, instruction.args, instruction.params))
+
+    def check_apart(self) -> None:
+        """Refuse to change memory that is known under two names: a program takes what it reads for unchanged."""
+        outside = [s for s in self.storages.values() if s.kind == "external"]
+        for k, a in enumerate(arguments := list({id(s): s for s in self.given.values()}.values())):
+            for b in (*arguments[:k], *outside):
+                changed = id(a) in self.saved or id(b) in self.saved
+                if changed and owner_of(a.array) is owner_of(b.array) and np.may_share_memory(a.array, b.array):
+                    raise RuntimeError(
+                        "a compiled step changes memory in place that two of its arguments, or an argument and a "
+                        "tensor that it uses, have in common; give it a copy, with clone()"
+                    )
 
     # --- the end
 
@@ -609,14 +649,15 @@ class Recorder:
             if value is not array and not failed:
                 np.copyto(array, value)
         for t in self.made.values():
-            t.array = untraced(t.array)
+            if is_traced(t.array):  # constants are the program's: whoever keeps a tensor may write to it
+                t.array = t.array.value.copy() if t.array.storage.kind == "constant" else t.array.value
         if failed:
             for array, before in self.saved.values():
                 np.copyto(array, before)
             for undo in reversed(self.undo):
                 undo()
         else:  # optimizers write to arrays, and a graph from before the step may need the tensors
-            known = ((t, self.storages[id(owner_of(array))]) for t, array in self.adopted.values())
+            known = ((t, self.storage_of(array, "external")) for t, array in self.adopted.values())
             touch(*(t for t, storage in known if id(storage) in self.saved))
 
 
