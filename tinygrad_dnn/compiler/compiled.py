@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
 from operator import gt
@@ -28,7 +28,7 @@ from ..optim.algorithms import Prepare
 from ..optim.bucket import SMALL
 from .account import Account, account_of
 from .entry import entry_of, rebuilt
-from .guards import Guards, Surroundings, same
+from .guards import CONTAINERS, Guards, Surroundings, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced, owner_of
@@ -301,7 +301,7 @@ class Recording:
     def __init__(
         self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings, keep: bool = True
     ) -> None:
-        before = list(around.values())
+        before = State(around)
         grads = {id(t): t._grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
@@ -312,7 +312,7 @@ class Recording:
         try:
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
-            check_unchanged(before, around)
+            before.check()
             recorder.check_apart()
             failed = not keep
         finally:
@@ -395,10 +395,30 @@ def compare(what: str, ours: Array, theirs: Array) -> None:
         )
 
 
-def check_unchanged(before: Sequence[tuple[str, Any]], around: Surroundings) -> None:
-    """Refuse a step that binds a variable anew: a program could not see that."""
-    for (name, old), (_, new) in zip(before, around.values(), strict=True):
-        if not same(old, new):
+class State:
+    """What the variables, containers and modules around a step hold before it."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.values = list(around.values())
+        self.held = list(around.held())
+
+    def changes(self) -> Iterator[str]:
+        """The names of what holds something else now; lists may have grown."""
+        for (name, old), (_, new) in zip(self.values, self.around.values(), strict=True):
+            if not same(old, new):
+                yield name
+        for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
+            grown = len(old) if isinstance(place, list | deque) else None
+            yield from (
+                f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
+                for k in old.keys() | new.keys()
+                if not (k in old and k in new and same(old[k], new[k])) and not (grown is not None and k not in old)
+            )
+
+    def check(self) -> None:
+        """Refuse a step that binds a variable anew: a program could not see that."""
+        for name in self.changes():
             raise RuntimeError(
                 f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, "
                 "with copy_(), or return the value"

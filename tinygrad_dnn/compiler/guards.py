@@ -4,10 +4,14 @@ A program is right only as long as the step would do the same again: the same te
 modes and settings of modules. All of it is compared before every run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import chain
-from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any
+from pathlib import Path
+from types import CellType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
 
 from ..engine import Tensor
 from ..modes import Defaults, grad_mode
@@ -19,6 +23,8 @@ from .entry import Names
 __all__ = ["Guards", "Surroundings", "same"]
 
 PLAIN = (int, float, str, bool, complex, type(None))
+CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+RATES = {"param_groups", "get_last_lr", "get_lr"}  # names by which a step reads what an optimizer is told
 
 
 def same(old: Any, new: Any) -> bool:
@@ -29,68 +35,68 @@ def same(old: Any, new: Any) -> bool:
 class Surroundings:
     """What a function can reach: variables by name, modules, optimizers, tensors.
 
-    ``variables`` are the cells and globals that it names, ``modules`` all modules among them, with those inside them.
+    ``cells`` and ``attributes`` are the variables that it names: those of the functions around it, globals, and what
+    hangs on objects, classes and modules of the user's; functions and methods among them are gone through too.
+    ``modules`` are all `Module` s, with those inside them.
     """
 
     def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
         self.cells: dict[str, CellType] = {}
-        self.globals: dict[str, tuple[dict[str, Any], str]] = {}
+        self.attributes: dict[tuple[int, str], Attribute] = {}
         self.named: dict[str, Any] = {}
         self.modules: list[Module] = []
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
-        self.attributes: dict[str, tuple[dict[str, Any], str]] = {}  # of other objects, those that are named
-        self.containers: list[Any] = []
-        self.used: set[str] = set()
+        self.containers: list[tuple[str, Any]] = []
+        self.spaces: dict[int, tuple[str, Any]] = {}  # where attributes are looked for, by the identity of their owner
+        self.used = {"__call__", "forward"}
         self.seen: set[int] = set()
-        owner = None
-        if isinstance(function, MethodType):
-            owner, function = function.__self__, function.__func__
-        if isinstance(function, FunctionType):
-            self.function(function)
-        self.add("self", owner)
+        self.add("self", function)
+        self.explore()
         self.fixed = {id(t) for t in self.tensors}  # those that every call finds, whatever its arguments are
         for a in args:
             self.add("argument", a)
+        self.explore()
+        # as they are before the step, which may switch between train() and eval()
+        self.views = [vars(m).values() for m in self.modules]
+        self.settings, self.changes = list(chain(*self.views)), Settings.changes
 
     def function(self, function: FunctionType) -> None:
         """Add the variables of a function."""
-        if id(function) in self.seen:
-            return
-        self.seen.add(id(function))
         code = function.__code__
         self.used.update(names_of(code))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.cells[name] = cell
-        for k, value in enumerate(function.__defaults__ or ()):
+            self.add(name, contents(cell))
+        for k, value in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
             self.add(f"default_{k}", value)
-        for name in names_of(code):
-            if name in function.__globals__ and not isinstance(function.__globals__[name], ModuleType):
-                self.globals[name] = (function.__globals__, name)
-        for name, value in list(self.values()):
-            self.add(name, value)
+        self.spaces[id(function.__globals__)] = "", function.__globals__
+
+    def explore(self) -> None:
+        """Add what is named, until nothing new is: a method may name others."""
+        known = -1
+        while known != len(self.attributes):
+            known = len(self.attributes)
+            for owner, (name, space) in list(self.spaces.items()):
+                for k in self.used & space.keys():
+                    if (owner, k) not in self.attributes and not is_foreign(space[k]):
+                        self.attributes[owner, k] = Attribute(f"{name}.{k}" if name else k, space, k)
+                        self.add(k, space[k])
+        if not self.used.isdisjoint(RATES):  # else they are live
+            for group in (group for o in self.optimizers for group in o.param_groups):
+                for k in (k for k, v in group.items() if isinstance(v, PLAIN)):
+                    self.attributes[id(group), k] = Attribute(f"param_groups[{k!r}]", group, k)
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """The variables and what they hold."""
         for name, cell in self.cells.items():
-            try:
-                yield name, cell.cell_contents
-            except ValueError:  # not assigned yet
-                yield name, None
-        for name, (space, key) in (self.globals | self.attributes).items():
+            yield name, contents(cell)
+        for name, space, key in self.attributes.values():
             yield name, space.get(key)
-
-    def spaces(self) -> list[tuple[dict[str, Any], str]]:
-        """The globals and attributes, as a dictionary and a key."""
-        return [*self.globals.values(), *self.attributes.values()]
 
     def add(self, name: str, value: Any) -> None:
         """Add a value and what is in it."""
         if isinstance(value, PLAIN) or id(value) in self.seen:
-            return
-        if isinstance(value, FunctionType):
-            if not value.__module__.startswith(__package__.partition(".")[0]):
-                self.function(value)
             return
         self.seen.add(id(value))
         if isinstance(value, Tensor):
@@ -100,14 +106,33 @@ class Surroundings:
             self.module(value)
         elif isinstance(value, Optimizer):
             self.optimizers.append(value)
-        elif isinstance(value, list | tuple | dict):
-            self.containers.append(value)
+        elif isinstance(value, CONTAINERS):
+            self.containers.append((name, value))
             for k, v in value.items() if isinstance(value, dict) else enumerate(value):
                 self.add(f"{name}_{k}", v)
-        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
-            for k in self.used & vars(value).keys():
-                self.attributes[f"{name}.{k}"] = (vars(value), k)
-                self.add(k, vars(value)[k])
+        elif isinstance(value, FunctionType):
+            if is_users(value.__module__ or ""):
+                self.function(value)
+        elif isinstance(value, ModuleType):
+            self.spaces[id(value)] = name, vars(value)
+        elif isinstance(value, type):
+            for kind in value.__mro__:
+                if is_users(kind.__module__):
+                    self.spaces[id(kind)] = kind.__name__, vars(kind)
+        elif parts := list(parts_of(value)):
+            for part in parts:
+                self.add(name, part)
+        elif is_looked_into(type(value)):
+            self.spaces[id(value)] = name, vars(value) if hasattr(value, "__dict__") else Slots(value)
+            self.add(name, type(value))
+
+    def held(self) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
+        """Containers and the attributes of modules: names, where they are, and what is in them by key."""
+        for m in self.modules:
+            yield type(m).__name__, m, {k: v for k, v in vars(m).items() if k != "training"}
+        for name, c in self.containers:
+            if not isinstance(c, set | frozenset):
+                yield name, c, dict(c if isinstance(c, dict) else enumerate(c))
 
     def leaves(self) -> Iterator[Tensor]:
         """The tensors in reach that may have a gradient."""
@@ -119,11 +144,78 @@ class Surroundings:
             if id(m) not in self.seen or m is module:
                 self.seen.add(id(m))
                 self.modules.append(m)
+                self.add(type(m).__name__, type(m))
             for k, v in list(vars(m).items()):
-                if isinstance(v, Tensor):
+                if not isinstance(v, Module):
                     self.add(f"{k}_{path.replace('.', '_')}" if path else k, v)
-                elif isinstance(v, list | tuple | dict):
-                    self.containers.append(v)
+
+
+class Slots(Mapping[str, Any]):
+    """The attributes of an object that has slots for them."""
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def __iter__(self) -> Iterator[str]:
+        names = (name for kind in type(self.owner).__mro__ for name in vars(kind).get("__slots__", ()))
+        return (name for name in names if hasattr(self.owner, name))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self.owner, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+
+class Attribute(NamedTuple):
+    """A variable: its name for messages, and where it is looked up by which key."""
+
+    name: str
+    space: Mapping[str, Any]
+    key: str
+
+
+def contents(cell: CellType) -> Any:
+    """What a variable of a function holds; None if it is not assigned yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def parts_of(value: Any) -> Iterator[Any]:
+    """What a callable of some other kind calls, and with what."""
+    if isinstance(value, MethodType):
+        yield from (value.__self__, value.__func__)
+    elif isinstance(value, partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, property):
+        yield value.fget
+    elif hasattr(value, "__wrapped__"):  # a compiled function, a static method
+        yield value.__wrapped__
+
+
+def is_looked_into(kind: type) -> bool:
+    """Whether the attributes of such an object may be what a step computes with."""
+    ours = kind.__module__.startswith(__package__.partition(".")[0])
+    return ours or is_users(kind.__module__) or issubclass(kind, SimpleNamespace)
+
+
+def is_foreign(value: Any) -> bool:
+    """Whether this is a module that is not the user's."""
+    return isinstance(value, ModuleType) and not is_users(value.__name__)
+
+
+@cache
+def is_users(module: str) -> bool:
+    """Whether code of this module may change between runs: not that of Python, of packages and of this one."""
+    name = module.partition(".")[0]
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    installed = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    return name != __package__.partition(".")[0] and name not in sys.stdlib_module_names - {"__main__"} and not installed
 
 
 def names_of(code: Any) -> Iterator[str]:
@@ -150,17 +242,16 @@ class Guards:
         self, around: Surroundings, tensors: Sequence[Tensor], grads: Sequence[tuple[Tensor, Tensor | None]]
     ) -> None:
         self.around = around
-        self.containers = [c.values() if isinstance(c, dict) else c for c in around.containers]
-        self.views = [vars(m).values() for m in around.modules]
-        self.items, self.attributes = list(chain(*self.containers)), list(chain(*self.views))
-        self.changes = Settings.changes
+        self.containers = list(chain(*((c, c.values()) if isinstance(c, dict) else (c,) for _, c in around.containers)))
+        self.items = list(chain(*self.containers))
+        self.views, self.attributes, self.changes = around.views, around.settings, around.changes
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
         slots.append((Defaults, "dtype", Defaults.dtype))
         self.slots = slots
-        self.variables = [(space, key, space.get(key)) for space, key in around.spaces()]
+        self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
 
     def tests(self, names: Names) -> list[str]:
