@@ -288,7 +288,8 @@ class Tensor(Operators):
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        return array_of(self)
+        array: Array = array_of(self)
+        return array
 
     def item(self) -> Any:
         """The single element as a Python number."""
@@ -443,7 +444,7 @@ def from_numpy(array: Array) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__}); use tensor() for other data")
-    return leaf(builtin(array))
+    return leaf(builtin(array if _recorder is None else _recorder.outside(array)))
 
 
 # by identity, for which a dtype is looked up in half the time of its hash
@@ -463,7 +464,7 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     if isinstance(data, Tensor):
         data = array_of(data)
     if isinstance(data, np.ndarray):
-        array = builtin(data)
+        array = builtin(data if _recorder is None else _recorder.outside(data))
         return array.astype(array.dtype if dtype is None else dtype, copy=copy, subok=False)
     if isinstance(data, np.generic):
         return np.array(data, dtype=dtype)
@@ -1051,14 +1052,17 @@ class GradientHook:
     """A function that sees the gradient of a tensor, for as long as the tensor lives or until ``remove()``."""
 
     of: ClassVar[dict[int, list["GradientHook"]]] = {}  # by the tensor's number
+    changes = 0  # how often one was added or removed
 
     def __init__(self, t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> None:
+        GradientHook.changes += 1
         self.serial, self.hook = t.serial, hook
         self.of.setdefault(t.serial, []).append(self)
         self.end = weakref.finalize(t, self.of.pop, t.serial, None)
 
     def remove(self) -> None:
         """Call the function no longer."""
+        GradientHook.changes += 1
         self.end.detach()
         kept = [h for h in self.of.pop(self.serial, []) if h is not self]
         if kept:

@@ -3,7 +3,7 @@
 Method names are PyTorch's, with the parameters NumPy and PyTorch share; each op's docstring has the formula.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,6 +67,7 @@ class Operators:
 
     array: np.ndarray[tuple[Int, ...], np.dtype[Any]]
     requires_grad: bool
+    item: Callable[[], Any]
 
     # --- arithmetic, from both sides
     def __add__(self, other: Any) -> "Tensor": return tensors.add(self, other)

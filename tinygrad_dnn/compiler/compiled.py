@@ -2,11 +2,13 @@
 
 import threading
 import warnings
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import update_wrapper
+from dataclasses import fields, is_dataclass
+from functools import partial, update_wrapper
 from operator import gt
 from sys import getrefcount
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from ..engine import (
     Array,
     Clock,
     Tensor,
+    array_of,
     as_array,
     is_observed,
     leaf,
@@ -37,13 +40,17 @@ from .source import Source
 __all__ = ["Compiled", "Program", "compile"]
 
 BACKENDS = ("numpy", "native")
+PYTORCHS = {"inductor": "numpy", "eager": None, "aot_eager": None}  # backends that scripts name
 MOST = 64  # programs that are kept; the least recently made goes first
 ROUNDING = 64  # units in the last place of the largest element, within which `verify` wants equality
 MANY = 16  # programs from which a warning is given
 RECORDING = threading.RLock()  # one step is recorded at a time
 
 
-def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any:
+def compile(
+    step: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: str = "numpy",
+    mode: str | None = None, options: Any = None, disable: bool = False, verify: int = 0,
+) -> Any:
     """A training step, or any function of tensors and arrays, as a program of NumPy calls that is recorded once.
 
     The first call runs the step and records what it does with arrays: forward, backward and update. Later calls run
@@ -56,8 +63,13 @@ def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any
         ``optimizer.step`` and a scheduler. Its arguments are tensors, arrays, and values that are compared. A `Module`
         is returned as it is: compile the step that trains it.
     backend : {"numpy", "native"}, default "numpy"
+        PyTorch's "inductor" is "numpy", its "eager" the step itself.
+    disable : bool, default False
+        Return the step itself.
     verify : int, default 0
         How many of the first runs of every program are compared with the step itself, on copies.
+    fullgraph, dynamic, mode, options : optional
+        Accepted for PyTorch scripts.
 
     The program holds for arguments of the same shapes and dtypes, the same modes and settings of modules, the same
     ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. What Python
@@ -81,15 +93,16 @@ def compile(step: Any = None, *, backend: str = "numpy", verify: int = 0) -> Any
     >>> step(x), step(x)
     (tensor(5.), tensor(1.2500))
     """
-    if backend not in BACKENDS:
+    if backend not in BACKENDS and backend not in PYTORCHS:
         raise ValueError(f"Invalid backend: {backend!r}, should be one of {list(BACKENDS)}")
+    chosen = PYTORCHS.get(backend, backend)
     if step is None:
-        return lambda function: compile(function, backend=backend, verify=verify)
-    if isinstance(step, Module):
+        return lambda function: compile(function, backend=backend, disable=disable, verify=verify)
+    if isinstance(step, Module) or disable or chosen is None:
         return step
     if not callable(step):
         raise TypeError(f"compile expects a function, got {type(step).__name__}")
-    return Compiled(step, backend, verify)
+    return Compiled(step, chosen, verify)
 
 
 def flattened(value: Any, leaves: list[Any]) -> Any:
@@ -271,19 +284,48 @@ def structured(result: Any) -> tuple[Any, list[Any]]:
                 "a compiled step returned a tensor that is still to be differentiated: call backward() inside it, or "
                 "return tensor.detach()"
             )
-        return Tensor, [result.array]
-    if is_traced(result):
-        return np.ndarray, [result]
+        return Tensor, [array_of(result)]
+    if isinstance(result, np.ndarray):
+        return np.ndarray, [recording_here().lift(result, "constant")]
     if isinstance(result, Later):
         return Later, [result.traced]
-    if isinstance(result, list | tuple):
+    if isinstance(result, list | tuple | deque):
         parts = [structured(r) for r in result]
-        return (type(result), [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
-    if isinstance(result, dict):
-        parts = [structured(r) for r in result.values()]
-        structure = dict(zip(result, (p for p, _ in parts), strict=True))
-        return (dict, structure), [a for _, arrays in parts for a in arrays]
+        kind: Any = partial(deque, maxlen=result.maxlen) if isinstance(result, deque) else type(result)
+        return (kind, [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
+    if type(result) in (dict, OrderedDict) or is_dataclass(result) or isinstance(result, SimpleNamespace):
+        kind = type(result) if isinstance(result, dict) else partial(remade, type(result))
+        held = attributes_of(result)
+        parts = [structured(r) for r in held.values()]
+        structure = dict(zip(held, (p for p, _ in parts), strict=True))
+        return (kind, structure), [a for _, arrays in parts for a in arrays]
+    if isinstance(result, dict | set | frozenset | Iterator) or has_tensors(result):
+        raise TypeError(
+            f"a compiled step returned a {type(result).__name__}, which later runs could not make anew; return "
+            "tensors, numbers, lists, tuples, dictionaries or dataclasses"
+        )
     return ("value", result), []
+
+
+def attributes_of(result: Any) -> dict[Any, Any]:
+    """What a dictionary, a dataclass or a namespace holds, by key or name."""
+    if isinstance(result, dict):
+        return result
+    return {f.name: getattr(result, f.name) for f in fields(result)} if is_dataclass(result) else vars(result)
+
+
+def remade(kind: Any, attributes: dict[str, Any]) -> Any:
+    """An object of a dataclass, or a namespace, with these attributes."""
+    made: Any = kind.__new__(kind)
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def has_tensors(result: Any) -> bool:
+    """Whether an object of some class has a tensor or an array of the step among its attributes."""
+    held = getattr(result, "__dict__", {}).values() if not isinstance(result, type | Module) else ()
+    return any(isinstance(v, Tensor | np.ndarray | Later) for v in held)
 
 
 def kinds_in(structure: Any) -> Iterator[Any]:
@@ -293,6 +335,17 @@ def kinds_in(structure: Any) -> Iterator[Any]:
     elif structure[0] != "value":
         for part in structure[1].values() if isinstance(structure[1], dict) else structure[1]:
             yield from kinds_in(part)
+
+
+def fillings(structure: Any, result: Any) -> Iterator[Array]:
+    """What fills the gaps of a structure in a result, in order, as arrays."""
+    if isinstance(structure, type):
+        yield as_array(result)
+    elif structure[0] != "value":
+        parts = structure[1]
+        held = [attributes_of(result)[k] for k in parts] if isinstance(parts, dict) else result
+        for part, value in zip(parts.values() if isinstance(parts, dict) else parts, held, strict=True):
+            yield from fillings(part, value)
 
 
 class Recording:
@@ -374,19 +427,28 @@ class Recording:
         return value
 
 
-def arrays_in(result: Any) -> list[Array]:
-    """The arrays of a result, in order."""
-    leaves: list[Any] = []
-    flattened(result, leaves)
-    return [as_array(x) for x in leaves]
+def largest_of(array: Array) -> float:
+    """The size of the largest finite element."""
+    return float(np.abs(array[np.isfinite(array)]).max(initial=0)) if array.dtype.kind == "f" else 0.0
 
 
-def compare(what: str, ours: Array, theirs: Array) -> None:
+def rounding_of(dtype: Any, largest: float) -> float:
+    """How far apart two sums may be whose terms are about as large as that."""
+    return ROUNDING * float(np.finfo(dtype).eps) * largest if dtype.kind == "f" else 0.0
+
+
+def leave_noise(ours: Array, theirs: Array, p: Array, g: Array, largest: float) -> None:
+    """Take over elements of a parameter whose gradient is rounding alone: Adam makes a whole step of any."""
+    noise = np.abs(g) <= rounding_of(g.dtype, largest)
+    start = p.__array_interface__["data"][0] - ours.__array_interface__["data"][0]
+    if noise.any() and ours.flags.c_contiguous and np.may_share_memory(p, ours):
+        part = np.ndarray(p.shape, p.dtype, theirs.data, start, p.strides)
+        part[noise] = p[noise]
+
+
+def compare(what: str, ours: Array, theirs: Array, largest: float) -> None:
     """Raise RuntimeError if an array differs from what it should be by more than rounding."""
-    tolerance = 0.0
-    if theirs.dtype.kind == "f":
-        tolerance = ROUNDING * np.finfo(theirs.dtype).eps * np.abs(theirs[np.isfinite(theirs)]).max(initial=0)
-    apart = ~np.isclose(ours, theirs, rtol=0, atol=tolerance, equal_nan=True)
+    apart = ~np.isclose(ours, theirs, rtol=0, atol=rounding_of(theirs.dtype, largest), equal_nan=True)
     if apart.any():
         error = np.abs(np.subtract(ours[apart], theirs[apart], dtype=np.float64)).max()
         raise RuntimeError(
@@ -490,13 +552,17 @@ class Compiled:
                 wanted = Recording(self.step, args, kwargs, around, keep=False)
             result = program.run(leaves)
             got = {
-                "a result": arrays_in(result),
+                "a result": list(fillings(wanted.structure, result)),
                 "a gradient": [as_array(t._grad) for t, _ in wanted.gradients],
                 "a parameter or state": wanted.targets,
             }
+            steepest = max(map(largest_of, wanted.left["a gradient"]), default=0.0)
+            for ours, theirs in zip(got["a parameter or state"], wanted.left["a parameter or state"], strict=True):
+                for (t, _), g in zip(wanted.gradients, wanted.left["a gradient"], strict=True):
+                    leave_noise(ours, theirs, t.array, g, steepest)
             for what, arrays in wanted.left.items():
                 for ours, theirs in zip(got[what], arrays, strict=True):
-                    compare(what, ours, theirs)
+                    compare(what, ours, theirs, steepest if what == "a gradient" else largest_of(theirs))
             program.verified += 1
             return result
 
@@ -514,6 +580,12 @@ class Compiled:
             self.kept[oldest].pop()
             if not self.kept[oldest]:
                 del self.kept[oldest]
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else MethodType(self, owner)
+
+    def __reduce__(self) -> Any:  # a copy records programs of its own
+        return Compiled, (self.step, self.backend, self.verify)
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {len(self.programs)} programs>"

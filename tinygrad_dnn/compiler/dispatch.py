@@ -17,11 +17,10 @@ from numba.extending import get_cython_function_address, intrinsic
 
 from ..denormals import X86_BITS
 from . import machine
-from .machine import BASE, CHAIN, LENGTH, NONE, ONE, STORE_BYTES, TURNED_A, TURNED_B
+from .machine import BASE, CHAIN, NONE, ONE, PIECE, STORE_BYTES, TURNED_A, TURNED_B
 
 __all__ = ["address_of", "blas_of", "product", "run_of"]
 
-PIECE = np.uint64(LENGTH)
 OPTIONS: dict[str, Any] = {
     "cache": True, "nogil": True, "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},  # sums in any order; NaN and infinities stay what they are

@@ -134,8 +134,9 @@ def rebuilding(structure: Any, results: Iterator[str], names: Names) -> str:
     kind, content = structure
     if kind == "value":
         return names(content)
-    if kind is dict:
-        return "{" + ", ".join(f"{names(k)}: {rebuilding(v, results, names)}" for k, v in content.items()) + "}"
+    if isinstance(content, dict):
+        text = "{" + ", ".join(f"{names(k)}: {rebuilding(v, results, names)}" for k, v in content.items()) + "}"
+        return text if kind is dict else f"{names(kind)}({text})"
     parts = ", ".join([rebuilding(part, results, names) for part in content])
     if hasattr(kind, "_fields"):
         return f"{names(kind)}({parts})"

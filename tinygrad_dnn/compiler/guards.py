@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CellType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from ..engine import Tensor
+from ..engine import GradientHook, Tensor
 from ..modes import Defaults, grad_mode
 from ..nn.module import Module, Settings
 from ..ops.random import forked
@@ -215,7 +215,8 @@ def is_users(module: str) -> bool:
     name = module.partition(".")[0]
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     installed = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
-    return name != __package__.partition(".")[0] and name not in sys.stdlib_module_names - {"__main__"} and not installed
+    known = {__package__.partition(".")[0], *sys.stdlib_module_names} - {"__main__"}
+    return name not in known and not installed
 
 
 def names_of(code: Any) -> Iterator[str]:
@@ -251,6 +252,8 @@ class Guards:
         slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
         slots.append((Defaults, "dtype", Defaults.dtype))
         self.slots = slots
+        self.hooks, self.tensors = GradientHook.changes, tensors
+        self.hooked = self.hooks_now()
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
 
@@ -262,6 +265,8 @@ class Guards:
         held = names(self)
         tests = [f"({' and '.join(quick)} or {held}.equal())"]
         tests.append(f"({names(Settings)}.changes == {held}.changes or {held}.settings_are_equal())")
+        tests.append(f"({names(GradientHook)}.changes == {held}.hooks or {held}.hooks_are_equal())")
+        tests += [f"len({names(held)}) == {len(held)}" for o in self.around.optimizers for held in lists_of(o)]
         if self.containers:
             tests.append(f"{held}.items_are_equal()")
         return tests
@@ -282,9 +287,26 @@ class Guards:
         self.changes = changes
         return True
 
+    def hooks_now(self) -> list[Any]:
+        """The functions that see gradients."""
+        return [h for t in self.tensors for h in (t, *GradientHook.of.get(t.serial, ()))]
+
+    def hooks_are_equal(self) -> bool:
+        """Whether the same functions see the gradients of the tensors."""
+        changes = GradientHook.changes
+        if not all_same(self.hooked, self.hooks_now()):
+            return False
+        self.hooks = changes
+        return True
+
     def items_are_equal(self) -> bool:
         """Whether lists and dictionaries hold what they held."""
         return all_same(self.items, list(chain(*self.containers)))
+
+
+def lists_of(optimizer: Optimizer) -> list[list[Any]]:
+    """The groups of an optimizer, and the parameters of each."""
+    return [optimizer.param_groups, *(group["params"] for group in optimizer.param_groups)]
 
 
 def all_same(old: Sequence[Any], new: Sequence[Any]) -> bool:

@@ -49,6 +49,7 @@ OPS = (
 IN_REGISTER, IN_PIECE, AT, IN_ROW = range(4)
 
 NONE, ONE, TWO, THREE, FOUR = map(np.uint64, range(5))
+PIECE = np.uint64(LENGTH)  # elements that are summed in their own type
 
 # of float32: the exponent's place and bias, the bits of sqrt(1/2), and Cephes' polynomials, the highest power first
 EXPONENT, BIAS, ROOT_OF_HALF = map(np.int32, (23, 127, 0x3F3504F3))
@@ -306,15 +307,20 @@ def reduction(code: Any, pc: Any, floats: Any) -> bool:
     a0, y0 = code[pc, 6], code[pc, 7]
     for o in range(outer):
         start = a0 + o * middle * inner
+        if inner == 1 and kind == ADD:
+            whole = 0.0  # a sum of a million float32 would lose four digits
+            for first in range(NONE, middle, PIECE):
+                total = floats[start + first]
+                for q in range(start + first + ONE, start + min(first + PIECE, middle)):
+                    total += floats[q]
+                whole += total
+            floats[y0 + o] = whole
+            continue
         if inner == 1:
             total = floats[start]
-            if kind == ADD:
-                for q in range(ONE, middle):
-                    total += floats[start + q]
-            else:
-                for q in range(ONE, middle):
-                    x = floats[start + q]
-                    total = x if x > total or x != x else total
+            for q in range(ONE, middle):
+                x = floats[start + q]
+                total = x if x > total or x != x else total
             floats[y0 + o] = total
             continue
         for j in range(inner):

@@ -191,7 +191,7 @@ class NativeSource(Source):
             return self.elementwise(i.function.__name__, i.args, i.result) if not i.params else None
         if i.function in COPIES:
             return self.elementwise("copy", i.args[:1], i.result)
-        if i.function is np.copyto:
+        if i.function is np.copyto and not i.params:
             return self.elementwise("copy", i.args[1:2], i.args[0])
         if gathers(i):
             return self.gather(i)

@@ -10,11 +10,10 @@ import numpy as np
 
 from ..engine import Array
 from ..optim.bucket import LINE, aligned
-from .recording import Instruction, Storage, Traced, is_traced, replaced
+from .recording import NOTHING, Instruction, Storage, Traced, is_traced, replaced
 
 __all__ = ["Plan", "buffered", "is_view", "reductions_of"]
 
-NOTHING = np.zeros(64, np.uint8)
 TAKES_OUT = {  # functions that write where ``out`` says
     np.dot, np.ndarray.dot, np.sum, np.mean, np.max, np.min, np.amax, np.amin, np.prod, np.clip, np.take, np.cumsum,
     np.cumprod, np.concatenate, np.stack, np.var, np.std, np.trace,

@@ -6,7 +6,7 @@ would take a number out of a traced array raises `Revealed`: no result of a data
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from threading import get_ident
 from typing import Any, TypeGuard
@@ -22,6 +22,9 @@ __all__ = [
     "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
     "owner_of", "replaced", "traced_in",
 ]
+
+
+NOTHING = np.zeros(64, np.uint8)  # what arrays look at whose memory a program has taken
 
 
 class Revealed(RuntimeError):
@@ -150,17 +153,27 @@ def refused(what: str) -> Callable[..., Any]:
 
     def method(self: "Traced", *args: Any, **params: Any) -> Any:
         if not self.recorder.records():
-            return getattr(self.value, what)(*args, **params)
+            return getattr(numbers_of(self), what)(*args, **params)
         raise Revealed(data_dependent(what))
 
     return method
+
+
+def numbers_of(t: "Traced") -> Array:
+    """The numbers of an array that somebody kept from a recording."""
+    if t.value.size and t.value.__array_interface__["data"] == NOTHING.__array_interface__["data"]:
+        raise RuntimeError(
+            "this array was computed by a step while it was compiled, and its numbers are gone; return it from the "
+            "step, or keep a copy()"
+        )
+    return t.value
 
 
 def data_dependent(what: str) -> str:
     """What `Revealed` says: PyTorch's words, the line, and what to do."""
     return (
         f"Data-dependent branching: {users_line()} asks for a value ({what.strip('_')}) that is known only when the "
-        "compiled step runs; use where() instead of a branch, return the tensor and look at it outside, or leave "
+        "compiled step runs; use where() instead of a branch and the tensor instead of its item(), return it and look at it outside, or leave "
         "this part out of the step"
     )
 
@@ -241,7 +254,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             return self.recorder.empty(function(*untraced(args), **untraced(kwargs)), NEW[function])
         if function in VARYING and self.recorder.records():
             raise Varying(data_dependent(function.__name__))
-        if function is np.copyto:
+        if function is np.nan_to_num and not kwargs.get("copy", True):
+            args[0][...] = np.nan_to_num(*args, **kwargs | {"copy": True})
+            return args[0]
+        if function in IN_PLACE:
             return self.recorder.record(function, args, kwargs, writes=args[:1])
         if function is np.concatenate:
             return self.recorder.concatenate(*args, **kwargs)
@@ -263,8 +279,20 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         """The number, which is not known yet."""
         return Later(self) if self.recorder.records() and not index else self.value.item(*index)
 
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def sort(self, *args: Any, **params: Any) -> None:
+        self.recorder.record(np.ndarray.sort, (self, *args), params, writes=(self,))
+
+    def partition(self, *args: Any, **params: Any) -> None:
+        self.recorder.record(np.ndarray.partition, (self, *args), params, writes=(self,))
+
+    def put(self, *args: Any, **params: Any) -> None:
+        self.recorder.record(np.ndarray.put, (self, *args), params, writes=(self,))
+
     def __repr__(self) -> str:
-        return f"traced {self.value!r}"
+        return f"traced {numbers_of(self)!r}"
 
 
 def noted(name: str) -> Callable[..., Any]:
@@ -288,6 +316,7 @@ for _name in METHODS:
 # functions that tell of shapes, dtypes and memory, which do not change between runs
 ABOUT = {np.ndim, np.shape, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.may_share_memory,
          np.shares_memory, np.iscomplexobj, np.isrealobj}
+IN_PLACE = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 NEW: dict[Any, str] = {np.empty_like: "empty", np.zeros_like: "constant", np.ones_like: "constant"}
 VARYING = {np.nonzero, np.argwhere, np.flatnonzero, np.unique, np.extract, np.compress, np.bincount, np.trim_zeros}
 
@@ -338,6 +367,10 @@ class Recorder:
                 self.adopted[id(t)] = (t, t.array)
             give(t, self.lift(t.array, "constant" if id(t) in self.made else "external"))
         return t.array
+
+    def outside(self, array: Any) -> Any:
+        """An array that the step takes from NumPy, traced: others may have it too, and change it between runs."""
+        return self.lift(array) if self.records() else array
 
     def arrays_in(self, value: Any) -> Any:
         """The same with the traced arrays of tensors, such as an index may have, in their place."""
@@ -395,7 +428,7 @@ class Recorder:
 
     def method(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Call a method that works on Python's numbers, now and in every run: the step of a scheduler."""
-        given = [self.adopt(a) if isinstance(a, Tensor) else a for a in (*args, *kwargs.values())]
+        given = [self.arrays_in(a.traced if isinstance(a, Later) else a) for a in (*args, *kwargs.values())]
         self.live(Method(owner, function, list(kwargs)), tuple(given))
 
     def optimize(self, optimizer: Any, step: Callable[..., Any], closure: Any) -> None:
@@ -528,7 +561,7 @@ class Recorder:
         """Do a call and note it."""
         if not self.records():
             given = {"out": untraced(out[0] if len(out) == 1 else out)} if out else {}
-            result = function(*untraced(args), **untraced(params), **given)
+            result = function(*replaced(args, numbers_of), **replaced(params, numbers_of), **given)
             return out[0] if len(out) == 1 else result
         args, params = self.resolved(args), self.resolved(params)
         targets = tuple(self.resolved(o) for o in (*out, *writes))
@@ -544,7 +577,8 @@ class Recorder:
         for t in targets:
             self.before_write(t.storage)
         given = {"out": targets[0].value} if out else {}
-        result = function(*untraced(args), **untraced(params), **given)
+        with self.plain(()) if note else nullcontext():
+            result = function(*untraced(args), **untraced(params), **given)
         for t in instruction.reads():
             t.storage.read = True
         if out:
@@ -567,6 +601,8 @@ class Recorder:
     def resolved(self, value: Any) -> Any:
         """The same, with plain arrays that look at known memory traced."""
         def one(v: Any) -> Any:
+            if isinstance(v, Later):
+                raise Revealed(data_dependent("item"))
             if not isinstance(v, np.ndarray) or is_traced(v):
                 return v
             known = self.storages.get(id(owner_of(v)))

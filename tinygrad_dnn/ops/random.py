@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, leaf, op, shown
+from ..engine import Array, Out, Tensor, array_of, decided, leaf, op, recording, shown
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from .creation import as_tensor, shape_of
@@ -36,6 +36,8 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Self:
         """Start the stream of ``seed``, an integer; returns the generator."""
+        if recording() is not None:
+            raise RuntimeError("a compiled step cannot seed its random numbers; call manual_seed() outside of it")
         self._seed = int(seed)
         self.numpy = np.random.Generator(np.random.PCG64(self._seed % 2**64))
         return self
@@ -127,6 +129,11 @@ def set_rng_state(new_state: dict[str, Any]) -> None:
 
 def stream(generator: Generator | None) -> np.random.Generator:
     """The NumPy generator to draw from."""
+    if recording() is not None:
+        raise RuntimeError(
+            "random numbers that are not drawn by an op would be the same in every run of a compiled step; draw them "
+            "with randn(), rand() or tensor.normal_(), or outside of the step"
+        )
     return (generator or current_generator()).numpy
 
 

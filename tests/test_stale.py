@@ -1,0 +1,558 @@
+"""A compiled step sees every change that the step itself would see, or refuses: it never gives a stale number."""
+
+import copy
+import functools
+import pickle
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_dnn as tg
+from tinygrad_dnn import nn, optim
+
+Compile = Callable[[Any], Any]
+X = tg.tensor([1.0, 2.0, 3.0])
+COMPARED: list[Callable[[Compile], Any]] = []
+REFUSED: list[tuple[Callable[[Compile], Any], str]] = []
+
+
+def compared(run: Callable[[Compile], Any]) -> Callable[[Compile], Any]:
+    """Register a run that gives the same numbers with a step and with what is compiled of it."""
+    COMPARED.append(run)
+    return run
+
+
+def refused(message: str) -> Callable[[Callable[[Compile], Any]], Callable[[Compile], Any]]:
+    """Register a run that fails, in compiled form, with this message."""
+
+    def register(run: Callable[[Compile], Any]) -> Callable[[Compile], Any]:
+        REFUSED.append((run, message))
+        return run
+
+    return register
+
+
+def numbers(value: Any) -> Any:
+    """Tensors as nested lists, within containers too."""
+    if isinstance(value, tg.Tensor | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple | deque):
+        return [numbers(v) for v in value]
+    if isinstance(value, dict):
+        return {k: numbers(v) for k, v in value.items()}
+    return numbers(vars(value)) if hasattr(value, "__dict__") else value
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("run", COMPARED, ids=lambda run: run.__name__)
+def test_the_numbers_are_those_of_the_step(run: Callable[[Compile], Any], backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    assert numbers(run(lambda step: tg.compile(step, backend=backend))) == numbers(run(lambda step: step))
+
+
+@pytest.mark.parametrize(("run", "message"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_a_program_could_not_repeat_is_refused(run: Callable[[Compile], Any], message: str) -> None:
+    run(lambda step: step)
+    with pytest.raises((RuntimeError, TypeError), match=message):
+        run(tg.compile)
+
+
+# --- values within the program ----------------------------------------------------------------------------------------
+
+
+@compared
+def a_copy_of_what_was_changed_in_place(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> Any:
+        y = x * 2
+        before = y.sum()
+        y.add_(1.0)
+        return before, y.clone().sum(), y.clone() * y.clone()
+
+    run = compile(step)
+    return [run(X) for _ in range(2)]
+
+
+@compared
+def numpy_functions_that_write_in_place(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> Any:
+        a, b = x.numpy() * 1, x.numpy() * 1
+        np.put_along_axis(a, np.array([0]), 9.0, 0)
+        np.copyto(b, 0.0, where=b > 1.5)
+        c = np.nan_to_num(x.numpy() / 0, copy=False)
+        d = -x.numpy()
+        d.sort()
+        e = x.numpy() * 1
+        e.fill(3.0)
+        return a, b, c, d, e
+
+    run = compile(step)
+    with np.errstate(divide="ignore"):
+        return [run(X * k) for k in (1, 2)]
+
+
+@compared
+def arrays_of_numpy_that_change(compile: Compile) -> Any:
+    a = np.ones(3)
+    runs = [compile(lambda x: x * tg.tensor(a)), compile(lambda x: x + tg.from_numpy(a) * 2), compile(lambda x: x * a)]
+    found = []
+    for value in (1.0, 5.0):
+        a[:] = value
+        found += [run(X) for run in runs]
+    return found
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+@compared
+def equal_gradients_that_are_accumulated(compile: Compile) -> Any:
+    a, b = (tg.zeros(2, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([a, b], lr=0.1)
+    run = compile(lambda x: ((a + b) * x).sum().backward())
+    for _ in range(2):
+        optimizer.zero_grad()
+        for _ in range(3):
+            run(tg.ones(2))
+    nn.utils.clip_grad_norm_([a, b], 1.0)
+    return a.grad, b.grad
+
+
+@compared
+def a_gradient_that_is_the_same_in_every_run(compile: Compile) -> Any:
+    w = tg.ones(3, requires_grad=True)
+    run = compile(lambda: w.sum().backward())
+    run()
+    w.grad.mul_(5.0)
+    w.grad = None
+    run()
+    return w.grad
+
+
+@compared
+def a_gradient_from_before_the_step(compile: Compile) -> Any:
+    w = tg.zeros(1, requires_grad=True)
+    optimizer = optim.SGD([w], lr=1.0)
+    update, read = compile(optimizer.step), compile(lambda: w.grad * 2)
+    found = []
+    for k in (1.0, 10.0, 100.0):
+        optimizer.zero_grad()
+        (w * k).sum().backward()
+        update()
+        found += [w.item(), read().item()]
+    optimizer.zero_grad()
+    update()
+    return [*found, w.item()]
+
+
+@compared
+def a_gradient_that_is_assigned(compile: Compile) -> Any:
+    w = tg.zeros(3, requires_grad=True)
+
+    def step(x: tg.Tensor) -> None:
+        w.grad = x * 2
+
+    run, found = compile(step), []
+    for k in (1, 2, 3):
+        run(X * k)
+        found.append(w.grad.clone())
+    return found
+
+
+@compared
+def data_that_are_given_anew(compile: Compile) -> Any:
+    w = tg.ones(1, requires_grad=True)
+
+    def step() -> tg.Tensor:
+        w.grad = None
+        (w * w).sum().backward()
+        w.data = w.data - 0.1 * w.grad
+        return w.detach().clone()
+
+    run = compile(step)
+    return [run() for _ in range(4)]
+
+
+@compared
+def hooks_on_tensors(compile: Compile) -> Any:
+    w = tg.ones(2, requires_grad=True)
+
+    def step(x: tg.Tensor) -> Any:
+        w.grad = None
+        (w * x).sum().backward()
+        return w.grad.clone()
+
+    run, x = compile(step), tg.ones(2)
+    found = [run(x), run(x)]
+    with w.register_hook(lambda g: g * 3):
+        found += [run(x), run(x)]
+    return [*found, run(x)]
+
+
+@compared
+def a_parameter_that_an_optimizer_gets_later(compile: Compile) -> Any:
+    a, b = (tg.ones(1, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([a], lr=0.25)
+
+    def step(x: tg.Tensor) -> Any:
+        a.grad = b.grad = None
+        (a * b * x).sum().backward()
+        optimizer.step()
+        return a.detach().clone(), b.detach().clone()
+
+    run, x = compile(step), tg.ones(1)
+    found = [run(x), run(x)]
+    optimizer.add_param_group({"params": [b]})
+    return [*found, run(x), run(x)]
+
+
+# --- arguments that share memory --------------------------------------------------------------------------------------
+
+
+@compared
+def arguments_that_are_parts_of_one_array(compile: Compile) -> Any:
+    d = tg.arange(16.0).reshape(8, 2)
+    run = compile(lambda x, y: (x.sum(), (x[:1] * 2).sum(), y.sum()))
+    return run(d[0:2], d[2:4]), run(d[4:6], d[6:8]), run(d[:, :1], d[:, 1:]), run(d[:, :1], d[:, 1:] * 1)
+
+
+@compared
+def an_argument_that_is_part_of_a_tensor_in_use(compile: Compile) -> Any:
+    d = tg.arange(8.0)
+    run = compile(lambda x: x - d.mean())
+    return run(d[0:2]), run(d[2:4])
+
+
+@compared
+def one_tensor_twice_and_then_two(compile: Compile) -> Any:
+    run = compile(lambda a, b: ((a * 2).sum(), (b * 2).sum()))
+    return run(X, X.detach()), run(X, X * 10), run(X, X), run(X * 10, X)
+
+
+@compared
+def an_argument_that_the_step_also_finds_by_itself(compile: Compile) -> Any:
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    run = compile(lambda w, x: (layer(x) + w.sum()).sum().detach())
+    return run(layer.weight.detach(), X[:2]), run(layer.weight, X[:2]), run(X[1:] * 1, X[:2])
+
+
+@refused("changes memory in place that two of its arguments")
+def an_argument_that_is_changed_while_another_looks_at_it(compile: Compile) -> Any:
+    def step(a: tg.Tensor, b: tg.Tensor) -> Any:
+        a.add_(1.0)
+        return (b * 2).sum()
+
+    run, x = compile(step), tg.arange(4.0)
+    run(x.clone(), x.clone())
+    return run(x[0:2], x[1:3])
+
+
+@refused("graph from outside the compiled step")
+def an_argument_with_a_graph(compile: Compile) -> Any:
+    w = tg.ones(3, requires_grad=True)
+    return compile(lambda h: (h * h).sum().backward())(w * 2)
+
+
+# --- what a step reaches by name --------------------------------------------------------------------------------------
+
+
+class Config:
+    scale = 1.0
+
+
+@dataclass(slots=True)
+class Options:
+    scale: float = 1.0
+
+
+FACTOR = 1.0
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = SimpleNamespace(scale=1.0)
+        self.layer = nn.Dropout(0.5)
+
+    def forward(self, x: tg.Tensor) -> Any:
+        return self.layer(x) * self.settings.scale * FACTOR * Config.scale
+
+
+class Trainer:
+    def __init__(self) -> None:
+        self.model = nn.Dropout(0.5)
+        self.options = Options()
+
+    @property
+    def scale(self) -> float:
+        return self.options.scale
+
+    def forward(self, x: tg.Tensor) -> Any:
+        return self.model(x) * self.scale
+
+    def step(self, x: tg.Tensor) -> Any:
+        return self.forward(x)
+
+    def __call__(self, x: tg.Tensor) -> Any:
+        return self.forward(x)
+
+
+@pytest.mark.parametrize(
+    "step_of",
+    [
+        lambda t: t.step,
+        lambda t: t,
+        lambda t: functools.partial(lambda trainer, x: trainer(x), t),
+        lambda t: functools.partial(t.step),
+        lambda t: lambda x, *, run=t.step: run(x),
+        lambda t: lambda x: t.step(x),
+        lambda t, inner=tg.compile: (lambda run: lambda x: run(x) * 1)(inner(t.step)),
+    ],
+)
+def test_settings_are_seen_through_every_kind_of_callable(step_of: Callable[[Trainer], Any]) -> None:
+    trainer = Trainer()
+    trainer.model.eval()
+    run = tg.compile(step_of(trainer))
+    assert run(X).tolist() == [1.0, 2.0, 3.0]
+    trainer.options.scale = 7.0
+    assert run(X).tolist() == [7.0, 14.0, 21.0]
+    trainer.model.train()
+    assert set((run(X) / X).tolist()) <= {0.0, 14.0}
+
+
+def test_names_in_modules_classes_and_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Scaled().eval()
+    run = tg.compile(lambda x: model(x)[0].item())
+    assert run(X) == 1.0
+    monkeypatch.setattr(Config, "scale", 2.0)
+    assert run(X) == 2.0
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert run(X) == 6.0
+    model.settings.scale = 5.0
+    assert run(X) == 30.0
+
+
+@compared
+def containers_of_every_kind(compile: Compile) -> Any:
+    recent, chosen, table = deque([1.0]), {2.0}, {"a": 3.0}
+    run = compile(lambda x: x * sum(recent) * sum(chosen) * sum(map(len, table)))
+    found = [run(X)]
+    recent.append(4.0)
+    found.append(run(X))
+    chosen.add(5.0)
+    found.append(run(X))
+    table["bcd"] = table.pop("a")
+    return [*found, run(X)]
+
+
+@compared
+def a_rate_that_the_step_reads(compile: Compile) -> Any:
+    optimizer = optim.SGD([tg.ones(3)], lr=1.0)
+    run = compile(lambda x: x * optimizer.param_groups[0]["lr"])
+    found = [run(X)]
+    optimizer.param_groups[0]["lr"] = 7.0
+    return [*found, run(X)]
+
+
+@refused("asks for a value")
+def a_branch_on_a_tensor_outside(compile: Compile) -> Any:
+    scale = tg.tensor(1.0)
+    return compile(lambda x: x * 2 if scale > 0 else x)(X)
+
+
+@refused("asks for a value")
+def a_list_of_a_tensor_outside(compile: Compile) -> Any:
+    scale = tg.ones(3)
+    return compile(lambda x: x + sum(scale.tolist()))(X)
+
+
+@refused("asks for a value")
+def a_number_to_compute_with(compile: Compile) -> Any:
+    return compile(lambda x: x * (x * 2).sum().item())(X)
+
+
+@compared
+def a_number_for_a_schedule(compile: Compile) -> Any:
+    optimizer = optim.SGD([tg.ones(1)], lr=1.0)
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+    run, rates = compile(lambda x: schedule.step(x.sum().item())), []
+    for k in (1, 2, 3, -1, 4):
+        run(X * k)
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
+
+
+# --- what a step leaves in Python -------------------------------------------------------------------------------------
+
+
+class Average(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", tg.zeros(3))
+        self.calls = 0
+
+
+@refused(r"may not rebind 'Average.mean'")
+def a_buffer_that_is_assigned(compile: Compile) -> Any:
+    class Assigned(Average):
+        def forward(self, x: tg.Tensor) -> Any:
+            self.mean = 0.5 * self.mean + 0.5 * x
+            return x - self.mean
+
+    Assigned.__name__ = "Average"
+    model = Assigned()
+    return compile(lambda x: model(x))(X)
+
+
+@refused(r"may not rebind 'Average.calls'")
+def a_module_that_counts(compile: Compile) -> Any:
+    class Counting(Average):
+        def forward(self, x: tg.Tensor) -> Any:
+            self.calls += 1
+            return x * self.calls
+
+    Counting.__name__ = "Average"
+    model = Counting()
+    return compile(lambda x: model(x))(X)
+
+
+@refused(r"may not rebind \"state\['h'\]\"")
+def an_entry_that_is_assigned(compile: Compile) -> Any:
+    state = {"h": tg.zeros(3)}
+
+    def step(x: tg.Tensor) -> Any:
+        state["h"] = state["h"] * 0.5 + x
+        return state["h"]
+
+    return compile(step)(X)
+
+
+@refused("may not rebind")
+def a_schedule_whose_rate_is_read(compile: Compile) -> Any:
+    w = tg.ones(3, requires_grad=True)
+    optimizer = optim.SGD([w], lr=1.0)
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    def step(x: tg.Tensor) -> Any:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+        schedule.step()
+        return schedule.get_last_lr()[0]
+
+    return compile(step)(X)
+
+
+@refused("random numbers that are not drawn by an op")
+def numbers_drawn_by_an_initialisation(compile: Compile) -> Any:
+    return compile(lambda x: x + nn.init.normal_(tg.empty(3)))(X)
+
+
+@refused("cannot seed its random numbers")
+def a_seed_within_the_step(compile: Compile) -> Any:
+    return compile(lambda x: x + tg.rand(3, generator=tg.Generator().manual_seed(0)))(X)
+
+
+def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
+    kept: list[Any] = []
+
+    def step(x: tg.Tensor) -> Any:
+        y = x * 2
+        kept.append(y.numpy())
+        return y.sum()
+
+    run = tg.compile(step)
+    assert [run(X).item(), run(X).item()] == [12.0, 12.0]
+    assert len(kept) == 1
+    with pytest.raises(RuntimeError, match="its numbers are gone"):
+        np.asarray(kept[0])
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Result:
+    loss: Any
+    parts: Any
+
+
+@compared
+def results_of_every_kind(compile: Compile) -> Any:
+    constant = tg.ones(3)
+
+    def step(x: tg.Tensor) -> Any:
+        objects = Result(x.sum(), [x * 2]), SimpleNamespace(a=x), deque([x], maxlen=2), OrderedDict(a=x, b=1)
+        return (*objects, x.sum().item(), constant, constant.numpy(), "text", None)
+
+    run = compile(step)
+    run(X)[5].mul_(1)
+    found = run(X * 10)
+    assert [type(v) for v in found[:4]] == [Result, SimpleNamespace, deque, OrderedDict]
+    return found
+
+
+class Holder:
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+
+@pytest.mark.parametrize("made_of", [lambda x: iter([x]), lambda x: {1, 2}, Holder])
+def test_results_that_could_not_be_made_anew_are_refused(made_of: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="which later runs could not make anew"):
+        tg.compile(lambda x: made_of(x * 2))(X)
+
+
+def test_verify_bears_numbers_and_gradients_that_are_rounding() -> None:
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    x, y = tg.randn(8, 4), tg.randint(0, 2, (8,))
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for backend in ("numpy", "native"):
+        run = tg.compile(step, backend=backend, verify=4)
+        losses = [run() for _ in range(6)]
+        assert losses == sorted(losses, reverse=True)
+
+
+# --- compiled functions as objects ------------------------------------------------------------------------------------
+
+
+class Doubling:
+    @tg.compile
+    def step(self, x: tg.Tensor) -> Any:
+        return x * 2
+
+
+@tg.compile
+def doubled(x: tg.Tensor) -> Any:
+    return x * 2
+
+
+def test_methods_copies_and_pickles() -> None:
+    assert Doubling().step(X).tolist() == [2.0, 4.0, 6.0]
+    assert copy.deepcopy(SimpleNamespace(step=doubled)).step(X).tolist() == [2.0, 4.0, 6.0]
+    assert tg.compile(len).__reduce__()[1] == (len, "numpy", 0)
+    with pytest.raises(pickle.PicklingError, match="not the same object"):  # as for any decorated function
+        pickle.dumps(doubled)
+
+
+def test_the_native_backend_sums_without_losing_digits() -> None:
+    pytest.importorskip("numba", reason="the native backend is compiled by it")
+    x = tg.full((300_001,), 0.11)
+    run = tg.compile(lambda x: (x.mean(), x.reshape(1, -1).sum(1)), backend="native")
+    run(x)
+    assert [float(t) for t in run(x)] == pytest.approx([0.11, 0.11 * 300_001], rel=1e-6)
