@@ -459,6 +459,22 @@ def a_seed_within_the_step(compile: Compile) -> Any:
     return compile(lambda x: x + tg.rand(3, generator=tg.Generator().manual_seed(0)))(X)
 
 
+def test_what_is_refused_is_taken_back() -> None:
+    model, state, seen, number = Average(), {"h": X}, [1], 0
+
+    def step(x: tg.Tensor) -> Any:
+        nonlocal number
+        number += 1
+        model.calls += 1
+        model.last, state["h"], seen[0] = x * 2, x, 2
+        state["new"] = x
+        seen.append(3)
+
+    with pytest.raises(RuntimeError, match="may not rebind"):
+        tg.compile(step)(X)
+    assert (number, model.calls, hasattr(model, "last"), state, seen) == (0, 0, False, {"h": X}, [1])
+
+
 def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
     kept: list[Any] = []
 

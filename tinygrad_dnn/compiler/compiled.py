@@ -77,8 +77,10 @@ def compile(
     and random numbers stay live. Results are tensors without a graph. A gradient is overwritten by the next run, unless
     somebody still holds it.
 
-    Raises RuntimeError, and leaves everything as it was, for a step that branches on values of tensors, rebinds a
-    variable or returns a tensor that is still to be differentiated.
+    Raises RuntimeError, and leaves everything as it was, for a step that branches on values of tensors, computes with
+    ``item()``, rebinds a variable, an attribute of a module or an item of a container, changes memory in place that an
+    argument shares, walks a graph from before it, or returns a tensor that is still to be differentiated; TypeError for
+    results that could not be made anew.
 
     >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
     >>> optimizer = tg.optim.SGD([w], lr=0.25)
@@ -471,20 +473,37 @@ class State:
             if not same(old, new):
                 yield name
         for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
-            grown = len(old) if isinstance(place, list | deque) else None
-            yield from (
-                f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
-                for k in old.keys() | new.keys()
-                if not (k in old and k in new and same(old[k], new[k])) and not (grown is not None and k not in old)
-            )
+            keys = old.keys() if isinstance(place, list | deque) else old.keys() | new.keys()
+            for k in keys:
+                if k not in old or k not in new or not same(old[k], new[k]):
+                    yield f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
 
     def check(self) -> None:
-        """Refuse a step that binds a variable anew: a program could not see that."""
-        for name in self.changes():
-            raise RuntimeError(
-                f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, "
-                "with copy_(), or return the value"
-            )
+        """Refuse a step that binds a variable anew, and take it back: a program could not see that."""
+        name = next(self.changes(), None)
+        if name is None:
+            return
+        self.around.put_back([old for _, old in self.values])
+        for _, place, old in self.held:
+            put_back(place, old)
+        raise RuntimeError(
+            f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, with "
+            "copy_(), or return the value"
+        )
+
+
+def put_back(place: Any, old: dict[Any, Any]) -> None:
+    """Give a container, or a module, what it held."""
+    if isinstance(place, Module):
+        for k in vars(place).keys() - old.keys() - {"training"}:
+            del vars(place)[k]
+        vars(place).update(old)
+    elif isinstance(place, dict):
+        place.clear()
+        place.update(old)
+    elif isinstance(place, list | deque):
+        place.clear()
+        place.extend(old.values())
 
 
 class Compiled:

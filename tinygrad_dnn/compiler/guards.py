@@ -94,6 +94,15 @@ class Surroundings:
         for name, space, key in self.attributes.values():
             yield name, space.get(key)
 
+    def put_back(self, values: Iterable[Any]) -> None:
+        """Give the variables these values, in the order of `values`."""
+        slots: list[Any] = [*self.cells.values(), *self.attributes.values()]
+        for slot, value in zip(slots, values, strict=True):
+            if isinstance(slot, CellType):
+                slot.cell_contents = value
+            elif isinstance(slot.space, dict):
+                slot.space[slot.key] = value
+
     def add(self, name: str, value: Any) -> None:
         """Add a value and what is in it."""
         if isinstance(value, PLAIN) or id(value) in self.seen:

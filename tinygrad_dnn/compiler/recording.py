@@ -173,8 +173,8 @@ def data_dependent(what: str) -> str:
     """What `Revealed` says: PyTorch's words, the line, and what to do."""
     return (
         f"Data-dependent branching: {users_line()} asks for a value ({what.strip('_')}) that is known only when the "
-        "compiled step runs; use where() instead of a branch and the tensor instead of its item(), return it and look "
-        "at it outside, or leave this part out of the step"
+        "compiled step runs; use where() instead of a branch, and the tensor instead of its item(); return the tensor "
+        "and look at it outside, or leave this part out of the step"
     )
 
 
