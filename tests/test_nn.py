@@ -1580,6 +1580,53 @@ def test_linear_and_embedding_start_as_in_pytorch() -> None:
     same_state(state(one), state(nn.Linear(3, 2)))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(3, 2),
+        lambda: nn.Dense(3, 2),
+        lambda: nn.Dense(3, 2, init="uniform", bias=False),
+        lambda: nn.Embedding(4, 2, padding_idx=1),
+        lambda: nn.LayerNorm(3),
+        lambda: nn.LayerNorm(3, bias=False),
+        lambda: nn.BatchNorm1d(3),
+        lambda: nn.BatchNorm1d(3, affine=False, track_running_stats=False),
+    ],
+)
+def test_reset_parameters_starts_again_in_place(make: Callable[[], Any]) -> None:
+    tg.manual_seed(3)
+    layer = make()
+    start, held = state(layer), list(layer.parameters())
+    for t in layer.state_dict().values():
+        t.add_(1)
+    tg.manual_seed(3)
+    layer.reset_parameters()
+    same_state(state(layer), start)
+    assert all(p is q for p, q in zip(layer.parameters(), held, strict=True))
+
+
+def test_running_statistics_are_reset_without_the_weights() -> None:
+    layer = nn.BatchNorm1d(2)
+    init.constant_(layer.weight, 3.0)
+    layer(tg.tensor(grid((4, 2), 0.1), dtype=tg.float32))
+    layer.reset_running_stats()
+    assert [t.tolist() for t in layer.buffers()] == [[0, 0], [1, 1], 0]
+    assert layer.weight.tolist() == [3, 3]
+
+
+def test_an_embedding_of_given_vectors() -> None:
+    table = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    layer = nn.Embedding.from_pretrained(table)
+    table.fill_(5)
+    assert layer.weight.tolist() == [[5, 5], [5, 5]]
+    assert not layer.weight.requires_grad
+    trained = nn.Embedding.from_pretrained(table, freeze=False, padding_idx=-1)
+    trained(tg.tensor([0, 1])).sum().backward()
+    assert trained.weight.grad.tolist() == [[1, 1], [0, 0]]
+    with pytest.raises(ValueError, match="Embeddings parameter is expected to be 2-dimensional"):
+        nn.Embedding.from_pretrained(tg.zeros(2))
+
+
 def test_dtypes_that_are_asked_for() -> None:
     layers = [nn.Linear(2, 2, dtype=tg.float64), nn.BatchNorm1d(2, dtype=tg.float64), nn.LayerNorm(2, dtype=tg.float64)]
     for layer in (*layers, nn.Embedding(2, 2, dtype=tg.float64)):

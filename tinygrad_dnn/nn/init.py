@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, touch
-from ..modes import get_default_dtype
+from ..engine import Tensor, touch
 from ..ops.random import Generator, stream
 
 __all__ = [
@@ -181,16 +180,17 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-def dense_weight(n_out: int, n_in: int, init: str | float, generator: Generator | None) -> Array:
+def dense_(tensor: Tensor, init: str | float, generator: Generator | None) -> Tensor:
     """The chapter's initial weights (n_out, n_in): N(0, 2/n_in) He, N(0, 1/n_in) Xavier, [0, 1) uniform, or N(0, s^2).
 
     Chapter, section 2.
     """
+    n_in = tensor.shape[1]
     stds = {"he": math.sqrt(2 / n_in), "xavier": math.sqrt(1 / n_in), "zeros": 0.0}
     if init == "uniform":
-        return stream(generator).random((n_out, n_in)).astype(get_default_dtype())
+        return written(tensor, stream(generator).random(tensor.shape))
     std = stds.get(init, math.nan) if isinstance(init, str) else init
     if not (isinstance(std, int | float) and 0 <= std < math.inf):
         known = "'he', 'xavier', 'uniform', 'zeros' or a standard deviation"
         raise ValueError(f"init must be {known}, got {init!r}")
-    return (std * stream(generator).standard_normal((n_out, n_in))).astype(get_default_dtype())
+    return written(tensor, std * stream(generator).standard_normal(tensor.shape))

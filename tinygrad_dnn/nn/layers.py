@@ -14,11 +14,10 @@ import numpy as np
 from ..debugging import is_debugging, users_line
 from ..engine import Op, Tensor, array_of, is_observed
 from ..interpreters import tensors
-from ..modes import get_default_dtype, is_grad_enabled
+from ..modes import get_default_dtype, is_grad_enabled, no_grad
 from ..ops.fused import KERNELS, linear
-from ..ops.random import Generator, stream
-from . import functional as F
-from .init import dense_weight
+from ..ops.random import Generator
+from . import functional as F, init
 from .module import Buffer, Module, Parameter, locate, tree
 
 
@@ -37,6 +36,14 @@ def check_mode(layer: Module) -> None:
             "call model.eval() before evaluation and model.train() after it",
             stacklevel=2,
         )
+
+
+def reset_affine(layer: Module) -> None:
+    """Set the weight of a normalisation to 1 and its bias to 0, where it has them."""
+    if layer.weight is not None:
+        init.ones_(layer.weight)
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
 
 
 # --- containers -------------------------------------------------------------------------------------------------------
@@ -257,10 +264,17 @@ class Linear(Module):
     ) -> None:
         positive(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
-        bound, dtype = 1 / math.sqrt(in_features), dtype or get_default_dtype()
-        rng = stream(None)
-        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
-        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+        dtype = dtype or get_default_dtype()
+        self.weight = Parameter(np.zeros((out_features, in_features), dtype))
+        self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights and biases anew, in place."""
+        bound = 1 / math.sqrt(self.in_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
         return linear.call(input, self.weight, self.bias)
@@ -327,8 +341,16 @@ class Dense(Module):
             raise ValueError(f"unknown activation {activation!r}; known are {', '.join(known)}, None and callables")
         self.n_in, self.n_out, self.activation = n_in, n_out, activation
         self.fused = activation if isinstance(activation, str) and activation in KERNELS else None
-        self.weight = Parameter(dense_weight(n_out, n_in, init, generator))
+        self.init, self.generator = init, generator
+        self.weight = Parameter(np.zeros((n_out, n_in), get_default_dtype()))
         self.bias = Parameter(np.zeros(n_out, get_default_dtype())) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew and set the biases to 0, in place."""
+        init.dense_(self.weight, self.init, self.generator)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         if self.fused is not None:
@@ -359,6 +381,8 @@ class Embedding(Module):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
+        _weight: Any = None,
+        _freeze: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -367,10 +391,31 @@ class Embedding(Module):
             raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {num_embeddings}")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        table = stream(None).standard_normal((num_embeddings, embedding_dim)).astype(dtype or get_default_dtype())
+        table = np.zeros((num_embeddings, embedding_dim), dtype or get_default_dtype()) if _weight is None else _weight
+        self.weight = Parameter(table, requires_grad=not _freeze)
+        if _weight is None:
+            self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Self:
+        """A table on the memory of ``embeddings`` (num_embeddings, embedding_dim), which ``freeze`` does not train.
+
+        Raises ValueError for other than two dimensions.
+
+        >>> nn.Embedding.from_pretrained(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))(tg.tensor([1]))
+        tensor([[3., 4.]])
+        """
+        if embeddings.ndim != 2:
+            raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got shape {embeddings.shape}")
+        rows, columns = embeddings.shape
+        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew, in place; that of ``padding_idx`` is 0."""
+        init.normal_(self.weight)
         if self.padding_idx is not None:
-            table[self.padding_idx] = 0
-        self.weight = Parameter(table)
+            with no_grad():
+                self.weight[self.padding_idx] = 0.0
 
     def forward(self, input: Tensor) -> Tensor:
         return F.embedding(input, self.weight, self.padding_idx)
@@ -430,6 +475,17 @@ class BatchNorm1d(Module):
         self.running_var = Buffer(np.ones(num_features, dtype)) if track_running_stats else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if track_running_stats else None
 
+    def reset_running_stats(self) -> None:
+        """Forget the batches seen, in place: mean 0, variance 1."""
+        for buffer, start in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            if buffer is not None:
+                buffer.fill_(start)
+
+    def reset_parameters(self) -> None:
+        """Forget the batches seen, and set weight to 1 and bias to 0, in place."""
+        self.reset_running_stats()
+        reset_affine(self)
+
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (2, 3):
             raise ValueError(f"expected 2D or 3D input (got {input.ndim}D input of shape {input.shape})")
@@ -480,6 +536,10 @@ class LayerNorm(Module):
         dtype = dtype or get_default_dtype()
         self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0, in place."""
+        reset_affine(self)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
