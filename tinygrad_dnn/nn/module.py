@@ -35,6 +35,11 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = super().__deepcopy__(memo)
+        copied.grad = None  # as in PyTorch, the copy of a model has no gradients yet
+        return copied
+
 
 class Buffer(Tensor):
     """A tensor of a module's state that is not trained, such as a running mean; on the memory of ``data``.
