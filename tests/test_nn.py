@@ -790,10 +790,18 @@ def test_layers_in_plain_containers_are_found() -> None:
     assert not net.eval().layers[1].training
 
 
-def test_a_module_that_holds_its_parent_is_walked_once() -> None:
-    net = nn.Sequential(nn.Linear(2, 2))
-    net[0].parent = net
-    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+@pytest.mark.parametrize("held", [lambda net: net, lambda net: [net], lambda net: {"net": (net,)}])
+def test_a_module_that_holds_its_parent_is_walked_once(held: Callable[[nn.Module], Any]) -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    net[0].parent = net[1][0].parent = held(net)
+    assert [name for name, _ in net.named_parameters()] == list(net.state_dict()) == ["0.weight", "0.bias"]
+    assert len(list(net.named_modules(remove_duplicate=False))) == 4
+    assert not any(m.training for m in net.eval().modules())
+    assert all(m.training for m in net[0].train().modules())
+    visited: list[nn.Module] = []
+    net.apply(visited.append)
+    assert visited == [net[0], net[1][0], net[1], net]
+    assert repr(net).count("...") == 2
 
 
 def test_super_init_may_be_called_or_left_out() -> None:
@@ -832,12 +840,50 @@ def test_what_would_silently_not_be_trained_or_saved_is_refused() -> None:
             setattr(net, name, wrong)
     same_state(state(net), before)
     net.seen = net.seen + 1
-    assert isinstance(net.seen, nn.Buffer)
     assert net.state_dict()["seen"].item() == 1
+    with pytest.raises(TypeError, match="cannot assign 'float' as buffer 'seen'"):
+        net.seen = 3.0
     net.scale = nn.Parameter(tg.zeros(3))
     net.first = nn.Identity()
     net.seen = net.blocks = net.again = None
     assert list(net.state_dict()) == ["scale"]
+
+
+def test_what_is_assigned_to_a_buffer_keeps_its_graph() -> None:
+    net, w = nn.Module(), tg.tensor([2.0], requires_grad=True)
+    net.register_buffer("b", tg.tensor([1.0]))
+    net.b = net.b * w * 3
+    assert list(net.buffers()) == [net.b]
+    (net.b.sum() + w.sum()).backward()
+    assert w.grad.tolist() == [4]
+    net.b = net.b.detach()
+    assert copy.deepcopy(net).state_dict()["b"].tolist() == [6]
+
+
+def test_a_buffer_may_be_declared_before_its_tensor_is_known() -> None:
+    net, x = nn.Module(), tg.ones(2, 3)
+    net.register_buffer("mean", None)
+    assert list(net.state_dict()) == []
+    net.mean = mean = x.mean(0)
+    assert list(net.state_dict()) == ["mean"]
+    net.double()
+    assert (net.mean.array.dtype, mean.array.dtype) == (np.float64, np.float32)
+    net.mean = nn.Parameter(tg.zeros(3))
+    assert list(net.buffers()) == []
+    assert [name for name, _ in net.named_parameters()] == ["mean"]
+
+
+def test_a_buffer_that_is_not_persistent_is_not_saved() -> None:
+    net = nn.Module()
+    net.register_buffer("mask", tg.ones(2), persistent=False)
+    net.mask = net.mask * 2
+    assert [name for name, _ in net.named_buffers()] == ["mask"]
+    assert net.state_dict() == {}
+    net.load_state_dict({})
+    assert copy.deepcopy(net).state_dict() == {}
+    del net.mask
+    net.register_buffer("mask", tg.zeros(2))
+    assert list(net.state_dict()) == ["mask"]
 
 
 def test_registering_is_assigning() -> None:

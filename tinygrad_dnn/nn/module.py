@@ -3,9 +3,11 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import partial, wraps
+from reprlib import recursive_repr
+from threading import get_ident
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -96,6 +98,27 @@ class RemovableHandle:
         self.remove()
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def unrepeated(method: Method) -> Method:
+    """A method that goes down the modules, which does nothing where one of them leads back to a module above it."""
+    under_way: set[tuple[int, int]] = set()
+
+    @wraps(method)
+    def once(self: "Module", *args: Any, **kwargs: Any) -> Any:
+        call = id(self), get_ident()
+        if call in under_way:
+            return self
+        under_way.add(call)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            under_way.remove(call)
+
+    return cast(Method, once)
+
+
 class Settings:
     """How often attributes of modules were set: while that stays the same, so do all modules."""
 
@@ -122,6 +145,10 @@ class Module:
 
     training: bool = True
     _hooks: tuple[Hooks, ...] = ((), ())  # what is called before and after a forward pass
+    # Names whose tensors are buffers, of whatever class, and those of them that are not saved: sets of their own for
+    # each module that has any, never changed in place.
+    _buffer_names: frozenset[str] = frozenset()
+    _non_persistent_buffers_set: frozenset[str] = frozenset()
 
     if TYPE_CHECKING:  # a type checker cannot know what is held; at run time this would hide misspelled names
         def __getattr__(self, name: str) -> Any: ...
@@ -189,26 +216,37 @@ class Module:
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        held = vars(self).get(name)
-        if isinstance(held, OWNED) and not (value is None or isinstance(value, OWNED)):
-            if not (isinstance(held, Buffer) and isinstance(value, Tensor)):
-                kind, wanted = next(words for t, words in EXPECTED.items() if isinstance(held, t))
-                given = type(value).__name__
-                raise TypeError(f"cannot assign '{given}' as {kind} '{name}' ({wanted} or None expected)")
-            value = Buffer(value)
+        held, buffer = vars(self).get(name), name in self._buffer_names
+        if isinstance(value, OWNED):
+            if buffer is not isinstance(value, Buffer):
+                self._declare(name, not buffer)
+        elif value is not None and (not isinstance(value, Tensor) if buffer else isinstance(held, OWNED)):
+            expected = Buffer if buffer else next(t for t in EXPECTED if isinstance(held, t))
+            kind, wanted = EXPECTED[expected]
+            given = type(value).__name__
+            raise TypeError(f"cannot assign '{given}' as {kind} '{name}' ({wanted} or None expected)")
         super().__setattr__(name, value)
         Settings.changes += 1
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
+        if name in self._buffer_names:
+            self._declare(name, False)
         Settings.changes += 1
+
+    def _declare(self, name: str, buffer: bool, persistent: bool = True) -> None:
+        """Note whether ``name`` is that of a buffer, and whether it is saved."""
+        chosen = {"_buffer_names": buffer, "_non_persistent_buffers_set": buffer and not persistent}
+        for names, member in chosen.items():
+            held: frozenset[str] = getattr(self, names)
+            super().__setattr__(names, held | {name} if member else held - {name})
 
     # --- what it owns
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """What is held directly or in lists, tuples and dictionaries, by name, as often as it is."""
         for name, value in vars(self).items():
-            if isinstance(value, OWNED):
+            if isinstance(value, OWNED) or (name in self._buffer_names and value is not None):
                 yield name, value
             elif isinstance(value, CONTAINERS):
                 yield from contents(name, value)
@@ -231,29 +269,33 @@ class Module:
         >>> [path for path, _ in nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())).named_modules()]
         ['', '0', '1', '1.0']
         """
-        return self._walk(prefix, set() if remove_duplicate else None)
+        return self._walk(prefix, set(), remove_duplicate)
 
-    def _walk(self, path: str, seen: set[int] | None) -> Iterator[tuple[str, "Module"]]:
-        if seen is not None:
-            if id(self) in seen:
-                return
-            seen.add(id(self))
+    def _walk(self, path: str, seen: set[int], remove_duplicate: bool) -> Iterator[tuple[str, "Module"]]:
+        if id(self) in seen:
+            return
+        if not remove_duplicate:
+            seen = set(seen)  # of this path only: a module that holds one above it ends the walk in either case
+        seen.add(id(self))
         yield path, self
         for name, value in self._members():
             if isinstance(value, Module):
-                yield from value._walk(f"{path}.{name}" if path else name, seen)
+                yield from value._walk(f"{path}.{name}" if path else name, seen, remove_duplicate)
 
     def modules(self) -> Iterator["Module"]:
         """This module and all below it, each once."""
         return (m for _, m in self.named_modules())
 
-    def _named(self, kind: Any, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
-        """Tensors of a kind, by path."""
+    def _named(
+        self, trained: bool, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        """Parameters or buffers, by path."""
         seen: set[int] = set()
         below = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in below if recurse else [(prefix, self)]:
             for name, value in module._members():
-                if isinstance(value, kind) and id(value) not in seen:
+                wanted = isinstance(value, Tensor) and isinstance(value, Parameter) is trained
+                if wanted and id(value) not in seen:
                     if remove_duplicate:
                         seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
@@ -266,7 +308,7 @@ class Module:
         >>> [path for path, _ in nn.Sequential(nn.Linear(2, 3), nn.ReLU()).named_parameters()]
         ['0.weight', '0.bias']
         """
-        return self._named(Parameter, prefix, recurse, remove_duplicate)
+        return self._named(True, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Parameters of this module and, if ``recurse``, of all below it, each once."""
@@ -274,18 +316,19 @@ class Module:
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Buffer]]:
+    ) -> Iterator[tuple[str, Tensor]]:
         """Buffers of this module and, if ``recurse``, of all below it, by path, each once or under each path."""
-        return self._named(Buffer, prefix, recurse, remove_duplicate)
+        return self._named(False, prefix, recurse, remove_duplicate)
 
-    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Buffers of this module and, if ``recurse``, of all below it, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
-    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Keep ``tensor`` as the buffer ``name``; the same as assigning a `Buffer`."""
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Keep ``tensor``, and what is assigned in its place, as the buffer ``name``; saved if ``persistent``."""
         self._register("buffer", name, tensor, Tensor)
-        setattr(self, name, tensor if tensor is None else Buffer(tensor))
+        self._declare(name, True, persistent)
+        setattr(self, name, Buffer(tensor) if isinstance(tensor, Parameter) else tensor)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Keep ``param`` under ``name``; the same as assigning it."""
@@ -322,6 +365,7 @@ class Module:
 
     # --- modes, gradients, dtypes
 
+    @unrepeated
     def train(self, mode: bool = True) -> Self:
         """Put this module and all below it in training mode, or, with False, in evaluation mode.
 
@@ -355,6 +399,7 @@ class Module:
             else:
                 p.grad.detach_().zero_()
 
+    @unrepeated
     def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call ``fn`` on every module below this one and then on this one; returns the module itself."""
         for child in self.children():
@@ -376,11 +421,16 @@ class Module:
     def _convert(self, dtype: np.dtype[Any]) -> Self:
         if dtype.kind != "f":
             raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
-        for t in (*self.parameters(), *self.buffers()):
-            if t.array.dtype.kind == "f" and t.array.dtype != dtype:
-                t.array = t.array.astype(dtype)
-                t.grad = None if t.grad is None else leaf(t.grad.array.astype(dtype))
-                touch(t)
+        for module in self.modules():
+            for name, t in list(module._members()):
+                if isinstance(t, Module) or t.array.dtype.kind != "f" or t.array.dtype == dtype:
+                    continue
+                if isinstance(t, Parameter | Buffer):
+                    t.array = t.array.astype(dtype)
+                    t.grad = None if t.grad is None else leaf(t.grad.array.astype(dtype))
+                    touch(t)
+                else:  # not the module's own, and it may have a graph
+                    setattr(module, name, t.to(dtype))
         return self
 
     def double(self) -> Self:
@@ -398,7 +448,7 @@ class Module:
     # --- state
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> "OrderedDict[str, Tensor]":
-        """Parameters and buffers by path, shared ones under each of their paths; they share the memory of the module.
+        """Parameters and persistent buffers by path, shared ones under each of their paths, on the module's memory.
 
         Parameters
         ----------
@@ -410,7 +460,12 @@ class Module:
         >>> list(nn.BatchNorm1d(2).state_dict())
         ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
         """
-        named = self._named((Parameter, Buffer), "", recurse=True, remove_duplicate=False)
+        named = [
+            (f"{path}.{name}" if path else name, t)
+            for path, module in self.named_modules(remove_duplicate=False)
+            for name, t in module._members()
+            if isinstance(t, Tensor) and name not in module._non_persistent_buffers_set
+        ]
         return OrderedDict((prefix + path, t if keep_vars else t.detach()) for path, t in named)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
@@ -454,6 +509,7 @@ class Module:
         """What stands between the parentheses of a layer's ``repr``."""
         return ""
 
+    @recursive_repr()
     def __repr__(self) -> str:
         extra = self.extra_repr()
         return tree(self, [(name, repr(value)) for name, value in self._members() if isinstance(value, Module)], extra)
