@@ -779,6 +779,22 @@ def test_members_are_named_as_in_pytorch() -> None:
     assert list(net.children()) == [net.first, net.blocks]
 
 
+def test_members_by_path_and_by_name() -> None:
+    net = Net()
+    assert net.get_submodule("") is net
+    assert net.get_submodule("blocks.0.1") is net.blocks[0][1]
+    assert net.get_parameter("again.weight") is net.first.weight
+    assert net.get_buffer("blocks.0.1.running_var") is net.blocks[0][1].running_var
+    for get, path in [(net.get_submodule, "scale"), (net.get_parameter, "seen"), (net.get_buffer, "blocks.9")]:
+        with pytest.raises(AttributeError, match=f"Net has no attribute `{path}`"):
+            get(path)
+    assert list(net._modules) == ["first", "blocks", "again"]
+    assert dict(net._parameters) == {"scale": net.scale}
+    assert dict(net._buffers) == {"seen": net.seen}
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        net._modules["first"] = nn.Identity()
+
+
 def test_layers_in_plain_containers_are_found() -> None:
     net = Branches()
     assert [name for name, _ in net.named_parameters()] == [
@@ -892,6 +908,7 @@ def test_registering_is_assigning() -> None:
     net.register_buffer("b", tg.ones(2))
     net.add_module("fc", nn.Linear(2, 1))
     net.register_parameter("none", None)
+    net.register_module("act", nn.ReLU())
     assert list(net.state_dict()) == ["w", "b", "fc.weight", "fc.bias"]
     for call, kind, message in [
         (lambda: net.add_module("x", 3), TypeError, "int is not a Module subclass"),
@@ -952,6 +969,7 @@ def test_requires_grad_and_zero_grad() -> None:
     [
         lambda m: m.double(),
         lambda m: m.to(tg.float64),
+        lambda m: m.type(tg.float64).cuda(),
         lambda m: m.to("cpu", dtype=np.float64),
         lambda m: m.to(tg.zeros(1).double()),
     ],
@@ -968,6 +986,10 @@ def test_conversion_reaches_parameters_gradients_and_floating_buffers(convert: C
     assert net[0].weight.grad.dtype == np.float64
     same_state(state(net.float()), before)
     assert net[0].weight.dtype == np.float32
+
+
+def test_conversion_to_half_precision() -> None:
+    assert nn.Linear(2, 1).half().weight.dtype == np.float16
 
 
 def test_conversion_to_the_same_dtype_keeps_gradients_and_memory() -> None:
@@ -1051,6 +1073,19 @@ def test_a_state_that_is_not_strict_loads_what_fits() -> None:
     assert net.weight.dtype == np.float32
 
 
+def test_a_state_may_be_taken_instead_of_copied() -> None:
+    net = nn.Linear(2, 1)
+    given, held = nn.Linear(2, 1).double().state_dict(), net.weight
+    net.load_state_dict(given, assign=True)
+    assert net.weight is held
+    assert net.weight.requires_grad
+    assert net.weight.dtype == np.float64
+    given["weight"].fill_(3)
+    assert net.weight.tolist() == [[3, 3]]
+    with pytest.raises(RuntimeError, match="size mismatch for bias"):
+        net.load_state_dict(given | {"bias": tg.zeros(2)}, assign=True)
+
+
 def test_a_state_loaded_between_forward_and_backward_is_noticed() -> None:
     net = nn.Linear(2, 1)
     x = tg.ones(1, 2, requires_grad=True)
@@ -1092,6 +1127,25 @@ def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: lis
         called.clear()
         layer(x).sum().backward()
         assert called == [k for i, k in enumerate(registered) if i not in order[: n + 1]]
+
+
+def test_hooks_with_keywords_and_before_the_others() -> None:
+    class Scale(nn.Module):
+        def forward(self, x: tg.Tensor, by: float = 1.0) -> tg.Tensor:
+            return x * by
+
+    layer, x = Scale(), tg.tensor(1.0)
+    called: list[Any] = []
+    layer.register_forward_pre_hook(lambda module, args: called.append("second"))
+    layer.register_forward_pre_hook(lambda module, args: called.append("first"), prepend=True)
+    layer.register_forward_pre_hook(lambda module, args, kwargs: (args, {"by": kwargs["by"] + 1}), with_kwargs=True)
+    layer.register_forward_hook(lambda module, args, kwargs, output: output + kwargs["by"], with_kwargs=True)
+    layer.register_forward_hook(lambda module, args, output: output * 10, prepend=True)
+    assert layer(x, by=2.0).item() == 33
+    assert called == ["first", "second"]
+    layer.register_forward_pre_hook(lambda module, args, kwargs: args, with_kwargs=True)
+    with pytest.raises(RuntimeError, match="forward pre-hook must return None or a tuple of"):
+        layer(x, by=2.0)
 
 
 @pytest.mark.parametrize(

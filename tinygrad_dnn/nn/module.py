@@ -7,6 +7,7 @@ from functools import partial, wraps
 from reprlib import recursive_repr
 from threading import get_ident
 from traceback import walk_tb
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -76,6 +77,33 @@ forward_hooks: list[Callable[["Module", Any], None]] = []
 Hooks: TypeAlias = tuple[Callable[..., Any], ...]
 
 
+def before_pass(
+    hook: Callable[..., Any], with_kwargs: bool, module: "Module", args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that a hook leaves to a forward pass."""
+    given = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+    if given is None:
+        return args, kwargs
+    if not with_kwargs:
+        return given if isinstance(given, tuple) else (given,), kwargs
+    if not (isinstance(given, tuple) and len(given) == 2):
+        raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {given}.")
+    return given
+
+
+def after_pass(
+    hook: Callable[..., Any],
+    with_kwargs: bool,
+    module: "Module",
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    output: Any,
+) -> Any:
+    """The output that a hook makes of that of a forward pass."""
+    given = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+    return output if given is None else given
+
+
 class RemovableHandle:
     """What ends a hook."""
 
@@ -99,6 +127,7 @@ class RemovableHandle:
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def unrepeated(method: Method) -> Method:
@@ -156,16 +185,14 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         before, after = self._hooks
         for hook in before:
-            given = hook(self, args)
-            args = args if given is None else given if isinstance(given, tuple) else (given,)
+            args, kwargs = hook(self, args, kwargs)
         try:
             output = self.forward(*args, **kwargs)
         except Exception as error:
             locate(error, self, (*args, *kwargs.values()))
             raise
         for hook in after:
-            replaced = hook(self, args, output)
-            output = output if replaced is None else replaced
+            output = hook(self, args, kwargs, output)
         if forward_hooks:
             for hook in forward_hooks:
                 hook(self, output)
@@ -176,22 +203,28 @@ class Module:
         own = vars(self)
         return not ("_hooks" in own or "forward" in own or forward_hooks)
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> "RemovableHandle":
         """Call ``hook(module, args)`` before every forward pass; what it returns, if not None, takes the place of args.
 
-        Returns a handle whose ``remove()`` ends it.
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or both; with ``prepend`` it comes
+        before those there are. Returns a handle whose ``remove()`` ends it.
 
         >>> double = nn.Identity()
         >>> handle = double.register_forward_pre_hook(lambda module, args: args[0] * 2)
         >>> double(tg.tensor(1.5))
         tensor(3.)
         """
-        return self._hooked(0, hook)
+        return self._hooked(0, partial(before_pass, hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> "RemovableHandle":
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> "RemovableHandle":
         """Call ``hook(module, args, output)`` after every forward pass; what it returns, if not None, is the output.
 
-        Returns a handle whose ``remove()`` ends it.
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``prepend`` it comes before those there
+        are. Returns a handle whose ``remove()`` ends it.
 
         >>> layer = nn.Identity()
         >>> handle = layer.register_forward_hook(lambda module, args, output: print(output))
@@ -200,12 +233,11 @@ class Module:
         >>> handle.remove()
         >>> _ = layer(tg.tensor(1.5))
         """
-        return self._hooked(1, hook)
+        return self._hooked(1, partial(after_pass, hook, with_kwargs), prepend)
 
-    def _hooked(self, k: int, hook: Callable[..., Any]) -> "RemovableHandle":
-        hook = partial(hook)  # an object of its own, so that a function registered twice can be removed once
+    def _hooked(self, k: int, hook: Callable[..., Any], prepend: bool) -> "RemovableHandle":
         hooks: list[Hooks] = list(self._hooks)
-        hooks[k] = (*hooks[k], hook)
+        hooks[k] = (hook, *hooks[k]) if prepend else (*hooks[k], hook)
         self._hooks = tuple(hooks)
         return RemovableHandle(self, k, hook)
 
@@ -242,6 +274,21 @@ class Module:
             super().__setattr__(names, held | {name} if member else held - {name})
 
     # --- what it owns
+
+    @property
+    def _modules(self) -> Mapping[str, "Module"]:
+        """Modules held directly, by name; to read."""
+        return MappingProxyType({name: m for name, m in self._members() if isinstance(m, Module)})
+
+    @property
+    def _parameters(self) -> Mapping[str, Parameter]:
+        """Parameters held directly, by name; to read."""
+        return MappingProxyType(dict(self.named_parameters(recurse=False, remove_duplicate=False)))
+
+    @property
+    def _buffers(self) -> Mapping[str, Tensor]:
+        """Buffers held directly, by name; to read."""
+        return MappingProxyType(dict(self.named_buffers(recurse=False, remove_duplicate=False)))
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """What is held directly or in lists, tuples and dictionaries, by name, as often as it is."""
@@ -324,6 +371,22 @@ class Module:
         """Buffers of this module and, if ``recurse``, of all below it, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
+    def get_submodule(self, target: str) -> "Module":
+        """The module at a path; raises AttributeError if there is none.
+
+        >>> nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())).get_submodule("1.0")
+        Tanh()
+        """
+        return at(self, target, "nn.Module", self.named_modules(remove_duplicate=False))
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path; raises AttributeError if there is none."""
+        return at(self, target, "nn.Parameter", self.named_parameters(remove_duplicate=False))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path; raises AttributeError if there is none."""
+        return at(self, target, "buffer", self.named_buffers(remove_duplicate=False))
+
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Keep ``tensor``, and what is assigned in its place, as the buffer ``name``; saved if ``persistent``."""
         self._register("buffer", name, tensor, Tensor)
@@ -350,7 +413,9 @@ class Module:
         self._register("module", name, module, Module)
         setattr(self, name, module)
 
-    def _register(self, kind: str, name: str, value: Any, expected: type) -> None:
+    register_module = add_module
+
+    def _register(self, kind: str, name: str, value: Any, expected: Any) -> None:
         """Refuse a name that is taken or would make paths ambiguous, and a value of another kind."""
         if not (value is None or isinstance(value, expected)):
             wanted = f"{expected.__name__} or None required"
@@ -441,7 +506,19 @@ class Module:
         """Convert to float32."""
         return self.to(np.float32)
 
+    def half(self) -> Self:
+        """Convert to float16."""
+        return self.to(np.float16)
+
+    def type(self, dst_type: Any) -> Self:
+        """Convert to a dtype; the same as ``to(dst_type)``."""
+        return self.to(dst_type)
+
     def cpu(self) -> Self:
+        """The module itself: there is only the CPU."""
+        return self
+
+    def cuda(self, device: Any = None) -> Self:
         """The module itself: there is only the CPU."""
         return self
 
@@ -468,9 +545,12 @@ class Module:
         ]
         return OrderedDict((prefix + path, t if keep_vars else t.detach()) for path, t in named)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy a state into this module; nothing is changed unless all of it fits.
 
+        With ``assign`` parameters and buffers take memory and dtype of the state instead, and stay the same objects.
         Returns the keys that were missing and those that were not used; if ``strict`` there may be none.
         Raises RuntimeError that names missing and unexpected keys and sizes that differ, TypeError for no dictionary.
 
@@ -480,7 +560,7 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        own = self.state_dict()
+        own = self.state_dict(keep_vars=True)
         # as in PyTorch, a state from before batches were counted is whole
         missing = [k for k in own if k not in state_dict and not k.endswith("num_batches_tracked")]
         unexpected = [k for k in state_dict if k not in own]
@@ -499,7 +579,10 @@ class Module:
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for k, array in arrays.items():
-            np.copyto(own[k].array, array, casting="unsafe")
+            if assign:
+                own[k].array, own[k].grad = array, None
+            else:
+                np.copyto(own[k].array, array, casting="unsafe")
         touch(*(own[k] for k in arrays))
         return IncompatibleKeys(missing, unexpected)
 
@@ -522,6 +605,15 @@ EXPECTED: dict[type, tuple[str, str]] = {
     Buffer: ("buffer", "nn.Buffer, Tensor"),
     Module: ("child module", "nn.Module"),
 }
+
+
+def at(module: Module, target: str, kind: str, named: Iterator[tuple[str, T]]) -> T:
+    """What a module has at a path."""
+    found = dict(named)
+    if target not in found:
+        paths = ", ".join(filter(None, found)) or "none"
+        raise AttributeError(f"{type(module).__name__} has no attribute `{target}` that is a {kind}; there is {paths}")
+    return found[target]
 
 
 def contents(name: str, value: Any) -> Iterator[tuple[str, Any]]:
