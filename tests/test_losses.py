@@ -326,6 +326,27 @@ def test_kl_divergence_of_zero_probabilities_is_finite() -> None:
     np.testing.assert_array_equal(gradient, [[0.0, -1.0]])
 
 
+def test_kl_divergence_of_a_negative_probability_is_nan() -> None:
+    loss = F.kl_div(tg.zeros(2), tg.tensor([-0.5, 0.5]), reduction="none")
+    np.testing.assert_allclose(loss.array, [np.nan, 0.5 * math.log(0.5)], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("logit", [-math.inf, math.inf, math.nan])
+@pytest.mark.parametrize("ignored", [-100, 0])
+@pytest.mark.parametrize("options", [{}, {"weight": tg.tensor([1.0, 2.0, 3.0])}, {"label_smoothing": 0.1}], ids=str)
+def test_rows_that_do_not_count_may_be_anything(logit: float, ignored: int, options: dict[str, Any]) -> None:
+    x = tg.tensor([[1.0, 2.0, 3.0], [logit, 0.0, 1.0]], requires_grad=True)
+    labels, alone = tg.tensor([2, ignored]), F.cross_entropy(x[:1], tg.tensor([2]), **options).item()
+    loss = F.cross_entropy(x, labels, ignore_index=ignored, **options)
+    assert loss.item() == pytest.approx(alone)
+    assert F.nll_loss(x, labels, ignore_index=ignored).item() == -3
+    loss.backward()
+    assert np.isfinite(x.grad.array[0]).all()
+    if logit == -math.inf:  # the softmax of the others is NaN, and its derivative as well
+        assert not x.grad.array[1].any()
+
+
 def test_no_label_that_counts_gives_nan_as_in_pytorch() -> None:
     x, ignored = tg.zeros(2, 3), tg.tensor([-100, -100])
     assert math.isnan(F.cross_entropy(x, ignored).item())

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown
 from ..interpreters import arrays, tensors
+from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.index import getitem, outside
 from ..ops.random import Generator, random_mask
@@ -801,14 +802,14 @@ def label_loss(
     counted = check_labels(labels, classes, ignore_index)
     by_class = class_weights(weight, classes, logs.array.dtype)
     rows = (logs.permute(0, *range(2, ndim), 1) if ndim > 2 else logs).reshape(-1, classes)
-    if counted is None:
-        counted = np.ones(labels.size, bool)
-    labels = np.where(counted, labels, 0)
-    per_row = counted.astype(by_class.dtype) if weight is None else by_class[labels] * counted
+    if counted is not None:
+        labels = np.where(counted, labels, 0)
+    per_row = by_class[labels]
     loss: Tensor = -rows[np.arange(labels.size), labels] * per_row
     if smoothing:
-        spread = (rows * by_class).sum(1) * counted.astype(by_class.dtype)
-        loss = (1 - smoothing) * loss - (smoothing / classes) * spread
+        loss = (1 - smoothing) * loss - (smoothing / classes) * (rows * by_class).sum(1)
+    if counted is not None:  # a product with 0 would not do: a row that does not count may be infinite or NaN
+        loss, per_row = tensors.where(counted, loss, 0.0), per_row * counted
     if reduction == "none":
         return loss.reshape(target.shape)
     if reduction != "mean":
@@ -816,7 +817,7 @@ def label_loss(
     refuse_empty(labels)
     total = per_row.sum(dtype=np.float64)
     if decided(total == 0):  # NaN as in PyTorch, and no gradient for labels that do not count
-        nothing: Tensor = (loss * np.where(counted, np.nan, 0).astype(logs.array.dtype)).sum() + np.nan
+        nothing: Tensor = loss.sum() * np.nan
         return nothing
     mean: Tensor = loss.sum() * (1 / total).astype(logs.array.dtype)
     return mean
@@ -867,12 +868,7 @@ def kl_div(
             "divides only by the batch size, and aligns with the KL div math definition.",
             stacklevel=2,
         )
-    if log_target:
-        loss = tensors.exp(target) * (target - input)
-    else:
-        positive = target > 0
-        logs = tensors.log(tensors.where(positive, target, 1.0))
-        loss = tensors.where(positive, target * logs, 0.0) - target * input
+    loss = tensors.exp(target) * (target - input) if log_target else tensors.xlogy(target, target) - target * input
     if reduction != "batchmean":
         return reduced(loss, reduction)
     refuse_empty(loss.array)
@@ -974,8 +970,9 @@ def gaussian_nll_loss(
         raise ValueError("var has negative entry/entries")
     if spread.ndim == input.ndim - 1:
         spread = spread.unsqueeze(-1)
-    small = np.where(array_of(spread) < eps, eps, 0).astype(spread.dtype)
-    kept = tensors.where(spread < eps, 0.0, spread) + leaf(small)
+    kept = tensors.clone(spread)
+    with no_grad():  # as in PyTorch, the gradient goes through where the variance is smaller
+        kept.clamp_(min=eps)
     loss = 0.5 * (tensors.log(kept) + tensors.square(input - target) / kept)
     return reduced(loss + 0.5 * np.log(2 * np.pi) if full else loss, reduction)
 
