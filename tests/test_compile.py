@@ -214,6 +214,27 @@ def test_every_loss(name: str, reduction: str) -> None:
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, y: nn.functional.cross_entropy(z, y.argmax(1), label_smoothing=0.1),
+        lambda z, y: nn.functional.cross_entropy(z, y.argmax(1), ignore_index=0, label_smoothing=0.1),
+        lambda z, y: nn.functional.cross_entropy(z, y.argmax(1), tg.tensor([1.0, 2.0, 3.0, 4.0]), ignore_index=0),
+        lambda z, y: nn.functional.gaussian_nll_loss(z, y, y.square() / 2),
+        lambda z, y: nn.functional.selu(nn.functional.hardtanh(z, inplace=True), inplace=True).square().sum(),
+        lambda z, y: (z + nn.ReLU(inplace=True)(z)).square().mean(),
+    ],
+)
+def test_losses_that_choose_and_change(loss: Callable[..., tg.Tensor]) -> None:
+    runs = []
+    for compiled in (False, True):
+        tg.manual_seed(0)
+        model = nn.Linear(3, 4)
+        step = trained(model, tg.optim.SGD(model.parameters(), 0.05), lambda m, x, y: loss(m(x), y), compiled)
+        runs.append([step(x, y).item() for x, y in batches(5, 3, 4)])
+    assert runs[0] == runs[1]
+
+
 class Layers(nn.Module):
     """One of everything that has a state, draws or looks its parameters up."""
 

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any
 
@@ -350,10 +351,44 @@ def test_products_written_into_a_tensor() -> None:
         tg.mm(a.requires_grad_(), a, out=y)
 
 
-def test_relu_in_place() -> None:
-    x = tg.tensor([-1.0, 2.0])
-    assert F.relu(x, inplace=True) is x
-    assert x.tolist() == [0.0, 2.0]
+IN_PLACE: dict[str, tuple[Any, Any]] = {
+    "relu": (partial(F.relu, inplace=True), F.relu),
+    "relu6": (partial(F.relu6, inplace=True), F.relu6),
+    "hardtanh": (partial(F.hardtanh, inplace=True), F.hardtanh),
+    "leaky_relu": (partial(F.leaky_relu, inplace=True), F.leaky_relu),
+    "elu": (partial(F.elu, inplace=True), F.elu),
+    "celu": (partial(F.celu, alpha=0.5, inplace=True), partial(F.celu, alpha=0.5)),
+    "selu": (partial(F.selu, inplace=True), F.selu),
+    "silu": (partial(F.silu, inplace=True), F.silu),
+    "mish": (partial(F.mish, inplace=True), F.mish),
+    "hardsigmoid": (partial(F.hardsigmoid, inplace=True), F.hardsigmoid),
+    "hardswish": (partial(F.hardswish, inplace=True), F.hardswish),
+    "threshold": (partial(F.threshold, threshold=0.1, value=3, inplace=True), lambda x: F.threshold(x, 0.1, 3)),
+    "dropout": (partial(F.dropout, p=1.0, inplace=True), lambda x: x * 0),
+    "ReLU": (nn.ReLU(True), F.relu),
+    "LeakyReLU": (nn.LeakyReLU(0.2, True), lambda x: F.leaky_relu(x, 0.2)),
+    "ELU": (nn.ELU(0.5, True), lambda x: F.elu(x, 0.5)),
+    "SiLU": (nn.SiLU(True), F.silu),
+    "Dropout": (nn.Dropout(1.0, True), lambda x: x * 0),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_activations_in_place(name: str) -> None:
+    change, function = IN_PLACE[name]
+    found = []
+    for sum_of in (lambda h: h + change(h), lambda h: function(h) + function(h)):
+        x = tg.tensor([-1.0, 2.0, 0.5], requires_grad=True)
+        y = sum_of(x * 1.5)
+        y.square().sum().backward()
+        found.append(y.tolist() + x.grad.tolist())
+    assert found[0] == pytest.approx(found[1])
+    data = tg.tensor([-1.0, 2.0])
+    expected = function(data).tolist()
+    assert change(data) is data
+    assert data.tolist() == expected
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        change(tg.ones(1, requires_grad=True))
 
 
 def test_older_arguments_of_losses() -> None:

@@ -1,11 +1,12 @@
 """Layers and losses as functions, with PyTorch's names, defaults and reductions."""
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown
+from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
@@ -30,11 +31,9 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 # --- activations; the formulas are those of the ops -------------------------------------------------------------------
 
 
-def replaced(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    """``result``, which takes the memory of ``input`` if that is wanted: only what is not recorded can be replaced."""
-    if not inplace or input.requires_grad:
-        return result
-    return input.copy_(result)
+def changed(input: Tensor, function: Callable[[Tensor], Tensor], inplace: bool) -> Tensor:
+    """``function(input)``; with ``inplace`` it takes the memory of ``input``, and its place in what is recorded."""
+    return overwrite(input, cast(Op, function)) if inplace else function(input)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -43,7 +42,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> nn.functional.relu(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return relu_(input) if inplace else tensors.relu(input)
+    return changed(input, tensors.relu, inplace)
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -59,14 +58,17 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` between the two values, which have no slope."""
-    inside = (input > min_val) & (input < max_val)
-    bounded = tensors.where(inside, input, tensors.clamp(input.detach(), min=min_val, max=max_val))
-    return replaced(input, bounded, inplace)
+
+    def bounded(x: Tensor) -> Tensor:
+        inside = (x > min_val) & (x < max_val)
+        return tensors.where(inside, x, tensors.clamp(x.detach(), min=min_val, max=max_val))
+
+    return changed(input, bounded, inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where x > 0, else ``negative_slope x``."""
-    return replaced(input, tensors.leaky_relu(input, negative_slope=negative_slope), inplace)
+    return changed(input, lambda x: tensors.leaky_relu(x, negative_slope=negative_slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -83,27 +85,27 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where x > 0, else ``alpha (e^x - 1)``."""
-    return replaced(input, tensors.elu(input, alpha=alpha), inplace)
+    return changed(input, lambda x: tensors.elu(x, alpha=alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
-    return replaced(input, alpha * tensors.elu(input / alpha), inplace)
+    return changed(input, lambda x: alpha * tensors.elu(x / alpha), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
-    return replaced(input, SELU_SCALE * tensors.elu(input, alpha=SELU_ALPHA), inplace)
+    return changed(input, lambda x: SELU_SCALE * tensors.elu(x, alpha=SELU_ALPHA), inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x sigmoid(x)``."""
-    return replaced(input, tensors.silu(input), inplace)
+    return changed(input, tensors.silu, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x tanh(log(1 + e^x))``. Misra 2019."""
-    return replaced(input, input * tensors.tanh(tensors.softplus(input)), inplace)
+    return changed(input, lambda x: x * tensors.tanh(tensors.softplus(x)), inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -129,12 +131,12 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope."""
-    return replaced(input, hardtanh(input + 3, 0.0, 6.0) / 6, inplace)
+    return changed(input, lambda x: hardtanh(x + 3, 0.0, 6.0) / 6, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x hardsigmoid(x)``."""
-    return replaced(input, input * hardsigmoid(input), inplace)
+    return changed(input, lambda x: x * hardsigmoid(x), inplace)
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -159,7 +161,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where x > threshold, else ``value``."""
-    return replaced(input, tensors.where(input <= threshold, float(value), input), inplace)
+    return changed(input, lambda x: tensors.where(x <= threshold, float(value), x), inplace)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -282,8 +284,7 @@ def dropout(
 ) -> Tensor:
     """Elements set to 0 with probability p, the others divided by 1 - p; in training only.
 
-    ``inplace`` also changes an ``input`` that is not recorded. Raises ValueError for a p outside [0, 1].
-    Srivastava et al. 2014.
+    Raises ValueError for a p outside [0, 1]. Srivastava et al. 2014.
 
     >>> nn.functional.dropout(tg.ones(2), 0.9, training=False)
     tensor([1., 1.])
@@ -294,7 +295,7 @@ def dropout(
         return input
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = random_mask(size=input.array.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator)
-    return replaced(input, input * mask, inplace)
+    return changed(input, lambda x: x * mask, inplace)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -804,7 +805,7 @@ def label_loss(
     rows = (logs.permute(0, *range(2, ndim), 1) if ndim > 2 else logs).reshape(-1, classes)
     if counted is not None:
         labels = np.where(counted, labels, 0)
-    per_row = by_class[labels]
+    per_row = np.ones(labels.shape, by_class.dtype) if weight is None else by_class[labels]
     loss: Tensor = -rows[np.arange(labels.size), labels] * per_row
     if smoothing:
         loss = (1 - smoothing) * loss - (smoothing / classes) * (rows * by_class).sum(1)
