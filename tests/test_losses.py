@@ -234,6 +234,31 @@ def test_unreduced_loss_has_the_shape_of_its_elements_and_sums_up(name: str) -> 
     np.testing.assert_allclose(y.array.sum(), summed(tg.tensor(input), tg.tensor(target)).item(), rtol=1e-12)
 
 
+A, B, S = tg.tensor(X), tg.tensor(Y), tg.tensor(2 * SIDES - 1)
+OF_FUNCTIONS: list[tuple[nn.Module, tuple[Any, ...], tg.Tensor]] = [
+    (nn.SoftMarginLoss(), (A, S), F.soft_margin_loss(A, S)),
+    (nn.HingeEmbeddingLoss(0.5, reduction="sum"), (A, S), F.hinge_embedding_loss(A, S, 0.5, reduction="sum")),
+    (nn.MarginRankingLoss(0.5), (A, B, S), F.margin_ranking_loss(A, B, S, 0.5)),
+    (nn.CosineEmbeddingLoss(0.1), (A, B, S[:, 0]), F.cosine_embedding_loss(A, B, S[:, 0], 0.1)),
+    (nn.TripletMarginLoss(3.0, 1.0, 0.1, True), (A, B, S), F.triplet_margin_loss(A, B, S, 3.0, 1.0, 0.1, True)),
+    (nn.GaussianNLLLoss(full=True, eps=0.5), (A, B, A.abs()), F.gaussian_nll_loss(A, B, A.abs(), True, 0.5)),
+    (nn.PoissonNLLLoss(False, True, eps=0.1), (A.abs(), B), F.poisson_nll_loss(A.abs(), B, False, True, eps=0.1)),
+]
+
+
+@pytest.mark.parametrize(("loss", "given", "expected"), OF_FUNCTIONS)
+def test_a_loss_is_its_function(loss: nn.Module, given: tuple[Any, ...], expected: tg.Tensor) -> None:
+    assert loss(*given).item() == expected.item()
+
+
+def test_a_variance_below_its_bound_gets_the_gradient_of_the_bound() -> None:
+    var = tg.tensor([1e-8], requires_grad=True)
+    loss = F.gaussian_nll_loss(tg.ones(1), tg.zeros(1), var, eps=0.25)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * (math.log(0.25) + 4))
+    assert var.grad.item() == pytest.approx(0.5 * (4 - 16))
+
+
 def test_targets_get_gradients_too() -> None:
     losses = [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.BCELoss(), nn.BCEWithLogitsLoss(), nn.CrossEntropyLoss()]
     for loss in losses:
@@ -385,6 +410,34 @@ def test_softmax_before_cross_entropy_warns() -> None:
         with pytest.warns(UserWarning, match="expects logits"):
             nn.CrossEntropyLoss()(soft(x), t)
     F.nll_loss(F.log_softmax(x, dim=1), t)  # this is how it is done, and does not warn
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize(
+    ("make", "given", "reduction"),
+    [
+        (nn.MSELoss, (False,), "sum"),
+        (nn.L1Loss, (None, False), "none"),
+        (nn.SmoothL1Loss, (True, True), "mean"),
+        (nn.BCELoss, (None, False), "sum"),
+        (nn.BCEWithLogitsLoss, (None, None, False), "none"),
+        (nn.NLLLoss, (None, False, -1), "sum"),
+        (nn.CrossEntropyLoss, (None, None, -100, False), "none"),
+        (nn.KLDivLoss, (False,), "sum"),
+        (nn.HingeEmbeddingLoss, (0.5, False), "sum"),
+    ],
+)
+def test_older_arguments_warn_and_choose_the_reduction(make: Any, given: tuple[Any, ...], reduction: str) -> None:
+    with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
+        assert make(*given).reduction == reduction
+
+
+def test_arguments_by_position_are_pytorchs() -> None:
+    weight = tg.tensor([1.0, 2.0])
+    loss = nn.CrossEntropyLoss(weight, None, 0, None, "sum", 0.1)
+    assert (loss.weight.tolist(), loss.ignore_index, loss.reduction, loss.label_smoothing) == ([1, 2], 0, "sum", 0.1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'weight'"):
+        nn.MSELoss(weight=weight)
 
 
 def test_mean_of_a_kl_divergence_warns() -> None:

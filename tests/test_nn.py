@@ -315,6 +315,38 @@ def test_layer_gradients_equal_finite_differences(name: str) -> None:
     gradients_are_finite_differences(layer.eval(), x)
 
 
+OF_FUNCTIONS: list[tuple[Callable[[], nn.Module], Callable[[nn.Module, tg.Tensor], tg.Tensor]]] = [
+    (lambda: nn.ReLU6(), lambda m, x: F.relu6(x)),
+    (lambda: nn.SELU(), lambda m, x: F.selu(x)),
+    (lambda: nn.Mish(), lambda m, x: F.mish(x)),
+    (lambda: nn.CELU(0.5), lambda m, x: F.celu(x, 0.5)),
+    (lambda: nn.Hardtanh(-2.0, 0.5), lambda m, x: F.hardtanh(x, -2.0, 0.5)),
+    (lambda: nn.Hardswish(), lambda m, x: F.hardswish(x)),
+    (lambda: nn.Hardsigmoid(), lambda m, x: F.hardsigmoid(x)),
+    (lambda: nn.LogSigmoid(), lambda m, x: F.logsigmoid(x)),
+    (lambda: nn.Softsign(), lambda m, x: F.softsign(x)),
+    (lambda: nn.Tanhshrink(), lambda m, x: F.tanhshrink(x)),
+    (lambda: nn.Threshold(0.1, 7.0), lambda m, x: F.threshold(x, 0.1, 7.0)),
+    (lambda: nn.GLU(0), lambda m, x: F.glu(x, 0)),
+    (lambda: nn.Softmin(1), lambda m, x: F.softmax(-x, 1)),
+    (lambda: nn.PReLU(), lambda m, x: F.prelu(x, m.weight)),
+    (lambda: nn.PReLU(3, 0.5), lambda m, x: F.leaky_relu(x, 0.5)),
+    (lambda: nn.CosineSimilarity(0), lambda m, x: F.cosine_similarity(x, x, 0)),
+    (lambda: nn.PairwiseDistance(1.0, 0.5, True), lambda m, x: F.pairwise_distance(x, x, 1.0, 0.5, True)),
+]
+
+
+@pytest.mark.parametrize(("make", "function"), OF_FUNCTIONS)
+def test_a_layer_is_its_function(make: Callable[[], Any], function: Callable[..., tg.Tensor]) -> None:
+    layer, x = make().double(), tg.tensor(3 * grid((4, 3), 0.1))
+    given = (x, x) if isinstance(layer, nn.CosineSimilarity | nn.PairwiseDistance) else (x,)
+    np.testing.assert_array_equal(layer(*given).detach().array, function(layer, x).detach().array)
+
+
+def test_a_logarithm_of_softmax_is_no_softmax() -> None:
+    assert not isinstance(nn.LogSoftmax(1), nn.Softmax)
+
+
 ACTIVATIONS: dict[Any, Callable[[Array], Array]] = {
     None: lambda z: z,
     "relu": lambda z: np.maximum(z, 0),
@@ -1305,9 +1337,59 @@ def test_a_forward_that_somebody_has_replaced_is_called(monkeypatch: pytest.Monk
     assert calls == [net, *net]
 
 
+def test_sequentials_are_added_and_multiplied() -> None:
+    first, layer = nn.Sequential(nn.Linear(2, 2)), nn.ReLU()
+    both = first + nn.Sequential(layer)
+    assert names(both) == ["0:Linear", "1:ReLU"]
+    assert both[1] is layer
+    assert list(both * 2) == list(2 * both) == [*both, *both]
+    held = both
+    both += nn.Sequential(nn.Tanh())
+    both *= 2
+    assert both is held
+    assert [type(m).__name__ for m in both] == ["Linear", "ReLU", "Tanh"] * 2
+    with pytest.raises(ValueError, match="positive integer"):
+        both *= 0
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda p: nn.ParameterList([p, tg.zeros(3)]), lambda m: m[1]),
+        (lambda p: nn.ParameterDict([["a", p], ["b", tg.zeros(3)]]), lambda m: m["b"]),
+    ],
+)
+def test_parameters_in_containers_are_trained(make: Callable[[Any], Any], change: Callable[[Any], Any]) -> None:
+    p = nn.Parameter(tg.ones(2, 3))
+    held = make(p)
+    assert len(held) == len(list(held.parameters())) == 2
+    assert next(held.parameters()) is p
+    assert isinstance(change(held), nn.Parameter)
+    assert "Parameter containing: [float32 of size 2x3]" in repr(held)
+    assert list(nn.Sequential(held).state_dict()) == [f"0.{name}" for name in held.state_dict()]
+
+
+def test_lists_and_dictionaries_of_parameters_change() -> None:
+    several = nn.ParameterList()
+    several += [tg.zeros(1), tg.ones(1)]
+    several[0] = several.append(tg.zeros(4))[-1]
+    assert [p.numel() for p in several] == [4, 1, 4]
+    assert type(several[1:]) is nn.ParameterList
+    named = nn.ParameterDict({"a": tg.zeros(1)})
+    named.update({"b": tg.zeros(2)})
+    assert (named.get("x"), named.get("b")) == (None, named["b"])
+    del named["a"]
+    assert list(named) == ["b"]
+    named.clear()
+    assert len(named) == 0
+    with pytest.raises(TypeError, match="cannot assign 'int' object to parameter '0'"):
+        nn.ParameterList([3])
+
+
 def test_module_list() -> None:
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
-    layers.append(nn.Identity())
+    layers += [nn.Identity()]
+    assert names(layers + nn.ModuleList([nn.GELU()])) == ["0:ReLU", "1:Tanh", "2:Identity", "3:GELU"]
     part = layers[1:]
     assert type(part) is nn.ModuleList
     assert names(part)[0] == "0:Tanh"
@@ -1327,6 +1409,9 @@ def test_module_dict() -> None:
     assert isinstance(heads.pop("c"), nn.Tanh)
     assert len(heads) == 1
     assert list(heads.state_dict()) == ["a.weight", "a.bias"]
+    heads.clear()
+    assert list(heads) == []
+    assert list(nn.ModuleDict([["x", nn.ReLU()], ("y", nn.Tanh())])) == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -1376,6 +1461,16 @@ PRINTED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda nn: nn.Softplus(), "Softplus(beta=1.0, threshold=20.0)"),
     (lambda nn: nn.Softmax(1), "Softmax(dim=1)"),
     (lambda nn: nn.LogSoftmax(), "LogSoftmax(dim=None)"),
+    (lambda nn: nn.PReLU(3), "PReLU(num_parameters=3)"),
+    (lambda nn: nn.ReLU6(True), "ReLU6(inplace=True)"),
+    (lambda nn: nn.Mish(), "Mish()"),
+    (lambda nn: nn.CELU(0.5, True), "CELU(alpha=0.5, inplace=True)"),
+    (lambda nn: nn.GLU(), "GLU(dim=-1)"),
+    (lambda nn: nn.Hardtanh(-2, 2, True), "Hardtanh(min_val=-2, max_val=2, inplace=True)"),
+    (lambda nn: nn.Threshold(0.1, 20, True), "Threshold(threshold=0.1, value=20, inplace=True)"),
+    (lambda nn: nn.Softmin(1), "Softmin(dim=1)"),
+    (lambda nn: nn.CosineSimilarity(), "CosineSimilarity()"),
+    (lambda nn: nn.TripletMarginLoss(), "TripletMarginLoss()"),
     (lambda nn: nn.Flatten(), "Flatten(start_dim=1, end_dim=-1)"),
     (lambda nn: nn.Identity(7), "Identity()"),
     (lambda nn: nn.CrossEntropyLoss(), "CrossEntropyLoss()"),
@@ -1690,6 +1785,7 @@ def test_linear_and_embedding_start_as_in_pytorch() -> None:
         lambda: nn.Embedding(4, 2, padding_idx=1),
         lambda: nn.LayerNorm(3),
         lambda: nn.LayerNorm(3, bias=False),
+        lambda: nn.PReLU(2),
         lambda: nn.BatchNorm1d(3),
         lambda: nn.BatchNorm1d(3, affine=False, track_running_stats=False),
     ],

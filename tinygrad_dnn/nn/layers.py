@@ -6,7 +6,7 @@
 import math
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -52,15 +52,35 @@ def reset_affine(layer: Module) -> None:
 class Container(Module):
     """A module made of others: they are its attributes, under their names."""
 
-    def _held(self) -> dict[str, Module]:
-        return {name: m for name, m in vars(self).items() if isinstance(m, Module)}
+    _kind: type[Any] = Module  # what it is made of
+
+    def _held(self) -> dict[str, Any]:
+        return {name: m for name, m in vars(self).items() if isinstance(m, self._kind)}
+
+    def _put(self, name: str, value: Any) -> None:
+        self.add_module(name, value)
 
     def __len__(self) -> int:
         return len(self._held())
 
 
-class ModuleSequence(Container):
-    """Modules in order, under the names "0", "1" and so on: what `ModuleList` and `Sequential` share."""
+class ParameterContainer(Container):
+    """A module made of parameters; tensors become parameters."""
+
+    _kind = Parameter
+
+    def _put(self, name: str, value: Any) -> None:
+        made = Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
+        self.register_parameter(name, made)
+
+    def __repr__(self) -> str:
+        held = self._held().items()
+        sizes = [(name, p.dtype, "x".join(map(str, p.shape))) for name, p in held]
+        return tree(self, [(name, f"Parameter containing: [{dtype} of size {size}]") for name, dtype, size in sizes])
+
+
+class Ordered(Container):
+    """Modules in order, under the names "0", "1" and so on: what lists and `Sequential` share."""
 
     def _name(self, index: Any) -> str:
         """The name of the module at ``index``."""
@@ -70,21 +90,24 @@ class ModuleSequence(Container):
             raise IndexError(f"index {k} is out of range: {type(self).__name__} has {len(names)} modules")
         return names[k]
 
-    def _hold(self, modules: Iterable[Module]) -> None:
+    def _hold(self, modules: Iterable[Any]) -> None:
         """Hold these instead."""
         modules = list(modules)
         for name in self._held():
             delattr(self, name)
         self.extend(modules)
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._held().values())
 
     def __getitem__(self, index: Any) -> Any:
         return vars(self)[self._name(index)]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(self._name(index), module)
+    def __setitem__(self, index: int, module: Any) -> None:
+        self._put(self._name(index), module)
+
+    def __iadd__(self, modules: Iterable[Any]) -> Self:
+        return self.extend(modules)
 
     def __delitem__(self, index: Any) -> None:
         kept = list(self)
@@ -93,31 +116,41 @@ class ModuleSequence(Container):
         del kept[index]
         self._hold(kept)
 
-    def append(self, module: Module) -> Self:
+    def append(self, module: Any) -> Self:
         """Add a module at the end; returns the container itself."""
-        self.add_module(str(len(self)), module)
+        self._put(str(len(self)), module)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Self:
+    def extend(self, modules: Iterable[Any]) -> Self:
         """Add modules at the end; returns the container itself."""
         for m in modules:
             self.append(m)
         return self
 
-    def insert(self, index: int, module: Module) -> None:
+    def insert(self, index: int, module: Any) -> None:
         """Put a module in before ``index``; those after it get the next numbers."""
         modules = list(self)
         modules.insert(index, module)
         self._hold(modules)
 
-    def pop(self, index: Any = -1) -> Module:
+    def pop(self, index: Any = -1) -> Any:
         """Take out a module; those after it get the numbers before."""
-        module: Module = self[index]
+        module = self[index]
         del self[index]
         return module
 
 
-class ModuleList(ModuleSequence):
+class ListContainer(Ordered):
+    """What `ModuleList` and `ParameterList` share: they are made of any iterable, and slices are of their class."""
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        self.extend(values or ())
+
+    def __getitem__(self, index: Any) -> Any:
+        return type(self)(list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
+
+class ModuleList(ListContainer):
     """Modules by position, to be called by the module that holds them.
 
     Raises TypeError for what is not a module, IndexError for a position that does not exist.
@@ -133,10 +166,10 @@ class ModuleList(ModuleSequence):
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
-        self.extend(modules or ())
+        super().__init__(modules)
 
-    def __getitem__(self, index: Any) -> Any:
-        return type(self)(list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+    def __add__(self, other: Iterable[Module]) -> "ModuleList":
+        return ModuleList([*self, *other])
 
     def __repr__(self) -> str:
         parts: list[tuple[int, int, str]] = []  # first, last and text of neighbours that print the same
@@ -148,30 +181,38 @@ class ModuleList(ModuleSequence):
         return tree(self, [(f"{i}", s) if i == j else (f"{i}-{j}", f"{j - i + 1} x {s}") for i, j, s in parts])
 
 
-class ModuleDict(Container):
-    """Modules by name, to be called by the module that holds them.
+class ParameterList(ParameterContainer, ListContainer):
+    """Parameters by position. Raises TypeError for what is not a tensor, IndexError for a position that does not exist.
 
-    Raises TypeError for what is not a module, KeyError for a name that does not exist, has a dot or is an attribute's.
-
-    >>> heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
-    >>> heads["b"] = nn.ReLU()
-    >>> list(heads)
-    ['a', 'b']
+    >>> nn.ParameterList([tg.zeros(2, 3), tg.zeros(3)])
+    ParameterList(
+      (0): Parameter containing: [float32 of size 2x3]
+      (1): Parameter containing: [float32 of size 3]
+    )
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        self.update(modules or {})
 
-    def update(self, modules: Mapping[str, Module]) -> None:
+class Named(Container):
+    """What `ModuleDict` and `ParameterDict` share: they are made of a mapping, or of pairs."""
+
+    def __init__(self, values: Any = None) -> None:
+        self.update(values or {})
+
+    def update(self, modules: Any) -> None:
         """Hold these too, instead of those of the same name."""
-        for name, m in modules.items():
+        for name, m in dict(modules).items():
             self[name] = m
 
-    def __getitem__(self, key: str) -> Module:
+    def clear(self) -> None:
+        """Take out everything."""
+        for name in self._held():
+            delattr(self, name)
+
+    def __getitem__(self, key: str) -> Any:
         return self._held()[key]
 
-    def __setitem__(self, key: str, module: Module) -> None:
-        self.add_module(key, module)
+    def __setitem__(self, key: str, module: Any) -> None:
+        self._put(key, module)
 
     def __delitem__(self, key: str) -> None:
         self.pop(key)
@@ -182,7 +223,7 @@ class ModuleDict(Container):
     def __contains__(self, key: object) -> bool:
         return key in self._held()
 
-    def pop(self, key: str) -> Module:
+    def pop(self, key: str) -> Any:
         """Take out a module."""
         module = self[key]
         delattr(self, key)
@@ -192,16 +233,43 @@ class ModuleDict(Container):
         """The names."""
         return self._held().keys()
 
-    def values(self) -> Iterable[Module]:
+    def values(self) -> Iterable[Any]:
         """The modules."""
         return self._held().values()
 
-    def items(self) -> Iterable[tuple[str, Module]]:
+    def items(self) -> Iterable[tuple[str, Any]]:
         """Names and modules."""
         return self._held().items()
 
 
-class Sequential(ModuleSequence):
+class ModuleDict(Named):
+    """Modules by name, to be called by the module that holds them.
+
+    Raises TypeError for what is not a module, KeyError for a name that does not exist, has a dot or is an attribute's.
+
+    >>> heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
+    >>> heads["b"] = nn.ReLU()
+    >>> list(heads)
+    ['a', 'b']
+    """
+
+    def __init__(self, modules: Any = None) -> None:
+        super().__init__(modules)
+
+
+class ParameterDict(ParameterContainer, Named):
+    """Parameters by name. Raises TypeError for what is not a tensor, KeyError as `ModuleDict`.
+
+    >>> list(nn.ParameterDict({"a": tg.zeros(2), "b": tg.zeros(3)}).keys())
+    ['a', 'b']
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of a name, or ``default``."""
+        return self._held().get(key, default)
+
+
+class Sequential(Ordered):
     """Modules called one after the other; given as arguments, or with names in a dictionary.
 
     A slice is a Sequential of the same modules under the same names. Raises TypeError for what is not a module,
@@ -228,6 +296,19 @@ class Sequential(ModuleSequence):
         if isinstance(index, slice):
             return type(self)(dict(list(self._held().items())[index]))
         return super().__getitem__(index)
+
+    def __add__(self, other: "Sequential") -> "Sequential":
+        return Sequential(*self, *other)
+
+    def __mul__(self, times: int) -> "Sequential":
+        positive(times=times)
+        return Sequential(*[*self] * times)
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        positive(times=times)
+        return self.extend([*self] * (times - 1))
 
     def forward(self, input: Any) -> Any:
         joining = not is_observed() and forwards() == FORWARDS
@@ -508,6 +589,30 @@ class BatchNorm1d(Module):
         )
 
 
+class PReLU(Module):
+    """``x`` where x > 0, else ``weight x``: one weight or one for each channel, ``init`` at the start. He et al. 2015.
+
+    >>> nn.PReLU()(tg.tensor([-4.0, 2.0])).tolist()
+    [-1.0, 2.0]
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        positive(num_parameters=num_parameters)
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(np.zeros(num_parameters, dtype or get_default_dtype()))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ``init``, in place."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
 class LayerNorm(Module):
     """``y = weight (x - mean x) / sqrt(var x + eps) + bias``, mean and biased variance over the last dimensions of x.
 
@@ -610,17 +715,28 @@ class Dropout(Module):
 # --- activations; the formulas and examples are those of the ops ------------------------------------------------------
 
 
-class ReLU(Module):
-    """``max(x, 0)``."""
+class InPlace(Module):
+    """An activation without parameters that may change its input."""
 
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
 
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(InPlace):
+    """``max(x, 0)``."""
+
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+
+class ReLU6(InPlace):
+    """``min(max(x, 0), 6)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, self.inplace)
 
 
 class Tanh(Module):
@@ -637,17 +753,99 @@ class Sigmoid(Module):
         return tensors.sigmoid(input)
 
 
-class SiLU(Module):
+class SiLU(InPlace):
     """``x sigmoid(x)``."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
+
+class SELU(InPlace):
+    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
+
+
+class Mish(InPlace):
+    """``x tanh(log(1 + e^x))``. Misra 2019."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, self.inplace)
+
+
+class Hardsigmoid(InPlace):
+    """``(x + 3) / 6`` between 0 and 1."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(InPlace):
+    """``x hardsigmoid(x)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+
+class Hardtanh(Module):
+    """``x`` between ``min_val`` and ``max_val``."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
     def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class Threshold(Module):
+    """``x`` where x > threshold, else ``value``."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")
+
+
+class LogSigmoid(Module):
+    """``log sigmoid(x)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
+
+
+class Softsign(Module):
+    """``x / (1 + |x|)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
+
+
+class Tanhshrink(Module):
+    """``x - tanh x``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
+
+
+class GLU(Module):
+    """``a sigmoid(b)`` of the two halves of the input along ``dim``. Dauphin et al. 2017."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class LeakyReLU(Module):
@@ -671,6 +869,19 @@ class ELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class CELU(Module):
+    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
@@ -716,25 +927,59 @@ def forwards() -> list[Callable[..., Any]]:
 FORWARDS = forwards()
 
 
-class Softmax(Module):
+class AlongDim(Module):
+    """An activation of all elements along a dimension."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        self.dim = dim
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(AlongDim):
     """``e^x / sum e^x`` along ``dim``; see `functional.softmax`.
 
     >>> nn.Softmax(dim=1)(tg.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
     """
 
-    def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
-
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+
+class Softmin(AlongDim):
+    """``softmax(-x)`` along ``dim``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim)
 
 
-class LogSoftmax(Softmax):
+class LogSoftmax(AlongDim):
     """``x - log sum e^x`` along ``dim``; see `functional.log_softmax`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
+
+
+# --- distances --------------------------------------------------------------------------------------------------------
+
+
+class CosineSimilarity(Module):
+    """``x1 x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; see `functional.cosine_similarity`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """``|x1 - x2 + eps|_p`` over the last dimension."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
