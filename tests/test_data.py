@@ -2,8 +2,9 @@
 
 import gzip
 import struct
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn.data import (
+    BatchSampler,
     DataLoader,
     Dataset,
     RandomSampler,
@@ -155,6 +157,42 @@ def test_a_sampler_without_end_is_read_batch_by_batch() -> None:
         len(loader)
 
 
+def test_batches_may_be_given() -> None:
+    batches = [[3, 0], [1]]
+    loader = DataLoader(numbered(4), batch_sampler=batches)
+    assert loader.batch_sampler is batches
+    assert loader.batch_size is None
+    assert len(loader) == 2
+    assert [y.tolist() for _, y in loader] == batches
+    own = DataLoader(numbered(4), 3).batch_sampler
+    assert list(own) == [[0, 1, 2], [3]]
+    state = DataLoader(numbered(4), batch_sampler=BatchSampler(RandomSampler(range(4), generator=seeded(0)), 2, False))
+    before, order = state.state_dict(), [y.tolist() for _, y in state]
+    state.load_state_dict(before)
+    assert [y.tolist() for _, y in state] == order
+
+
+def test_without_a_batch_size_there_are_examples() -> None:
+    data = [(np.ones(2), "a", 3), {"k": np.float32(2)}, Pair(np.zeros(1), None)]
+    loader = DataLoader(data, batch_size=None)
+    assert loader.batch_sampler is None
+    assert len(loader) == 3
+    first, second, third = loader
+    assert (first[0].tolist(), first[1:]) == ([1, 1], ["a", 3])
+    assert second["k"].dtype == tg.float32
+    assert type(third) is Pair
+    assert third.a.shape == (1,)
+    assert list(DataLoader(range(3), batch_size=None, collate_fn=lambda i: i * 10, shuffle=False)) == [0, 10, 20]
+
+
+def test_arguments_of_a_loader_are_pytorchs() -> None:
+    given = (numbered(4), 2, False, None, None, 2, None, True, True, 5, print, "spawn", seeded(0))
+    loader: DataLoader[Any] = DataLoader(*given, prefetch_factor=2, persistent_workers=True, in_order=True)
+    assert (loader.num_workers, loader.pin_memory, loader.drop_last, loader.timeout) == (2, True, True, 5)
+    assert (loader.worker_init_fn, loader.multiprocessing_context, loader.generator) == given[-3:]
+    assert len(list(loader)) == 2
+
+
 def test_loading_from_a_list_and_what_a_loader_shows() -> None:
     loader = DataLoader([(0.5, 1), (1.5, 0), (2.5, 1)], 2, num_workers=2, pin_memory=True)
     x, y = next(iter(loader))
@@ -174,6 +212,8 @@ def test_loading_from_a_list_and_what_a_loader_shows() -> None:
         ({"num_workers": -1}, ValueError, "num_workers option should be non-negative"),
         ({"collate_fn": "stack"}, TypeError, "collate_fn should be callable"),
         ({"shuffle": True, "sampler": [0]}, ValueError, "sampler option is mutually exclusive with shuffle"),
+        ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "batch_sampler option is mutually exclusive with"),
+        ({"batch_size": None, "drop_last": True}, ValueError, "batch_size=None option disables auto-batching"),
     ],
 )
 def test_loader_refuses(options: dict[str, Any], kind: type[Exception], message: str) -> None:
@@ -222,6 +262,15 @@ def test_structures_are_collated_as_torch_does() -> None:
     assert same(default_collate([tg.tensor([1]), tg.tensor([3])]), tg.tensor([[1], [3]]))
 
 
+def test_a_mapping_is_collated_to_its_class() -> None:
+    made = default_collate([OrderedDict(a=1, b=2.0), OrderedDict(a=3, b=4.0)])
+    assert type(made) is OrderedDict
+    assert {key: t.tolist() for key, t in made.items()} == {"a": [1, 3], "b": [2.0, 4.0]}
+    fixed = default_collate([MappingProxyType({"a": 1})])
+    assert type(fixed) is dict
+    assert fixed["a"].tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("batch", "kind", "message"),
     [
@@ -268,6 +317,13 @@ def test_subset_and_a_dataset_without_getitem() -> None:
         type("Nothing", (Dataset,), {})()[0]
     with pytest.raises(NotImplementedError, match="must define __iter__"):
         iter(Sampler())
+
+
+@pytest.mark.parametrize("mask", [[False, True], np.array([False, True]), tg.tensor([False, True])])
+def test_a_subset_takes_positions_and_no_mask(mask: Any) -> None:
+    with pytest.raises(IndexError, match=r"not a mask; give np.flatnonzero\(mask\)"):
+        Subset(numbered(2), mask)
+    assert len(Subset(numbered(2), [])) == 0
 
 
 @given(st.data())

@@ -10,10 +10,11 @@ import os
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from copy import copy, deepcopy
 from itertools import accumulate, islice
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -24,8 +25,8 @@ from .ops.shape import stack
 
 __all__ = [
     "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "Sampler", "SequentialSampler",
-    "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate", "random_split",
-    "read_idx", "spiral",
+    "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate",
+    "default_convert", "random_split", "read_idx", "spiral",
 ]
 
 Example = TypeVar("Example", covariant=True)
@@ -113,13 +114,15 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
 
 class Subset(Dataset[Any]):
-    """The examples of ``dataset`` at ``indices``.
+    """The examples of ``dataset`` at ``indices``. Raises IndexError for a mask.
 
     >>> Subset([10, 20, 30], [2, 0])[0]
     30
     """
 
     def __init__(self, dataset: Examples, indices: Sequence[int]) -> None:
+        if np.asarray(next(iter(indices), 0)).dtype == bool:
+            raise IndexError("Subset takes the positions of examples, not a mask; give np.flatnonzero(mask)")
         self.dataset = dataset
         self.indices = indices
 
@@ -346,7 +349,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Tensors, arrays and NumPy numbers are stacked along a new first dimension; ints become int64, floats float64 and
     bools bool tensors; strings stay as they are; tuples and lists are collated position by position, to a list, and
-    dicts key by key.
+    dicts key by key, to their class.
 
     Raises TypeError for anything else, RuntimeError for shapes or lengths that differ.
 
@@ -365,7 +368,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, Mapping):
-        return {key: default_collate([example[key] for example in batch]) for key in first}
+        return like(first, {key: default_collate([example[key] for example in batch]) for key in first})
     if isinstance(first, tuple | list):
         if any(len(example) != len(first) for example in batch):
             raise RuntimeError("each element in list of batch should be of equal size")
@@ -375,6 +378,31 @@ def default_collate(batch: Sequence[Any]) -> Any:
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
         f"found {type(first).__name__}: convert it in __getitem__, or pass collate_fn"
     )
+
+
+def default_convert(data: Any) -> Any:
+    """An example with its arrays and NumPy numbers as tensors: what a loader does if it makes no batches.
+
+    >>> default_convert((np.ones(2), "a"))
+    [tensor([1., 1.], dtype=float64), 'a']
+    """
+    if isinstance(data, np.ndarray | np.generic) and data.dtype.kind in "biufc":
+        return leaf(np.asarray(data))
+    if isinstance(data, Mapping):
+        return like(data, {key: default_convert(value) for key, value in data.items()})
+    if isinstance(data, tuple | list):
+        parts = [default_convert(part) for part in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else parts
+    return data
+
+
+def like(mapping: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
+    """``values`` under the keys of ``mapping``, in a mapping of its class if that can be changed."""
+    if not isinstance(mapping, MutableMapping):
+        return values
+    made = copy(mapping)
+    made.update(values)
+    return made
 
 
 def stacked(parts: Sequence[Tensor]) -> Tensor:
@@ -405,17 +433,19 @@ class DataLoader:
     Parameters
     ----------
     dataset : dataset, or any object with ``__getitem__`` and ``__len__``
-    batch_size : int > 0, default 1
-        Examples in a batch; the last may have fewer.
+    batch_size : int > 0 or None, default 1
+        Examples in a batch; the last may have fewer. None gives the examples themselves.
     shuffle : bool, default False
         A new random order for every pass.
     sampler : iterable of indices, optional
         The order, instead of ``shuffle``.
+    batch_sampler : iterable of lists of indices, optional
+        The batches, instead of ``batch_size``, ``shuffle``, ``sampler`` and ``drop_last``.
     num_workers : int >= 0, default 0
-        Accepted for PyTorch scripts, like ``pin_memory``, ``persistent_workers`` and ``prefetch_factor``: everything is
-        loaded in this process, which for arrays in memory is the fastest.
+        Accepted for PyTorch scripts, like ``pin_memory``, ``timeout``, ``worker_init_fn``, ``multiprocessing_context``
+        and all after ``generator``: everything is loaded in this process, which for arrays in memory is the fastest.
     collate_fn : callable, optional
-        Makes a batch of a list of examples; `default_collate` if not given.
+        Makes a batch of a list of examples; if not given `default_collate`, or `default_convert` of one example.
     drop_last : bool, default False
         Leave out a last batch that is not full.
     generator : Generator, optional
@@ -432,20 +462,28 @@ class DataLoader:
     tensor([4]) tensor([16])
     """
 
+    __class_getitem__: Any = classmethod(GenericAlias)  # for hints such as DataLoader[Any]
+
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
+        batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Iterable[Any] | None = None,
-        *,
+        batch_sampler: Iterable[Any] | None = None,
         num_workers: int = 0,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
+        collate_fn: Callable[[Any], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
         generator: Generator | None = None,
-        persistent_workers: bool = False,
+        *,
         prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         if not isinstance(dataset, Examples):
             raise TypeError(f"dataset must define __getitem__ and __len__; {type(dataset).__name__} does not")
@@ -459,34 +497,54 @@ class DataLoader:
         shuffle = flag("shuffle", False if shuffle is None else shuffle)
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle; leave one of them out")
+        if batch_sampler is not None:
+            if batch_size != 1 or shuffle or sampler is not None or drop_last:
+                raise ValueError(
+                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last; "
+                    "leave them out"
+                )
+            batch_size = None
+        elif batch_size is None and drop_last:
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if sampler is None:
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         self.dataset = dataset
-        self.batch_size = positive_int("batch_size", batch_size)
-        self.sampler = sampler
-        self.num_workers = num_workers
-        self.collate_fn = collate_fn or default_collate
+        self.batch_size = None if batch_size is None else positive_int("batch_size", batch_size)
+        self.sampler: Any = sampler
+        self.num_workers, self.pin_memory, self.timeout = num_workers, pin_memory, timeout
+        self.worker_init_fn, self.multiprocessing_context = worker_init_fn, multiprocessing_context
         self.drop_last = flag("drop_last", drop_last)
         self.generator = generator
+        self._batch_sampler = batch_sampler
+        self.collate_fn = collate_fn or (default_convert if self.batch_sampler is None else default_collate)
 
     def __iter__(self) -> Iterator[Any]:
+        batches = self.batch_sampler
+        if batches is None:
+            for i in self.sampler:
+                yield self.collate_fn(self.dataset[i])
+            return
         found = rows_of(self.dataset) if self.collate_fn is default_collate else None
         if found is None:
-            for indices in self.index_batches():
+            for indices in batches:
                 yield self.collate_fn([self.dataset[i] for i in indices])
             return
         arrays, rows = found
-        for indices in self.index_batches():
+        for indices in batches:
             taken = rows[indices]
             yield [leaf(a.take(taken, axis=0)) for a in arrays]
 
-    def index_batches(self) -> BatchSampler:
-        """The indices of each batch, as the sampler gives them."""
+    @property
+    def batch_sampler(self) -> Any:
+        """What gives the indices of each batch; None if there are no batches."""
+        if self._batch_sampler is not None or self.batch_size is None:
+            return self._batch_sampler
         return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
         """The number of batches; TypeError if the sampler has no length."""
-        return len(self.index_batches())
+        batches = self.batch_sampler
+        return len(self.sampler if batches is None else batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the random numbers of the next pass begin: the streams of the loader, its sampler and its dataset.
