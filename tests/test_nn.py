@@ -1659,6 +1659,28 @@ def test_initial_values_have_their_distribution(name: str, shape: tuple[int, ...
         assert np.abs(values - mean).max() > 0.999 * bound
 
 
+def test_fans_of_a_weight() -> None:
+    assert init._calculate_fan_in_and_fan_out(tg.zeros(4, 3, 2)) == (6, 8)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 2, 3), (1, 1), (0, 2)])
+def test_orthogonal_matrices(shape: tuple[int, ...]) -> None:
+    w = init.orthogonal_(tg.zeros(*shape, dtype=tg.float64), gain=2.0).array.reshape(shape[0], math.prod(shape[1:]))
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "a", "b", "expected"),  # the expected mean, from the density
+    [(0.0, 1.0, -2.0, 2.0, 0.0), (0.0, 1.0, 0.0, 50.0, math.sqrt(2 / math.pi)), (0.0, 1.0, 6.0, 7.0, 6.158)],
+)
+def test_truncated_normal_numbers(mean: float, std: float, a: float, b: float, expected: float) -> None:
+    tg.manual_seed(0)
+    values = init.trunc_normal_(tg.zeros(100, 100), mean, std, a, b).array
+    assert a <= values.min() < values.max() <= b
+    assert values.mean() == pytest.approx(expected, abs=0.03)
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_initial_values_are_reproducible(name: str) -> None:
     draw = DRAWN[name][0]
@@ -1697,6 +1719,8 @@ def test_initialising_between_forward_and_backward_is_noticed() -> None:
         ("tanh", None, 5 / 3),
         ("relu", None, math.sqrt(2)),
         ("selu", None, 0.75),
+        ("conv1d", None, 1.0),
+        ("conv_transpose3d", None, 1.0),
         ("leaky_relu", None, gain(0.01)),
         ("leaky_relu", 0.2, gain(0.2)),
         ("leaky_relu", 0, gain(0)),
@@ -1730,6 +1754,10 @@ def test_gains(nonlinearity: str, param: float | None, expected: float) -> None:
         (lambda t: init.uniform_(t, 1, 0), RuntimeError, r"uniform_ expects to return a \[from, to\) range"),
         (lambda t: init.uniform_(t, math.nan, 0), RuntimeError, "uniform_ expects to return"),
         (lambda t: init.normal_(t, 0, -1), RuntimeError, "normal expects std >= 0.0, but found std -1"),
+        (lambda t: init.trunc_normal_(t, std=0.0), RuntimeError, "trunc_normal_ expects std > 0 and a < b"),
+        (lambda t: init.trunc_normal_(t, a=1.0, b=1.0), RuntimeError, "trunc_normal_ expects std > 0 and a < b"),
+        (lambda t: init.orthogonal_(t[0]), ValueError, "Only tensors with 2 or more dimensions are supported"),
+        (lambda t: init.orthogonal_(t.long()), RuntimeError, "not implemented for int64"),
         (lambda t: init.normal_(t.long()), RuntimeError, "not implemented for int64"),
         (lambda t: init.uniform_(t.long()), RuntimeError, "not implemented for int64"),
     ],

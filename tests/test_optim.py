@@ -676,10 +676,19 @@ def test_nesterov_needs_momentum_without_dampening() -> None:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-@pytest.mark.parametrize("lr", ["0.1", None, tg.tensor(0.1)])
+@pytest.mark.parametrize("lr", ["0.1", None, tg.tensor([0.1, 0.2])])
 def test_a_rate_that_is_no_number_is_a_type_error(name: str, lr: Any) -> None:
     with pytest.raises(TypeError, match="Invalid learning rate"):
         ALGORITHMS[name](trained([1.0]), lr=lr)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_rate_may_be_a_tensor_of_one_number(name: str) -> None:
+    v, w = trained([1.0]), trained([1.0])
+    optimizer = ALGORITHMS[name](v, lr=tg.tensor(0.5))
+    optimizer.add_param_group({"params": w, "lr": tg.tensor([0.25])})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
+    assert all(type(group["lr"]) is float for group in optimizer.param_groups)
 
 
 def nothing() -> list[Any]:
@@ -1086,6 +1095,14 @@ def test_clip_grad_norm_scales_all_gradients_together(seed: int, max_norm: float
     assert params[-1].grad is None
 
 
+def test_clip_grad_norm_takes_infinity_as_a_word_and_foreach() -> None:
+    (w,) = trained([0.0, 0.0])
+    w.grad = tg.tensor([3.0, -4.0], dtype=tg.float64)
+    assert nn.utils.clip_grad_norm_(w, 1.0, norm_type="inf", foreach=True).item() == 4
+    nn.utils.clip_grad_value_([w], 0.5, foreach=False)
+    assert w.grad.tolist() == [0.5, -0.5]
+
+
 def test_clip_grad_norm_of_one_tensor_none_and_empty_ones() -> None:
     (p,) = with_gradients([3.0, 4.0])
     assert nn.utils.clip_grad_norm_(p, 1.0).item() == 5.0
@@ -1412,6 +1429,40 @@ def test_a_saved_schedule_is_a_copy() -> None:
     saved["base_lrs"].clear()
     assert scheduler.base_lrs == [0.5, 0.2]
     assert sorted(scheduler.milestones) == [1, 3]
+
+
+EPOCHS: list[Callable[[Any], S.LRScheduler]] = [
+    lambda optimizer: S.StepLR(optimizer, 2),
+    lambda optimizer: S.ExponentialLR(optimizer, 0.5),
+    lambda optimizer: S.CosineAnnealingLR(optimizer, 7, 0.1),
+    lambda optimizer: S.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch)),
+    lambda optimizer: S.OneCycleLR(optimizer, 1.0, total_steps=9),
+]
+
+
+@pytest.mark.parametrize("make", EPOCHS)
+def test_a_schedule_goes_to_an_epoch(make: Callable[[Any], S.LRScheduler]) -> None:
+    optimizer, rates = two_groups(), []
+    scheduler = make(optimizer)
+    for _ in range(6):
+        rates.append(scheduler.get_last_lr())
+        advance(optimizer, [scheduler])
+    for epoch in (5, 2, 3, 0, 0, 4):
+        with pytest.warns(UserWarning, match="The epoch parameter in `scheduler.step\\(\\)` was not necessary"):
+            scheduler.step(epoch)
+        assert scheduler.last_epoch == epoch
+        assert scheduler.get_last_lr() == rates[epoch] == [group["lr"] for group in optimizer.param_groups]
+    for bad in (-1, 1.5):
+        with pytest.raises(ValueError, match="epoch must be an integer of at least 0"):
+            scheduler.step(bad)
+
+
+def test_older_forms_of_schedules() -> None:
+    assert issubclass(S.StepLR, S._LRScheduler)
+    plateau = S.ReduceLROnPlateau(two_groups())
+    with pytest.warns(UserWarning, match="The epoch parameter"):
+        plateau.step(1.0, 7)
+    assert plateau.last_epoch == 7
 
 
 def test_a_rate_set_by_hand_holds() -> None:

@@ -9,8 +9,8 @@ from ..engine import Tensor, touch
 from ..ops.random import Generator, stream
 
 __all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_",
-    "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
+    "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]
 
 
@@ -50,6 +50,36 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return written(floating(tensor), stream(generator).normal(mean, std, tensor.shape))
 
 
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers of this mean and standard deviation, those outside [a, b] drawn anew.
+
+    Raises RuntimeError unless std > 0 and a < b, and for integer tensors.
+
+    >>> float(nn.init.trunc_normal_(tg.zeros(100), std=5.0).abs().max()) <= 2.0
+    True
+    """
+    if not (std > 0 and a < b):
+        raise RuntimeError(f"trunc_normal_ expects std > 0 and a < b, but found std {std}, a {a} and b {b}")
+    rng, values = stream(generator), np.empty(floating(tensor).array.size)
+    likeliest = min(max(mean, a), b)
+    low, high = max(a, likeliest - 9 * std), min(b, likeliest + 9 * std)
+    left = np.arange(values.size)
+    while left.size:  # uniform numbers, kept by their density relative to the largest: quick far from the mean too
+        drawn = rng.uniform(low, high, left.size)
+        density = np.exp(((likeliest - mean) ** 2 - (drawn - mean) ** 2) / (2 * std**2))
+        kept = rng.random(left.size) < density
+        values[left[kept]] = drawn[kept]
+        left = left[~kept]
+    return written(tensor, values.reshape(tensor.shape))
+
+
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One value everywhere.
 
@@ -82,7 +112,26 @@ def eye_(tensor: Tensor) -> Tensor:
     return written(tensor, np.eye(rows, columns))
 
 
-def fans(tensor: Tensor) -> tuple[int, int]:
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """``gain`` times a random matrix (out, in ...) with orthonormal rows, or columns if it has more rows.
+
+    Raises ValueError for fewer than two dimensions, RuntimeError for integer tensors. Saxe et al. 2013.
+
+    >>> w = nn.init.orthogonal_(tg.zeros(2, 3))
+    >>> tg.allclose(w @ w.T, tg.eye(2), atol=1e-6)
+    True
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"Only tensors with 2 or more dimensions are supported, got shape {tensor.shape}")
+    rows, *others = floating(tensor).array.shape
+    drawn = stream(generator).standard_normal((rows, math.prod(others)))
+    wide = drawn.shape[0] < drawn.shape[1]
+    q, r = np.linalg.qr(drawn.T if wide else drawn)
+    q *= np.sign(np.diag(r))  # else it is not spread evenly over all such matrices
+    return written(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """Inputs and outputs of a unit: (fan_in, fan_out) of a weight (out, in, ...)."""
     if tensor.ndim < 2:
         raise ValueError(
@@ -95,13 +144,14 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """What makes up for how an activation shrinks a standard deviation: sqrt(2) for relu, 5/3 for tanh.
 
-    It is 3/4 for selu, sqrt(2 / (1 + s^2)) for leaky_relu with the slope s = ``param`` (default 0.01), 1 for linear and
-    sigmoid. Raises ValueError for any other.
+    It is 3/4 for selu, sqrt(2 / (1 + s^2)) for leaky_relu with the slope s = ``param`` (default 0.01), 1 for linear,
+    convolutions and sigmoid. Raises ValueError for any other.
 
     >>> nn.init.calculate_gain("tanh")
     1.6666666666666667
     """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    gains |= {f"conv{transposed}{n}d": 1.0 for transposed in ("", "_transpose") for n in (1, 2, 3)}
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if not isinstance(slope, int | float):
@@ -114,7 +164,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def xavier_std(tensor: Tensor, gain: float) -> float:
     """``gain sqrt(2 / (fan_in + fan_out))``."""
-    return gain * math.sqrt(2 / max(sum(fans(tensor)), 1))
+    return gain * math.sqrt(2 / max(sum(_calculate_fan_in_and_fan_out(tensor)), 1))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -136,7 +186,7 @@ def kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float
     """``gain / sqrt(fan)``."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-    fan_in, fan_out = fans(tensor)
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in if mode == "fan_in" else fan_out, 1))
 
 

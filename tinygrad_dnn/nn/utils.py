@@ -28,8 +28,9 @@ def gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients by ``min(1, max_norm / (norm + 1e-6))`` of their joint norm; returns the norm before.
 
@@ -40,9 +41,11 @@ def clip_grad_norm_(
     max_norm : float
         At least 0; ``inf`` only measures.
     norm_type : float, default 2
-        ``inf`` for the largest element.
+        ``inf``, or "inf", for the largest element.
     error_if_nonfinite : bool, default False
         Raise RuntimeError, changing nothing, if the norm is NaN or infinite.
+    foreach : bool, optional
+        Accepted for PyTorch scripts: how it is computed is the same.
 
     Raises ValueError for a negative or NaN ``max_norm``. Pascanu et al. 2013.
 
@@ -56,7 +59,7 @@ def clip_grad_norm_(
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be at least 0, got {max_norm}")
     grads = gradients(parameters)
-    total = in_place(clip_norm, [array_of(g) for g in grads], max_norm, norm_type, error_if_nonfinite)
+    total = in_place(clip_norm, [array_of(g) for g in grads], max_norm, float(norm_type), error_if_nonfinite)
     touch(*grads)
     return leaf(total)
 
@@ -80,7 +83,9 @@ def clip_norm(grads: list[Array], max_norm: float, norm_type: float, error_if_no
     return np.asarray(total, dtype=grads[0].dtype if grads else np.float32)
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
     """Clip every element of every gradient to within ``clip_value`` of 0. Raises ValueError if that is negative.
 
     >>> w = tg.zeros(2, requires_grad=True)

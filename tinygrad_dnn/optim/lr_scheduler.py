@@ -35,6 +35,10 @@ TOO_EARLY = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`. You should call them in the opposite order: "
     "`optimizer.step()` before `lr_scheduler.step()`, or the first value of the learning rate schedule is skipped."
 )
+EPOCH_DEPRECATED = (
+    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "
+    "`scheduler.step()` to step the scheduler."
+)
 SAME_LENGTH = "{0} must have the same length as optimizer.param_groups. {0} has {{1}} values, param_groups has {{0}}."
 
 
@@ -118,10 +122,22 @@ class LRScheduler:
         raise NotImplementedError(f"{type(self).__name__} must define get_lr()")
 
     @repeatable
-    def step(self) -> None:
-        """Count one step and set the rates."""
+    def step(self, epoch: int | None = None) -> None:
+        """Count one step and set the rates; or set those of ``epoch``, which PyTorch has deprecated, with a warning."""
         self._check_order()
-        self._advance(self.last_epoch + 1)
+        if epoch is None:
+            self._advance(self.last_epoch + 1)
+        else:
+            self._go_to(epoch)
+
+    def _go_to(self, epoch: int) -> None:
+        if not is_int(epoch) or epoch < 0:
+            raise ValueError(f"epoch must be an integer of at least 0, but got {epoch!r}")
+        warnings.warn(EPOCH_DEPRECATED, stacklevel=4)
+        if epoch <= self.last_epoch:
+            self._restart()
+        while self.last_epoch < epoch:
+            self._advance(self.last_epoch + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything but the optimizer: PyTorch's layout."""
@@ -184,6 +200,9 @@ class LRScheduler:
             group["lr"] = lr
         self._last_lr = rates
         self._step_count += 1
+
+
+_LRScheduler = LRScheduler  # PyTorch's older name
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
@@ -951,13 +970,15 @@ class ReduceLROnPlateau(LRScheduler):
         """Whether bad steps are not counted at present."""
         return self.cooldown_counter > 0
 
-    def step(self, metrics: SupportsFloat | None = None) -> None:
+    def step(self, metrics: SupportsFloat | None = None, epoch: int | None = None) -> None:
         """Look at the metric of one epoch, and reduce the rates if it is time to."""
         if metrics is None:
             raise TypeError("step() missing 1 required positional argument: 'metrics', as in scheduler.step(val_loss)")
         current = float(metrics)
         self._check_groups()
-        self.last_epoch += 1
+        if epoch is not None:
+            warnings.warn(EPOCH_DEPRECATED, stacklevel=3)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current):
             self.best = current
             self.num_bad_epochs = 0

@@ -66,6 +66,11 @@ def check_number(what: str, value: Any, lowest: float, limit: float) -> None:
         raise ValueError(f"Invalid {what}: {value}; it must be {wanted if limit == inf else 'in [0, 1)'}")
 
 
+def numbers(group: Mapping[str, Any]) -> Group:
+    """Hyperparameters, of which tensors of one element, such as ``lr=tensor(0.1)``, are taken as their numbers."""
+    return {k: v.item() if isinstance(v, Tensor) and v.array.size == 1 else v for k, v in group.items()}
+
+
 def check_gradients(gradients: Iterable[Array], params: Iterable[Tensor]) -> None:
     """Raise RuntimeError for a gradient that has not the shape of its parameter."""
     for g, p in zip(gradients, params, strict=True):
@@ -149,7 +154,7 @@ class Optimizer:
             cls.step = recordable(cls.step)  # type: ignore[method-assign]  # the same method, which can be compiled too
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
-        self.defaults = dict(defaults)
+        self.defaults = numbers(defaults)
         self._check(self.defaults)
         self.param_groups: list[Group] = []
         self._keep({})
@@ -193,7 +198,7 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group).__name__}")
         params, names = parameters_and_names(param_group["params"])
-        group = self.defaults | param_group | {"params": params}
+        group = self.defaults | numbers(param_group) | {"params": params}
         if names:
             group["param_names"] = names
         if len({id(p) for p in params}) < len(params):
