@@ -160,6 +160,35 @@ def test_everything_is_left_as_it_was(loss: object) -> None:
     assert model.training
 
 
+def test_buffers_that_a_pass_replaces_are_as_they_were() -> None:
+    class Running(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Linear(4, 3)
+            self.register_buffer("mean", None)
+            self.register_buffer("last", tg.zeros(32, 4))
+
+        def forward(self, x: tg.Tensor) -> tg.Tensor:
+            self.mean, self.last = x.mean(0), x
+            return self.layer(x)
+
+    model, x = Running(), X.clone()
+    held = model.last
+    tg.doctor(model, nn.CrossEntropyLoss(), (x, LABELS))
+    assert model.mean is None
+    assert model.last is held
+    assert tg.equal(x, X)
+
+
+def test_layers_before_a_change_in_place_are_shown_as_they_were() -> None:
+    found = []
+    for inplace in (False, True):
+        tg.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace), nn.Linear(8, 3))
+        with_weight(model, 0, 0.0, -1.0)
+        found.append(repr(tg.doctor(model, nn.CrossEntropyLoss(), (X, LABELS))))
+    assert found[0] == found[1]
+
+
 def test_data_that_are_no_pair() -> None:
     with pytest.raises(TypeError, match="needs data as"):
         tg.doctor(network(), CE, [X])

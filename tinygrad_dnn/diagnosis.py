@@ -9,7 +9,7 @@ import numpy as np
 
 from .data import DataLoader
 from .debugging import is_finite
-from .engine import Array, Tensor
+from .engine import Array, Tensor, former
 from .modes import enable_grad
 from .nn import BatchNorm1d, Dropout, Linear, Module, Parameter
 from .nn.module import forward_hooks
@@ -92,7 +92,8 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
     named = dict(model.named_parameters())
     findings = [*modes(model), *inputs(x), *twins(named), *listed(named, optimizer)]
     outputs: list[tuple[Module, Tensor]] = []
-    grads, buffers = [p.grad for p in named.values()], [b.array.copy() for b in model.buffers()]
+    grads, buffers = [p.grad for p in named.values()], [(b, b.array.copy()) for b in model.buffers()]
+    attributes = [(m, dict(vars(m))) for m in model.modules()]  # a forward pass may put another tensor for a buffer
     hook = outputs_of(outputs)
     forward_hooks.append(hook)
     for p in named.values():
@@ -106,7 +107,9 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
         forward_hooks.remove(hook)
         for p, g in zip(named.values(), grads, strict=True):
             p.grad = g
-        for b, array in zip(model.buffers(), buffers, strict=True):
+        for m, held in attributes:
+            vars(m).update(held)
+        for b, array in buffers:
             b.array[...] = array
         default_generator.set_state(state)
     names = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
@@ -135,7 +138,7 @@ def outputs_of(outputs: list[tuple[Module, Tensor]]) -> Callable[[Module, Any], 
 
     def keep(module: Module, output: Any) -> None:
         if isinstance(output, Tensor):
-            outputs.append((module, output))
+            outputs.append((module, former(output)))  # a later layer may change it in place
 
     return keep
 

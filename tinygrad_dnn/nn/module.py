@@ -292,8 +292,9 @@ class Module:
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """What is held directly or in lists, tuples and dictionaries, by name, as often as it is."""
+        buffers = self._buffer_names
         for name, value in vars(self).items():
-            if isinstance(value, OWNED) or (name in self._buffer_names and value is not None):
+            if isinstance(value, OWNED) or (name in buffers and value is not None):
                 yield name, value
             elif isinstance(value, CONTAINERS):
                 yield from contents(name, value)
