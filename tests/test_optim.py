@@ -689,6 +689,10 @@ def test_a_rate_may_be_a_tensor_of_one_number(name: str) -> None:
     optimizer.add_param_group({"params": w, "lr": tg.tensor([0.25])})
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
     assert all(type(group["lr"]) is float for group in optimizer.param_groups)
+    saved = optimizer.state_dict()
+    saved["param_groups"][0]["lr"] = tg.tensor(0.125)
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 0.125
 
 
 def nothing() -> list[Any]:

@@ -610,11 +610,11 @@ EXPECTED: dict[type, tuple[str, str]] = {
 
 def at(module: Module, target: str, kind: str, named: Iterator[tuple[str, T]]) -> T:
     """What a module has at a path."""
-    found = dict(named)
-    if target not in found:
-        paths = ", ".join(filter(None, found)) or "none"
-        raise AttributeError(f"{type(module).__name__} has no attribute `{target}` that is a {kind}; there is {paths}")
-    return found[target]
+    for path, value in named:
+        if path == target:
+            return value
+    wanted = f"{type(module).__name__} has no attribute `{target}` that is a {kind}"
+    raise AttributeError(f"{wanted}; named_modules(), named_parameters() and named_buffers() give the paths")
 
 
 def contents(name: str, value: Any) -> Iterator[tuple[str, Any]]:

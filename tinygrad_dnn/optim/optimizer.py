@@ -266,7 +266,7 @@ class Optimizer:
                     f"group {i} has {len(theirs['params'])} parameters, and {len(ours['params'])} in the optimizer"
                 )
             param_of |= zip(theirs["params"], ours["params"], strict=True)
-            group = self.defaults | deepcopy({k: v for k, v in theirs.items() if k != "params"})
+            group = self.defaults | deepcopy(numbers({k: v for k, v in theirs.items() if k != "params"}))
             self._check(group)
             loaded.append(group)
         unknown = [key for key in state_dict["state"] if key not in param_of]
