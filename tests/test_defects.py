@@ -183,6 +183,24 @@ def test_an_array_and_its_tensor_do_not_share_memory() -> None:
     assert np.shares_memory(a, t.numpy())
 
 
+@pytest.mark.parametrize(
+    "cast",
+    [
+        tg.Tensor.long, tg.Tensor.int, tg.Tensor.bool, tg.Tensor.byte, lambda x: x.to(tg.int64),
+        lambda x: x.type(tg.int8), lambda x: x.type_as(tg.tensor(1)),
+    ],
+)
+def test_a_cast_to_integers_carries_a_gradient(cast: object) -> None:
+    x = leaf([1.7, -2.0])
+    whole = cast(x)
+    assert (whole.requires_grad, whole.grad_fn) == (False, None)
+    (x * whole.numpy() - whole).sum().backward()
+    np.testing.assert_array_equal(x.grad.array, whole.array)
+    written = tg.zeros(2, dtype=tg.int64)
+    written[0] = x[0]
+    assert (written.tolist(), written.requires_grad, written.is_leaf) == ([1, 0], False, True)
+
+
 # --- the checker ------------------------------------------------------------------------------------------------------
 
 

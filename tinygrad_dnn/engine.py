@@ -695,7 +695,7 @@ class Op:
         made.retains_grad = False
         made.serial = tick()
         made.version = 0
-        if tracked and self.differentiable and _grad_enabled():
+        if tracked and self.differentiable and made.array.dtype.kind == "f" and _grad_enabled():
             made.requires_grad = True
             made.op = self
             made.inputs = inputs
@@ -994,7 +994,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     np.copyto(t.array, made.array, casting="same_kind")
     if tracked:
         t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
-        t.requires_grad = True
+        t.requires_grad = made.requires_grad
         t.noted = note_of(made)
         t.serial = tick()
     touch(t)
