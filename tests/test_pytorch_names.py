@@ -315,6 +315,41 @@ def test_reductions_of_nothing_name_the_dimension() -> None:
         tg.zeros(0).max()
 
 
+@pytest.mark.parametrize("dtype", [tg.uint8, tg.int8, tg.bool])
+def test_sums_and_products_of_integers_are_int64(dtype: Any) -> None:
+    x = tg.ones(2, 2, dtype=dtype)
+    results = [x.sum(), x.prod(), tg.nansum(x), tg.trace(x), x.cumsum(0), x.cumprod(0)]
+    assert [y.dtype for y in results] == [tg.int64] * 6
+
+
+@pytest.mark.parametrize("dtype", [tg.int32, tg.uint8, tg.float16])
+def test_sums_and_products_have_the_dtype_that_is_asked_for(dtype: Any) -> None:
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    results = [f(x, 0, dtype=dtype) for f in (tg.sum, tg.prod, tg.nansum, tg.cumsum, tg.cumprod)]
+    assert [y.dtype for y in results] == [dtype] * 5
+    assert [y.tolist() for y in results] == [[4, 6], [3, 8], [4, 6], [[1, 2], [4, 6]], [[1, 2], [3, 8]]]
+    assert tg.nansum(tg.tensor([1.0, np.nan]), dtype=tg.int64).item() == 1
+    assert x.sum(0, dtype=tg.bool).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    "reduce", [tg.sum, tg.mean, tg.nansum, tg.nanmean, tg.std, tg.var, tg.amax, tg.amin, tg.norm, tg.logsumexp]
+)
+@pytest.mark.parametrize("dim", [(), []])
+def test_no_dimensions_are_all(reduce: Callable[..., Any], dim: Any) -> None:
+    x = tg.arange(6.0).reshape(2, 3)
+    assert reduce(x, dim=dim).item() == reduce(x, dim=(0, 1)).item()
+    assert reduce(x, dim=dim, keepdim=True).shape == (1, 1)
+    slopes = [tg.autograd.functional.jacobian(lambda x, d=d: reduce(x, dim=d), x) for d in (dim, (0, 1))]
+    assert slopes[0].equal(slopes[1])
+
+
+def test_no_dimensions_are_none_for_any_and_all_and_all_for_counts() -> None:
+    x = tg.tensor([[0.0, 1.0], [2.0, 3.0]])
+    assert x.any(()).tolist() == x.all([]).tolist() == x.bool().tolist()
+    assert x.count_nonzero(()).item() == 3
+
+
 # --- scripts ----------------------------------------------------------------------------------------------------------
 
 

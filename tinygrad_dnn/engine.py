@@ -663,7 +663,8 @@ class Op:
         if params.get("dtype") is not None and "dtype" not in self.defaults:
             rest = {k: v for k, v in params.items() if k != "dtype"}
             (a, *others), rest = self.bind(args, rest)
-            return self(tensors.to(a, dtype=params["dtype"]), *others, **rest)
+            y = self(tensors.to(a, dtype=params["dtype"]), *others, **rest)
+            return tensors.to(y, dtype=params["dtype"])  # sums of small integers are int64
         return None
 
     def __call__(self, *args: Any, **params: Any) -> Tensor:

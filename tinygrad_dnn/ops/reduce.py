@@ -30,12 +30,20 @@ QUIET.run(np.seterr, all="ignore")
 
 
 def axes(a: Array, dim: Any) -> Any:
-    """``dim`` as NumPy's ``axis``: a tensor without dimensions has, as in PyTorch, the dimensions 0 and -1."""
+    """``dim`` as NumPy's ``axis``: a tensor without dimensions has, as in PyTorch, the dimensions 0 and -1.
+
+    No dimensions, ``dim=()``, are all.
+    """
     if a.ndim == 0 and dim is not None:
         for d in dim if isinstance(dim, list | tuple) else (dim,):
             checked(d, 0)
         return ()
-    return tuple(dim) if isinstance(dim, list) else dim
+    return tuple(dim) or None if isinstance(dim, list | tuple) else dim
+
+
+def signed(a: Array) -> Array:
+    """Unsigned integers as int64, in which PyTorch adds and multiplies all integers; NumPy takes uint64."""
+    return a.astype(np.int64) if a.dtype.kind == "u" else a
 
 
 def extent(kernel: Any, a: Array, dim: Any, keepdim: bool, out: Any) -> Any:
@@ -62,7 +70,7 @@ def centred(a: Array, axis: Any, out: Any = None) -> Any:
 
 def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     """The shape of a reduction of ``shape`` over ``dim`` with ``keepdim=True``."""
-    if dim is None:
+    if dim is None or dim in ((), []):
         return (1,) * len(shape)
     reduced = {d % len(shape) for d in (dim if isinstance(dim, list | tuple) else (dim,))} if shape else set()
     return tuple(1 if k in reduced else n for k, n in enumerate(shape))
@@ -99,7 +107,7 @@ def sum(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) ->
     >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return np.add.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
+    return np.add.reduce(signed(a), axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 sum.vjp(a=lambda xp, g, shape, dim: xp.expand(kept(xp, g, shape, dim), size=shape))
@@ -195,6 +203,7 @@ std.vjp(
 
 def cumulative(kernel: Any, a: Array, dim: Any, out: Any) -> Any:
     """``kernel`` along ``dim``, also of a tensor without dimensions."""
+    a = signed(a)
     if a.ndim:
         return kernel(a, axis=dim, out=out)
     return into(out, kernel(a.reshape(1), axis=checked(dim, 0)).reshape(()))
@@ -229,7 +238,7 @@ def prod(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     >>> tg.prod(tg.tensor([2.0, 3.0, 0.0]))
     tensor(0.)
     """
-    return np.multiply.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
+    return np.multiply.reduce(signed(a), axis=axes(a, dim), keepdims=keepdim, out=out)
 
 
 def others(xp: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
@@ -305,14 +314,13 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
 
 
 def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """Sum over ``dim`` of the elements that are not NaN, after conversion to ``dtype`` if it is given.
+    """Sum over ``dim`` of the elements that are not NaN, in ``dtype`` if it is given.
 
     >>> tg.nansum(tg.tensor([1.0, float("nan")]))
     tensor(1.)
     """
-    input = tensors.to(input, dtype=dtype)
     held = input if input.array.dtype.kind in "biu" else tensors.where(tensors.isnan(input), 0.0, input)
-    return tensors.sum(held, dim=dim, keepdim=keepdim)
+    return tensors.sum(held, dim=dim, keepdim=keepdim, dtype=dtype)
 
 
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -531,22 +539,22 @@ def argmin(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None)
 
 @op(signature="(...)->()", differentiable=False)
 def all(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -> Any:
-    """Whether all elements over ``dim`` are true.
+    """Whether all elements over ``dim`` are true; ``dim=()`` reduces nothing.
 
     >>> tg.all(tg.tensor([True, False]))
     tensor(False)
     """
-    return np.logical_and.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
+    return np.logical_and.reduce(a, axis=() if dim in ((), []) else axes(a, dim), keepdims=keepdim, out=out)
 
 
 @op(signature="(...)->()", differentiable=False)
 def any(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -> Any:
-    """Whether any element over ``dim`` is true.
+    """Whether any element over ``dim`` is true; ``dim=()`` reduces nothing.
 
     >>> tg.any(tg.tensor([True, False]))
     tensor(True)
     """
-    return np.logical_or.reduce(a, axis=axes(a, dim), keepdims=keepdim, out=out)
+    return np.logical_or.reduce(a, axis=() if dim in ((), []) else axes(a, dim), keepdims=keepdim, out=out)
 
 
 # --- softmax ----------------------------------------------------------------------------------------------------------
