@@ -327,6 +327,19 @@ def test_sqrt_at_zero_under_where_gives_nan() -> None:
     np.testing.assert_array_equal(x.grad.array, [0.0, 0.25])
 
 
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64, np.longdouble])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_an_infinite_gradient_passes_relu_where_it_is_off(dtype: object, create_graph: bool) -> None:
+    for after in (tg.sqrt, lambda y: y**0.5, lambda y: y.log() / 2):
+        x = leaf([-1.0, 1.0, 0.0], dtype)
+        with np.errstate(divide="ignore"):
+            after(tg.relu(x)).sum().backward(create_graph=create_graph)
+        assert x.grad.tolist() == [0.0, 0.5, 0.0]
+    unknown = leaf([np.nan], dtype)
+    tg.relu(unknown).backward()
+    assert unknown.grad.item() == 1.0  # as in PyTorch
+
+
 def test_kinks_follow_one_table() -> None:
     def slope(f: object, at: float) -> float:
         x = leaf(at)

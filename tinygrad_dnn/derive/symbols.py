@@ -318,10 +318,12 @@ def exp(a: Symbol) -> Symbol:
 
 
 def where(condition: Any, a: Any, b: Any) -> Symbol:
-    """``a`` where the condition holds, else ``b``."""
+    """``a`` where the condition holds, else ``b``; 0 where u <= v, else ``b``, is the product of ``b`` and u > v."""
     if np.ndim(condition) == 0 and not isinstance(condition, Symbol):
         return symbol(a if condition else b)
     mask, *values = symbol(condition), symbol(a), symbol(b)
+    if mask.head == "less_equal" and values[0].head == "number" and values[0].params["value"] == 0:
+        return multiply(values[1], greater(*mask.args))
     array = np.where(mask.array, *(s.array for s in values))
     if mask.shape == array.shape:
         values = [s.args[0] if s.head == "expand" and is_filled(s) else s for s in values]

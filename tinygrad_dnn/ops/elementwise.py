@@ -376,7 +376,7 @@ sigmoid.fast(a=sigmoid_slope)
 def relu(a: Array, *, out: Out = None) -> Any:
     """Elementwise ``y = max(a, 0)``. Chapter, section 2.
 
-    da = g where y > 0, else 0 (also at 0)
+    da = g, 0 where y = 0, whatever g is there
 
     >>> tg.relu(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -396,8 +396,17 @@ def relu_slope(g: Array, y: Array) -> Array:
     return slope
 
 
-relu.vjp(a=lambda g, y: g * (y > 0))
-relu.fast(a=relu_slope)
+INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}  # by their size
+
+
+def let_through(g: Array, y: Array) -> Any:
+    """The rule of `relu`: the bits of g times 0 or 1, for NaN times 0 is NaN, and np.where takes ten times as long."""
+    is_on, bits = np.not_equal(y, constant(0, y.dtype)), INTEGERS.get(g.itemsize)
+    return np.where(is_on, g, 0) if bits is None else np.multiply(is_on, g.view(bits)).view(g.dtype)
+
+
+relu.vjp(a=lambda xp, g, y: xp.where(xp.less_equal(y, 0), 0.0, g))
+relu.fast(a=let_through)
 
 
 @op(signature="()->()", domain={"a": (0.1, 2.0)})
