@@ -301,6 +301,19 @@ def test_one_element_is_a_view_too(index: object) -> None:
     assert x.tolist() == [0.0, 12.0, 0.0]
 
 
+def test_bytes_are_a_mask() -> None:
+    mask, x = tg.ByteTensor([0, 1, 1]), tg.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    y = x[0, mask]
+    y.sum().backward()
+    assert (y.tolist(), x[:, mask].tolist(), x.grad.tolist()) == ([2.0, 3.0], [[2.0, 3.0]], [[0.0, 1.0, 1.0]])
+    written = tg.zeros(3)
+    written[mask] = tg.tensor([4.0, 5.0])
+    assert written.tolist() == [0.0, 4.0, 5.0]
+    with pytest.raises(RuntimeError, match="masked_fill_ only supports boolean masks"):
+        written[mask] = 6.0
+    assert written.gather(0, mask).tolist() == [0.0, 4.0, 4.0]
+
+
 def test_shapes_of_tensors_without_dimensions() -> None:
     x = tg.tensor(2.0, requires_grad=True)
     assert x.sum(0).shape == x.cumsum(0).shape == x.softmax(0).shape == ()

@@ -330,6 +330,7 @@ class Tensor(Operators):
         return write(self, Ellipsis, source)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        check_mask(index, value)
         write(self, index, value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -1034,10 +1035,20 @@ def write(t: T, index: Any, value: Any) -> T:
     return t
 
 
+def check_mask(index: Any, value: Any) -> None:
+    """Refuse to write one number where a mask of bytes is, as PyTorch does."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, Tensor) and i.array.dtype == np.uint8 for i in parts) and getattr(value, "ndim", 0) == 0:
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype uint8; convert it, with .bool()"
+        )
+
+
 def index_arrays(index: Any) -> Any:
-    """An index expression with its tensors replaced by their arrays."""
+    """An index expression with its tensors replaced by their arrays; bytes are a mask, as in PyTorch."""
     if isinstance(index, Tensor):
-        return array_of(index)
+        array = array_of(index)
+        return array if array.dtype != np.uint8 else array != 0
     if isinstance(index, tuple):
         return tuple(index_arrays(i) for i in index)
     return np.asarray(index) if isinstance(index, range) else index

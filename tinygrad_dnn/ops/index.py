@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, decided, index_arrays, into, leaf, op, shown
+from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, shown
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -151,7 +151,7 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
     tensor([[1],
             [4]])
     """
-    index = index_arrays(index)
+    index = positions_of(index)
     if index.dtype.kind not in "iu":
         raise RuntimeError(f"gather(): Expected dtype int64 for index, got {index.dtype}; convert it with .long()")
     if index.ndim != a.ndim:
@@ -195,7 +195,7 @@ def put_along(a: Array, *, dim: Any, index: Any, size: Any, out: Out = None) -> 
 
     da = the cotangent gathered at ``index``
     """
-    return put.kernel(a, index=mesh(index_arrays(index), dim), size=size, out=out)
+    return put.kernel(a, index=mesh(positions_of(index), dim), size=size, out=out)
 
 
 gather.vjp(a=lambda xp, g, shape, dim, index: xp.put_along(g, dim=dim, index=index, size=shape))
@@ -217,7 +217,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def positions_of(index: Any) -> Array:
     """An index of one tensor, or of numbers, as an array."""
-    found = index_arrays(index)
+    found = array_of(index) if isinstance(index, Tensor) else index
     return found if isinstance(found, np.ndarray) else np.asarray(found)
 
 
