@@ -704,6 +704,29 @@ def test_arguments_by_their_names_and_results_in_out() -> None:
     assert y.tolist() == [1.0, 2.0]
 
 
+def test_results_are_not_written_to_a_lesser_type() -> None:
+    whole, small = tg.zeros(2, dtype=tg.int64), tg.zeros(2, dtype=tg.uint8)
+    for call in (lambda: tg.add(tg.ones(2), 1.5, out=whole), lambda: tg.min(tg.ones(2), tg.ones(2), out=whole)):
+        with pytest.raises(RuntimeError, match="result type float32 can't be cast to the desired output type int64"):
+            call()
+    with pytest.raises(RuntimeError, match="result type int64 can't be cast to the desired output type bool"):
+        tg.add(whole, 1, out=tg.zeros(2, dtype=tg.bool))
+    assert tg.add(whole, 258, out=small).tolist() == small.add_(whole).tolist() == [2, 2]
+
+
+def test_extremes_are_written_to_out() -> None:
+    a, b = tg.tensor([[1.0, 5.0], [7.0, 2.0]]), tg.ones(2, 2) * 3
+    whole, pair, values, indices = tg.zeros(()), tg.zeros(2, 2), tg.zeros(0), tg.zeros(0, dtype=tg.int64)
+    assert tg.max(a, out=whole) is whole
+    assert tg.min(a, b, out=pair) is pair
+    assert tg.max(a, 1, out=(values, indices)).values is values
+    assert [t.tolist() for t in (whole, pair, values, indices)] == [7.0, [[1.0, 3.0], [3.0, 2.0]], [5.0, 7.0], [1, 0]]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        tg.max(a, foo=1)
+    with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+        tg.max(a.requires_grad_(), out=whole)
+
+
 def test_elementwise_functions_take_names_and_options() -> None:
     x, y = tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0])
     assert tg.add(x, y, alpha=2).tolist() == [7.0, 10.0]

@@ -868,6 +868,7 @@ def written(out: Tensor | None, result: Tensor) -> Tensor:
             "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
             "requires grad; use no_grad(), or the result"
         )
+    check_cast(result.array.dtype, out.array.dtype)
     if out.array.shape != result.array.shape:
         out.array = np.empty(result.array.shape, out.array.dtype)
     return out.copy_(result)
@@ -957,6 +958,21 @@ def check_writable(t: Tensor) -> None:
         )
 
 
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether no float becomes an integer and no number a bool."""
+    source, target = np.dtype(from_).kind, np.dtype(to).kind
+    return (source != "f" or target not in "iu") and (source == "b" or target != "b")
+
+
+def check_cast(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> None:
+    """Refuse to write results of one dtype to memory of another that would lose what they are."""
+    if not can_cast(dtype, wanted):
+        raise RuntimeError(
+            f"result type {dtype} can't be cast to the desired output type {wanted}; "
+            "convert the tensor first, with .float()"
+        )
+
+
 def check_unseen(t: Tensor) -> None:
     """Refuse to record a change of memory that views, which no tape entry leads to, see as well."""
     views = [t] if t.serial in UNRECORDED_VIEWS else [r() for r in UNRECORDED_VIEWS.valuerefs()]
@@ -988,12 +1004,8 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
             f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
             f"use {o.name}(), which makes a new tensor"
         )
-    if not np.can_cast(made.array.dtype, t.array.dtype, "same_kind"):
-        raise RuntimeError(
-            f"result type {made.array.dtype} can't be cast to the desired output type {t.array.dtype}; "
-            "convert the tensor first, with .float()"
-        )
-    np.copyto(t.array, made.array, casting="same_kind")
+    check_cast(made.array.dtype, t.array.dtype)
+    np.copyto(t.array, made.array, casting="unsafe")
     if tracked:
         t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
         t.requires_grad = made.requires_grad

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, written
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from ..printing import results
@@ -476,19 +476,21 @@ def min(input: Any, *args: Any, **params: Any) -> Any:
     return extreme(Min, "amin", "argmin", "minimum", input, *args, **params)
 
 
-def extreme(kind: Any, whole: str, position: str, pair: str, a: Any, *args: Any, **params: Any) -> Any:
+def extreme(
+    kind: Any, whole: str, position: str, pair: str, a: Any, dim: Any = None, keepdim: bool = False, *,
+    other: Any = None, out: Any = None, axis: Any = None, keepdims: bool = False,
+) -> Any:
     """`max` and `min`, by the names of the ops for each of their three meanings."""
-    dim = args[0] if args else params.get("dim", params.get("axis"))
-    if isinstance(dim, Tensor) or "other" in params:
-        return getattr(tensors, pair)(a, params.get("other", dim))
+    dim, keepdim = axis if dim is None else dim, keepdim or keepdims
+    if isinstance(dim, Tensor) or other is not None:
+        return written(out, getattr(tensors, pair)(a, dim if other is None else other))
     if dim is None:
-        return getattr(tensors, whole)(a)
-    keepdim = args[1] if len(args) > 1 else params.get("keepdim", params.get("keepdims", False))
+        return written(out, getattr(tensors, whole)(a))
     indices = getattr(tensors, position)(a, dim=dim, keepdim=True)
     values = tensors.gather(a, dim=dim, index=indices.array)
     if not keepdim:
         values, indices = tensors.squeeze(values, dim), tensors.squeeze(indices, dim)
-    return kind(values, indices)
+    return kind(*map(written, out or (None, None), (values, indices)))
 
 
 MinMax = results("aminmax", "min", "max")

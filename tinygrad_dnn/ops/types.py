@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Tensor, leaf
+from ..engine import Tensor, can_cast, leaf
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from .creation import as_tensor
@@ -77,12 +77,6 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
     held = [as_tensor(x).array for x in (tensor1, tensor2)]
     dtype: np.dtype[Any] = tensors.add(*(leaf(np.ones((1,) * a.ndim, a.dtype)) for a in held)).array.dtype
     return dtype
-
-
-def can_cast(from_: Any, to: Any) -> bool:
-    """Whether no float becomes an integer and no number a bool."""
-    source, target = np.dtype(from_).kind, np.dtype(to).kind
-    return (source != "f" or target not in "iu") and (source == "b" or target != "b")
 
 
 def is_floating_point(input: Tensor) -> bool:
