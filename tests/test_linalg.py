@@ -118,3 +118,14 @@ def test_powers_of_matrices(n: int) -> None:
 def test_errors(call: object, message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         call()
+
+
+def test_powers_of_batches_of_vectors_go_up() -> None:
+    x = tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    y = tg.linalg.vander(x)
+    assert y[0].tolist() == [[1.0, 1.0, 1.0], [1.0, 2.0, 4.0], [1.0, 3.0, 9.0]]
+    assert tg.linalg.vander(x, N=2).tolist() == [[[1.0, v] for v in row] for row in x.tolist()]
+    y.sum().backward()
+    assert x.grad.tolist() == (1 + 2 * x).tolist()
+    with pytest.raises(RuntimeError, match="N must be greater than 1"):
+        tg.linalg.vander(x, N=1)

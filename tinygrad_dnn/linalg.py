@@ -8,7 +8,7 @@ import numpy as np
 from .engine import Tensor, leaf
 from .interpreters import tensors
 from .ops.linalg import matmul
-from .ops.matrix import cross as cross_product, diagonal as diagonal_of, vander
+from .ops.matrix import cross as cross_product, diagonal as diagonal_of
 from .ops.shape import checked
 from .ops.solve import LinAlgError, checked_matrix, cutoff, det, inv, log_abs_det, pinv, solve as solved
 from .printing import results
@@ -208,6 +208,22 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """Vector product along ``dim``, of size 3."""
     return cross_product(input, other, dim)
+
+
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """Powers 0 to N - 1 of the elements of vectors, as rows: x (..., n) gives (..., n, N), N being n if not given.
+
+    Raises RuntimeError for an N of less than 2. `tinygrad_dnn.vander` has the highest power first.
+
+    >>> tg.linalg.vander(tg.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [1, 2, 4],
+            [1, 3, 9]])
+    """
+    count = N if N is not None else x.shape[-1] if x.ndim else 0
+    if count < 2:
+        raise RuntimeError(f"N must be greater than 1, got {count}")
+    return x.unsqueeze(-1) ** leaf(np.arange(count))
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
