@@ -340,6 +340,12 @@ def test_an_infinite_gradient_passes_relu_where_it_is_off(dtype: object, create_
     assert unknown.grad.item() == 1.0  # as in PyTorch
 
 
+def test_the_second_derivative_of_x_to_the_0_is_nan() -> None:
+    x = leaf([0.0, 2.0])
+    (slope,) = tg.grad((x**0).sum() + (x * x).sum(), x, create_graph=True)
+    assert [slope.tolist(), *(t.tolist() for t in tg.grad(slope.sum(), x))] == [[0.0, 4.0], [2.0, 2.0]]
+
+
 def test_kinks_follow_one_table() -> None:
     def slope(f: object, at: float) -> float:
         x = leaf(at)

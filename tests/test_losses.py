@@ -573,3 +573,13 @@ def test_probabilities_outside_0_to_1_are_refused(bad: float) -> None:
     for args, name in (((wrong, good), "input"), ((good, wrong), "target")):
         with pytest.raises(RuntimeError, match=f"all elements of {name} should be between 0 and 1; logits go to BCE"):
             nn.BCELoss()(*args)
+
+
+@pytest.mark.parametrize(
+    ("loss", "curvature"),
+    [(lambda d: F.smooth_l1_loss(d, 0 * d, beta=0.5), 2.0), (lambda d: F.huber_loss(d, 0 * d, delta=0.5), 1.0)],
+)
+def test_losses_that_are_squares_near_0_are_curved_at_0(loss: Any, curvature: float) -> None:
+    d = tg.tensor(0.0, requires_grad=True)
+    (slope,) = tg.grad(loss(d), d, create_graph=True)
+    assert [slope.item(), *(t.item() for t in tg.grad(slope, d))] == [0.0, curvature]

@@ -582,8 +582,9 @@ def huber_loss(
     if not delta > 0:
         raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
     same_size(input, target)
-    d = tensors.abs(input - target)
-    loss = tensors.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+    residual = input - target  # squared itself, for the second derivative of |x - t| at 0 is 0
+    d = tensors.abs(residual)
+    loss = tensors.where(d <= delta, 0.5 * residual * residual, delta * (d - 0.5 * delta))
     return reduced(weighted(loss, weight), reduction)
 
 
@@ -608,8 +609,9 @@ def smooth_l1_loss(
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     same_size(input, target)
-    d = tensors.abs(input - target)
-    return reduced(tensors.where(d < beta, (0.5 / beta) * d * d, d - 0.5 * beta), reduction)
+    residual = input - target
+    d = tensors.abs(residual)
+    return reduced(tensors.where(d < beta, (0.5 / beta) * residual * residual, d - 0.5 * beta), reduction)
 
 
 def binary_cross_entropy(

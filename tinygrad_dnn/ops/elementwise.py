@@ -179,8 +179,9 @@ def power(a: Any, b: Any, *, out: Out = None) -> Any:
 
 def power_slope(xp: Any, a: Any, b: Any) -> Any:
     """The derivative of a^b with respect to a."""
-    slope = b * xp.power(a, b - 1)
-    return slope if type(b) in (int, float) and b != 0 else xp.where(xp.equal(b, 0), 0.0, slope)
+    if type(b) in (int, float):
+        return b * xp.power(a, b - 1) if b != 0 else xp.zeros_like(a)
+    return xp.where(xp.equal(b, 0), 0.0, b * xp.power(a, b - 1))
 
 
 power.vjp(
