@@ -363,6 +363,33 @@ def test_no_dimensions_are_none_for_any_and_all_and_all_for_counts() -> None:
     assert x.count_nonzero(()).item() == 3
 
 
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (tg.norm, RuntimeError, "linalg.vector_norm: Expected a floating point or complex tensor as input. Got"),
+        (lambda x: tg.dist(x, x), RuntimeError, "linalg.vector_norm: Expected a floating point"),
+        (lambda x: tg.cdist(x, x), RuntimeError, "cdist only supports floating-point dtypes, X1 got"),
+        (tg.std, RuntimeError, "std and var only support floating point and complex dtypes"),
+        (tg.var_mean, RuntimeError, "std and var only support floating point and complex dtypes"),
+        (tg.nanmean, RuntimeError, "nanmean(): expected input to have floating point or complex dtype but got"),
+        (lambda x: x.softmax(0), NotImplementedError, '"softmax_kernel_impl" not implemented for'),
+        (lambda x: F.log_softmax(x, 1), NotImplementedError, '"log_softmax_kernel_impl" not implemented for'),
+    ],
+)
+@pytest.mark.parametrize("dtype", [tg.int64, tg.uint8])
+def test_what_integers_have_not_got_is_refused(call: Any, kind: type[Exception], message: str, dtype: Any) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        call(tg.ones(2, 2, dtype=dtype))
+
+
+def test_bools_are_not_subtracted() -> None:
+    mask = tg.tensor([True, False])
+    with pytest.raises(RuntimeError, match="Subtraction, the `-` operator, with two bool tensors is not supported"):
+        tg.sub(mask, mask)
+    with pytest.raises(RuntimeError, match="Negation, the `-` operator, on a bool tensor is not supported"):
+        tg.neg(mask)
+
+
 # --- scripts ----------------------------------------------------------------------------------------------------------
 
 

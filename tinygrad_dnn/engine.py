@@ -887,6 +887,13 @@ def into(out: Array | None, y: Any) -> Any:
     return out
 
 
+OF_BOOLS = {  # what PyTorch says of the ops that bools have not got
+    "subtract": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()`",
+    "negative": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
+    "use the `~` or `logical_not()`",
+}
+
+
 def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any]) -> Exception:
     """PyTorch's error for a kernel that failed."""
     shapes = [np.shape(a) for a in raw if isinstance(a, np.ndarray)]
@@ -905,6 +912,8 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
             f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
             f"but got {error.axis}): {described}"
         )
+    if o.name in OF_BOOLS and "numpy boolean" in str(error):
+        return RuntimeError(f"{OF_BOOLS[o.name]} operator instead: {described}")
     if isinstance(error, ValueError):
         return RuntimeError(f"{error}: {described}")
     if isinstance(error, IndexError):

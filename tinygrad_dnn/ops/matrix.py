@@ -273,8 +273,13 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """The p-norms of the differences of all pairs of rows: (..., m, d) and (..., n, d) give (..., m, n).
 
-    Raises RuntimeError for a negative p.
+    Raises RuntimeError for integers, and for a negative p.
     """
+    for k, x in enumerate((x1, x2), 1):
+        if x.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, X{k} got: {x.array.dtype}; convert it, with .float()"
+            )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}; norm() takes negative ones")
     lengths: Tensor = norm(tensors.unsqueeze(x1, -2) - tensors.unsqueeze(x2, -3), p=p, dim=-1)

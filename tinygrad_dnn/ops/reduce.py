@@ -160,6 +160,8 @@ def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
     >>> tg.var(tg.tensor([1.0, 2.0, 4.0]))
     tensor(2.3333)
     """
+    if a.dtype.kind != "f":
+        raise RuntimeError(f"std and var only support floating point and complex dtypes, got {a.dtype}; use .float()")
     centred = a - np.add.reduce(a, axis=axes(a, dim), keepdims=True) / count(a.shape, dim)
     total = np.add.reduce(centred * centred, axis=axes(a, dim), keepdims=keepdim, out=out)
     n = count(a.shape, dim) - correction
@@ -330,6 +332,11 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
     tensor(1.)
     """
     input = tensors.to(input, dtype=dtype)
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.array.dtype}; convert it first, with .float()"
+        )
     held = np.sum(~np.isnan(array_of(input)), axis=axes(input.array, dim), keepdims=keepdim)
     return nansum(input, dim, keepdim) / leaf(as_result(held).astype(input.array.dtype))
 
@@ -369,6 +376,11 @@ def norm(a: Array, *, p: Any = 2, dim: Any = None, keepdim: bool = False, out: O
     >>> tg.norm(tg.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    if a.dtype.kind != "f":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {a.dtype}; convert it first, with .float()"
+        )
     axis: Any = axes(a, dim)
     if p in ("fro", 2):
         return np.sqrt(np.add.reduce(a * a, axis=axis, keepdims=keepdim, out=out), out=out)
@@ -589,6 +601,14 @@ logsumexp.vjp(
 )
 
 
+def check_floating(name: str, a: Array) -> None:
+    """Refuse the softmax of integers."""
+    if a.dtype.kind != "f":
+        raise NotImplementedError(
+            f'"{name}_kernel_impl" not implemented for \'{a.dtype}\'; convert it first, with .float()'
+        )
+
+
 @op(
     signature="(n)->(n)",
     sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 0}),
@@ -602,6 +622,7 @@ def softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
     >>> tg.softmax(tg.tensor([1.0, 2.0]), dim=0)
     tensor([0.2689, 0.7311])
     """
+    check_floating("softmax", a)
     axis: Any = axes(a, dim)
     if a.size == 0:
         checked(dim, a.ndim)
@@ -631,6 +652,7 @@ def log_softmax(a: Array, *, dim: Any, out: Out = None) -> Any:
         centred(y, 0, y)
         y -= np.log(np.add.reduce(np.exp(y), axis=0))
         return into(out, y.T)
+    check_floating("log_softmax", a)
     axis: Any = axes(a, dim)
     if a.size == 0:
         checked(dim, a.ndim)
