@@ -813,6 +813,39 @@ def test_what_a_hook_returns_is_a_gradient(given: Any, kind: type[Exception], me
     assert x.grad is None
 
 
+# --- values that do not fit -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "a"])
+def test_what_is_no_number_is_not_written(value: Any) -> None:
+    x = tg.zeros(2)
+    for change in (lambda: x.__setitem__(0, value), lambda: x.fill_(value), lambda: x.copy_(value)):
+        with pytest.raises(TypeError, match=f"can't assign a {type(value).__name__} to a tensor"):
+            change()
+    assert x.tolist() == [0.0, 0.0]
+
+
+def test_infinity_is_no_integer() -> None:
+    x = tg.arange(2)
+    mask = tg.tensor([True, False])
+    for change in (lambda: x.masked_fill(mask, -np.inf), lambda: x.masked_fill_(mask, np.inf), lambda: x.fill_(np.inf)):
+        with pytest.raises(RuntimeError, match="value cannot be converted to type int64 without overflow"):
+            change()
+    with pytest.raises(OverflowError):
+        tg.full_like(x, np.inf)
+    assert x.masked_fill(mask, 1.7).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["scatter", "scatter_add"])
+def test_a_source_with_too_few_elements_is_not_scattered(name: str) -> None:
+    index = tg.tensor([[0, 1, 1]])
+    with pytest.raises(RuntimeError, match=r"Expected index \[1, 3\] to be no larger than self \[2, 3\]"):
+        getattr(tg.zeros(2, 3), name)(0, index, tg.ones(1, 2))
+    with pytest.raises(RuntimeError, match="Index tensor must have the same number of dimensions as src tensor"):
+        getattr(tg.zeros(2, 3), name)(0, index, tg.ones(3))
+    assert getattr(tg.zeros(2, 3), name)(0, index, tg.ones(2, 4)).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+
+
 # --- positions and ranges that are wrong ------------------------------------------------------------------------------
 
 INDEXED: dict[str, Callable[[tg.Tensor, int, list[int]], Any]] = {

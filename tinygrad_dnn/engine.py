@@ -1039,12 +1039,17 @@ def former(t: Tensor) -> Tensor:
 
 def write(t: T, index: Any, value: Any) -> T:
     """``t[index] = value``."""
+    if value is None or isinstance(value, str):
+        kind = type(value).__name__
+        raise TypeError(f"can't assign a {kind} to a tensor of {t.array.dtype}; give a number or a tensor")
     if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
         return overwrite(t, REGISTRY["setitem"], value, index=index)
     raw_index = index_arrays(index)
     raw_value = array_of(value) if isinstance(value, Tensor) else value
     try:
         array_of(t)[raw_index] = raw_value
+    except OverflowError as error:
+        raise overflow(t.array.dtype, error) from None
     except ValueError as error:
         raise RuntimeError(
             f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
@@ -1054,6 +1059,11 @@ def write(t: T, index: Any, value: Any) -> T:
         raise IndexError(f"{error}".replace("for axis", "for dimension")) from None
     touch(t)
     return t
+
+
+def overflow(dtype: np.dtype[Any], error: Exception) -> RuntimeError:
+    """PyTorch's error for a number that an integer dtype cannot hold."""
+    return RuntimeError(f"value cannot be converted to type {dtype} without overflow: {error}")
 
 
 def check_mask(index: Any, value: Any) -> None:

@@ -130,7 +130,7 @@ def full_like(
     input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
     """One value in the shape and dtype of ``input``."""
-    return leaf(np.full_like(input.array, as_array(fill_value), dtype=dtype), requires_grad)
+    return leaf(np.full_like(input.array, as_array(fill_value, dtype or input.array.dtype), dtype=dtype), requires_grad)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:

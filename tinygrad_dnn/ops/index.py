@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, shown
+from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, overflow, shown
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -259,10 +259,9 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     tensor([[0., 0., 5.]])
     """
     positions = scattered(input, dim, index, "scatter")
-    source = value if src is None else src
-    if isinstance(source, Tensor) and source.ndim and source.shape != positions.shape:
-        source = source[tuple(slice(n) for n in positions.shape)]
-    return setitem(input, source, index=mesh(positions, dim))
+    if isinstance(src, Tensor):
+        src = as_scattered(src, input, positions, dim)
+    return setitem(input, value if src is None else src, index=mesh(positions, dim))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -272,9 +271,23 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     tensor([0., 0., 2.])
     """
     positions = scattered(input, dim, index, "scatter_add")
-    if src.shape != positions.shape:
-        src = src[tuple(slice(n) for n in positions.shape)]
+    src = as_scattered(src, input, positions, dim)
     return input + put_along(src, dim=dim, index=positions, size=tuple(input.shape))
+
+
+def as_scattered(src: Tensor, input: Tensor, positions: Array, dim: int) -> Tensor:
+    """The part of ``src`` that goes to the positions."""
+    shape = positions.shape
+    if src.ndim != len(shape):
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as src tensor: {len(shape)} and {src.ndim}"
+        )
+    if any(n > m for n, m in zip(shape, src.shape, strict=True)):
+        raise RuntimeError(
+            f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from dimension {dim} "
+            f"and to be no larger size than src {list(src.shape)}"
+        )
+    return src if src.shape == shape else src[tuple(slice(n) for n in shape)]
 
 
 def scattered(input: Tensor, dim: int, index: Any, name: str) -> Array:
@@ -300,7 +313,10 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     if mask_array.dtype != np.bool_:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask_array.dtype}")
     if not isinstance(value, Tensor):  # a number takes the dtype of the tensor
-        fill = leaf(np.asarray(value).astype(input.array.dtype))
+        try:
+            fill = leaf(np.array(value.item() if isinstance(value, np.generic) else value, input.array.dtype))
+        except (OverflowError, ValueError) as error:  # infinity or NaN as an integer
+            raise overflow(input.array.dtype, error) from None
     elif value.ndim:
         raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got {value.ndim} dimensions")
     return tensors.where(mask, fill, input)
