@@ -504,6 +504,52 @@ def test_typed_constructors_and_limits() -> None:
     assert tg.iinfo(tg.int8).min == -128
 
 
+def test_older_constructors_take_a_size_and_tensors() -> None:
+    shape = tg.ones(2, 3).size()
+    kinds = tg.Tensor, tg.FloatTensor, tg.LongTensor
+    assert [kind(shape).shape for kind in kinds] == [shape] * 3
+    assert tg.Tensor(shape[1:]).tolist() == [0.0, 0.0, 0.0]
+    assert tg.Tensor((2, 3)).tolist() == [2.0, 3.0]
+    loss = tg.tensor(2.0, requires_grad=True) * 1
+    assert tg.FloatTensor([loss, loss]).tolist() == tg.Tensor([loss, 2]).tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        ([np.float32(1), 5], tg.float32), ([5, np.float64(1)], tg.float64), ([np.int32(2), 1.0], tg.float32),
+        ([1.0, np.float64(2)], tg.float64), ([[1], [np.float16(2)]], tg.float16), ([True, 1], tg.int64),
+        ([np.ones(2)], tg.float64), ([tg.tensor(1, dtype=tg.int32)], tg.int32), ([2, tg.tensor(1.5)], tg.float32),
+    ],
+)
+def test_lists_have_the_dtype_of_the_floats_in_them(data: Any, dtype: Any) -> None:
+    assert tg.tensor(data).dtype == dtype
+
+
+def test_tensors_of_one_element_in_lists_are_numbers() -> None:
+    loss = tg.tensor(2.0, requires_grad=True)
+    made = tg.tensor([loss * 1, tg.tensor([3.0]), 4])
+    assert (made.tolist(), made.requires_grad) == ([2.0, 3.0, 4.0], False)
+    assert tg.tensor([[tg.ones(1, 1)], [tg.ones(1)]]).shape == (2, 1)
+    with pytest.raises(ValueError, match="only one element tensors can be converted to Python scalars"):
+        tg.tensor([tg.ones(2), tg.ones(2)])
+
+
+def test_filled_and_counted_tensors_have_pytorchs_types_and_lengths() -> None:
+    filled = [tg.full((2,), value).dtype for value in (np.mean([1.0, 2.0]), np.float16(1), np.int32(2), True)]
+    assert filled == [tg.float32, tg.float32, tg.int64, tg.bool]
+    assert tg.arange(2.7, dtype=tg.int64).tolist() == [0, 1]
+    assert tg.arange(5.9, 2.2, -1.6, dtype=tg.int32).tolist() == [5, 4, 3]
+    with pytest.raises(RuntimeError, match="step must be nonzero"):
+        tg.arange(0, 3, 0.5, dtype=tg.int64)
+
+
+@pytest.mark.parametrize("other", [None, "a", [1, 2], (1, 2), {}, object(), tg.float32])
+def test_what_is_no_number_is_not_equal_to_a_tensor(other: Any) -> None:
+    t = tg.tensor([1, 2])
+    assert [t == other, other == t, t != other] == [False, False, True]
+
+
 def test_no_float_is_cast_to_an_integer_and_no_number_to_a_bool() -> None:
     cast = [(tg.int64, tg.uint8), (tg.bool, tg.int8), (tg.int64, tg.float16), (tg.float64, tg.float32)]
     refused = [(tg.float32, tg.int64), (tg.float32, tg.bool), (tg.int64, tg.bool)]

@@ -20,7 +20,7 @@ import numpy as np
 from .interpreters import Interpreter, arrays, tensors
 from .labels import label_of, label_of_op
 from .modes import Defaults, anomaly, enable_grad, grad_mode
-from .operators import Operators
+from .operators import Operators, Size, sizes
 from .printing import format_tensor
 from .shortcuts import calling, pulling
 
@@ -157,12 +157,7 @@ class Tensor(Operators):
     noted: Any
 
     def __init__(self, *data: Any) -> None:
-        if len(data) == 1 and not isinstance(data[0], int):
-            source = data[0].array if isinstance(data[0], Tensor) else data[0]
-            array = np.array(source, dtype=Defaults.dtype)
-        else:
-            array = np.zeros(data, dtype=Defaults.dtype) if data else np.zeros(0, dtype=Defaults.dtype)
-        self._become_leaf(array)
+        self._become_leaf(zeros_or_copy(data, Defaults.dtype))
 
     def _become_leaf(self, array: Array, base: "Tensor | None" = None) -> None:
         self.array = array
@@ -434,6 +429,13 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     return leaf(as_array(data, dtype, copy=True), requires_grad)
 
 
+def zeros_or_copy(data: tuple[Any, ...], dtype: Any) -> Array:
+    """What ``Tensor(*data)`` holds: zeros of some integers or one `Size`, or a copy of one thing else."""
+    if len(data) == 1 and not isinstance(data[0], int | Size):
+        return as_array(data[0], dtype, copy=True)
+    return np.zeros(sizes(data) if data else 0, dtype)
+
+
 def from_numpy(array: Array) -> Tensor:
     """A leaf that shares the memory of ``array``: what is written to one is seen in the other.
 
@@ -469,25 +471,48 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
         return array.astype(array.dtype if dtype is None else dtype, copy=copy, subok=False)
     if isinstance(data, np.generic):
         return np.array(data, dtype=dtype)
-    first = data
-    while isinstance(first, list | tuple) and first:
-        first = first[0]
-    if isinstance(first, Tensor):
-        data = nested_arrays(data)
+    floats: set[np.dtype[Any]] = set()
+    numbers = number_of(data, floats)
     try:
-        array = np.array(data, dtype=dtype)
+        array = np.array(numbers, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"expected sequences of equal length at every level of the nesting: {error}") from None
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"can't convert {type(first).__name__} to a tensor; give numbers, arrays or tensors")
-    if dtype is None and array.dtype == FLOAT64 and not isinstance(first, np.ndarray | np.generic | Tensor):
-        return array.astype(Defaults.dtype)
-    return array
+        while isinstance(data, list | tuple) and data:
+            data = data[0]
+        raise TypeError(f"can't convert {type(data).__name__} to a tensor; give numbers, arrays or tensors")
+    return array.astype(max(floats)) if dtype is None and array.dtype == FLOAT64 and floats else array
 
 
-def nested_arrays(data: Any) -> Any:
-    """``data`` with its tensors replaced by their arrays."""
-    return [nested_arrays(d) for d in data] if isinstance(data, list | tuple) else np.asarray(data)
+def numbers_of(data: Sequence[Any], floats: set[np.dtype[Any]]) -> Sequence[Any]:
+    """Nested sequences with the numbers of tensors in their place.
+
+    The floating dtypes that are met are put into ``floats``: NumPy would make float64 of float32 and integers.
+    """
+    kinds = set(map(type, data))
+    if not kinds <= {float, int, bool}:
+        return [number_of(d, floats) for d in data]
+    if float in kinds or not kinds:
+        floats.add(Defaults.dtype)
+    return data
+
+
+def number_of(value: Any, floats: set[np.dtype[Any]]) -> Any:
+    """The number that a tensor has, sequences as `numbers_of`, and anything else as it is."""
+    if isinstance(value, list | tuple):
+        return numbers_of(value, floats)
+    if isinstance(value, Tensor):
+        if value.array.size != 1:
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars, "
+                f"got one of shape {value.array.shape}; stack() joins tensors"
+            )
+        value = array_of(value).reshape(())[()]
+    if isinstance(value, np.ndarray | np.generic):
+        floats.update({value.dtype} if value.dtype.kind == "f" else ())
+    elif isinstance(value, float):
+        floats.add(Defaults.dtype)
+    return value
 
 
 # --- Op: a kernel and its rules ---------------------------------------------------------------------------------------

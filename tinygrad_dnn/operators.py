@@ -148,8 +148,8 @@ class Operators:
     def cumprod_(self, dim: Int) -> Any: return self._overwrite("cumprod", dim=dim)
     def clamp_min_(self, min: Any) -> Any: return self._overwrite("clamp", min=min)
     def clamp_max_(self, max: Any) -> Any: return self._overwrite("clamp", max=max)
-    def eq_(self, other: Any) -> Any: return self.copy_(self == other)
-    def ne_(self, other: Any) -> Any: return self.copy_(self != other)
+    def eq_(self, other: Any) -> Any: return self.copy_(self.eq(other))
+    def ne_(self, other: Any) -> Any: return self.copy_(self.ne(other))
     def lt_(self, other: Any) -> Any: return self.copy_(self < other)
     def le_(self, other: Any) -> Any: return self.copy_(self <= other)
     def gt_(self, other: Any) -> Any: return self.copy_(self > other)
@@ -206,8 +206,10 @@ class Operators:
         return self.copy_(getattr(tensors, name)(size=self.array.shape, dtype=dtype, generator=generator, **params))
 
     # --- comparisons, elementwise
-    def __eq__(self, other: object) -> Any: return tensors.equal(self, other)
-    def __ne__(self, other: object) -> Any: return tensors.not_equal(self, other)
+    def __eq__(self, other: object) -> Any:
+        return tensors.equal(self, other) if isinstance(other, COMPARED) else NotImplemented
+    def __ne__(self, other: object) -> Any:
+        return tensors.not_equal(self, other) if isinstance(other, COMPARED) else NotImplemented
     def __lt__(self, other: Any) -> Any: return tensors.less(self, other)
     def __le__(self, other: Any) -> Any: return tensors.less_equal(self, other)
     def __gt__(self, other: Any) -> Any: return tensors.greater(self, other)
@@ -224,7 +226,7 @@ class Operators:
     def __len__(self) -> Int: return self._length()
     def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
-    def __contains__(self, value: Any) -> Bool: return bool((self == value).any())
+    def __contains__(self, value: Any) -> Bool: return bool(self.eq(value).any())
     def __bool__(self) -> Bool: return bool(self._number())
     def __int__(self) -> Int: return int(self._number())
     def __float__(self) -> Float: return float(self._number())
@@ -556,3 +558,6 @@ class Operators:
     def cuda(self, device: Any = None, non_blocking: Bool = False) -> Any: return tensors.to(self, "cuda")
     def pin_memory(self) -> Any: return self
     def share_memory_(self) -> Any: return self
+
+
+COMPARED = (Operators, int, float, np.ndarray, np.generic)  # by their elements; anything else is not equal to a tensor

@@ -48,12 +48,12 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool 
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A tensor filled with one value, of the value's dtype.
+    """A tensor filled with one value: of the default dtype for floats, int64 for integers, bool for bools.
 
     >>> full((2,), 7)
     tensor([7, 7])
     """
-    value = as_array(fill_value, dtype)
+    value = as_array(fill_value.item() if isinstance(fill_value, np.generic) else fill_value, dtype)
     return leaf(np.full(shape_of((), size), value, value.dtype), requires_grad)
 
 
@@ -68,7 +68,8 @@ def arange(
 ) -> Tensor:
     """``arange(end)``, ``arange(start, end)`` or ``arange(start, end, step)``: int64 if all are integers.
 
-    Raises RuntimeError for a step of 0 or away from the end.
+    Of an integer dtype, bounds and step lose their fractions first. Raises RuntimeError for a step of 0 or away from
+    the end.
 
     >>> arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
@@ -77,10 +78,12 @@ def arange(
         bounds = (start, bounds[0])
     given = [*bounds, *(start, end, step)[len(bounds) :]]
     first, last, by = (v.item() if isinstance(v, Tensor | np.generic) else v for v in given)
-    if by == 0:
-        raise RuntimeError("step must be nonzero")
     if (last - first) * by < 0:
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first} to {last} by {by}")
+    if dtype is not None and np.dtype(dtype).kind in "iu":
+        first, last, by = int(first), int(last), int(by)
+    if by == 0:
+        raise RuntimeError("step must be nonzero")
     if dtype is None:
         dtype = np.int64 if all(isinstance(v, int) for v in (first, last, by)) else get_default_dtype()
     return leaf((first + by * np.arange(ceil((last - first) / by))).astype(dtype), requires_grad)

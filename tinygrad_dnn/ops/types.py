@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Tensor, can_cast, leaf
+from ..engine import Tensor, can_cast, leaf, zeros_or_copy
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from .creation import as_tensor
@@ -111,10 +111,7 @@ class TypedTensor:
         self.dtype = np.dtype(dtype)
 
     def __call__(self, *data: Any) -> Tensor:
-        if len(data) == 1 and not isinstance(data[0], int):
-            source = data[0].array if isinstance(data[0], Tensor) else data[0]
-            return leaf(np.array(source, self.dtype))
-        return leaf(np.zeros(data or (0,), self.dtype))
+        return leaf(zeros_or_copy(data, self.dtype))
 
     def __repr__(self) -> str:
         return f"<class 'torch.{self.__name__}'>"
