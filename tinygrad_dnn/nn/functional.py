@@ -584,7 +584,7 @@ def huber_loss(
     same_size(input, target)
     residual = input - target  # squared itself, for the second derivative of |x - t| at 0 is 0
     d = tensors.abs(residual)
-    loss = tensors.where(d <= delta, 0.5 * residual * residual, delta * (d - 0.5 * delta))
+    loss = tensors.where(d <= delta, 0.5 * tensors.square(residual), delta * (d - 0.5 * delta))
     return reduced(weighted(loss, weight), reduction)
 
 
@@ -611,7 +611,7 @@ def smooth_l1_loss(
     same_size(input, target)
     residual = input - target
     d = tensors.abs(residual)
-    return reduced(tensors.where(d < beta, (0.5 / beta) * residual * residual, d - 0.5 * beta), reduction)
+    return reduced(tensors.where(d < beta, (0.5 / beta) * tensors.square(residual), d - 0.5 * beta), reduction)
 
 
 def binary_cross_entropy(
