@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..debugging import is_debugging, users_line
-from ..engine import Op, Tensor, array_of, is_observed
+from ..engine import Op, Tensor, array_of
 from ..interpreters import tensors
 from ..modes import get_default_dtype, is_grad_enabled, no_grad
 from ..ops.fused import KERNELS, linear
@@ -311,7 +311,7 @@ class Sequential(Ordered):
         return self.extend([*self] * (times - 1))
 
     def forward(self, input: Any) -> Any:
-        joining = not is_observed() and forwards() == FORWARDS
+        joining = not is_debugging() and forwards() == FORWARDS  # debug mode looks at single ops
         layer: Linear | None = None  # to be done in one op with the activation that may come next
         for module in vars(self).values():
             if layer is not None:
