@@ -160,7 +160,7 @@ def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
     >>> tg.var(tg.tensor([1.0, 2.0, 4.0]))
     tensor(2.3333)
     """
-    if a.dtype.kind != "f":
+    if a.dtype.kind not in "fc":
         raise RuntimeError(f"std and var only support floating point and complex dtypes, got {a.dtype}; use .float()")
     centred = a - np.add.reduce(a, axis=axes(a, dim), keepdims=True) / count(a.shape, dim)
     total = np.add.reduce(centred * centred, axis=axes(a, dim), keepdims=keepdim, out=out)
@@ -376,7 +376,7 @@ def norm(a: Array, *, p: Any = 2, dim: Any = None, keepdim: bool = False, out: O
     >>> tg.norm(tg.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    if a.dtype.kind != "f":
+    if a.dtype.kind not in "fc":
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "
             f"Got {a.dtype}; convert it first, with .float()"
@@ -603,7 +603,7 @@ logsumexp.vjp(
 
 def check_floating(name: str, a: Array) -> None:
     """Refuse the softmax of integers."""
-    if a.dtype.kind != "f":
+    if a.dtype.kind not in "fc":
         raise NotImplementedError(
             f'"{name}_kernel_impl" not implemented for \'{a.dtype}\'; convert it first, with .float()'
         )
