@@ -983,6 +983,20 @@ def test_constants_that_are_the_same_everywhere_are_numbers(shape: tuple[int, ..
             assert np.array_equal(np.signbit(replayed.array), np.signbit(eager.array))
 
 
+def test_an_infinite_gradient_at_relu_does_what_it_does_in_the_step() -> None:
+    layer = nn.Linear(2, 2)
+    layer.weight.data, layer.bias.data = tg.eye(2), tg.zeros(2)
+    x = tg.tensor([[-1.0, 4.0]])
+    for model in (nn.Sequential(layer, nn.ReLU()), lambda x: tg.relu(layer(x))):
+
+        def step(x: tg.Tensor, model: Any = model) -> tg.Tensor:
+            return tg.grad(model(x).sqrt().sum(), layer.bias)[0]
+
+        run = tg.compile(step)
+        for _ in range(3):
+            assert same(run(x).array, step(x).array)
+
+
 def test_a_program_holds_less_memory_than_the_step_needs() -> None:
     """What was recorded is let go of: only the program's own buffers stay."""
     used = []
