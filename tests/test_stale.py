@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+import random
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -243,6 +244,28 @@ def an_argument_that_the_step_also_finds_by_itself(compile: Compile) -> Any:
 
 
 @refused("changes memory in place that two of its arguments")
+def arguments_that_overlap_later(compile: Compile) -> Any:
+    def step(x: tg.Tensor, y: tg.Tensor) -> Any:
+        before = y * 2
+        x.mul_(10.0)
+        return before, y * 2
+
+    run, pool = compile(step), tg.arange(6.0)
+    run(pool[:2], pool[2:4])
+    return run(pool[2:4], pool[2:4])
+
+
+@compared
+def arguments_of_every_kind(compile: Compile) -> Any:
+    class Batch(dict[str, Any]):
+        __getattr__ = dict.__getitem__
+
+    pair = Result(2.0, [3.0])  # a dataclass, which has no hash
+    run = compile(lambda b, part, chosen, p: b.a[part] * sum(chosen) * p.loss)
+    return [run(Batch(a=X), slice(k, None), {k, 5}, pair) for k in (0, 1, 0)]
+
+
+@refused("changes memory in place that two of its arguments")
 def an_argument_that_is_changed_while_another_looks_at_it(compile: Compile) -> Any:
     def step(a: tg.Tensor, b: tg.Tensor) -> Any:
         a.add_(1.0)
@@ -352,6 +375,100 @@ def containers_of_every_kind(compile: Compile) -> Any:
 
 
 @compared
+def a_list_that_the_step_adds_to_and_reads(compile: Compile) -> Any:
+    bank: list[Any] = []
+
+    def step(x: tg.Tensor) -> Any:
+        bank.append(x * 1)
+        return sum(bank)
+
+    run = compile(step)
+    return [run(X * k) for k in (1, 2, 3)]
+
+
+@compared
+def names_that_come_to_be_later(compile: Compile) -> Any:
+    class Defaults:
+        scale = 1.0
+
+    class Inherited(Defaults):
+        pass
+
+    of_instance, of_class, options = Defaults(), Inherited(), SimpleNamespace(q=1.0)
+    run = compile(lambda x: x * of_instance.scale * of_class.scale * getattr(options, "q", 0.0))
+    found = [run(X)]
+    of_instance.scale = 2.0
+    found.append(run(X))
+    Inherited.scale = 3.0
+    found.append(run(X))
+    options.q = 5.0
+    return [*found, run(X)]
+
+
+@compared
+def small_arrays_of_numpy_read_in_other_ways(compile: Compile) -> Any:
+    a, order = np.array([1.0, 2.0, 3.0]), np.array([2, 0, 1])
+    run = compile(lambda x: x * a[0] + tg.tensor(a * 2) + tg.tensor(a[order]) + float(a.sum()))
+    found = [run(X)]
+    a[:] = 5.0
+    found.append(run(X))
+    order[:] = 0
+    return [*found, run(X)]
+
+
+@compared
+def a_hook_with_a_setting(compile: Compile) -> Any:
+    w, setting = tg.ones(2, requires_grad=True), SimpleNamespace(scale=1.0)
+    w.register_hook(lambda g: g * setting.scale)
+
+    def step() -> Any:
+        w.grad = None
+        w.sum().backward()
+        return w.grad * 1
+
+    run = compile(step)
+    found = [run()]
+    setting.scale = 5.0
+    return [*found, run()]
+
+
+@compared
+def a_copy_of_a_tensor_outside(compile: Compile) -> Any:
+    w = tg.ones(3)
+    run = compile(lambda x: copy.deepcopy(w) * x + tg.tensor(copy.deepcopy(x.numpy())))
+    found = [run(X)]
+    w.mul_(3)
+    return [*found, run(X)]
+
+
+class Scope:
+    scale = 1.0
+
+    def __enter__(self) -> float:
+        return self.factor()
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def factor(self) -> float:
+        return self.scale
+
+
+@compared
+def a_context_manager(compile: Compile) -> Any:
+    scope = Scope()
+
+    def step(x: tg.Tensor) -> Any:
+        with scope as scale:
+            return x * scale
+
+    run = compile(step)
+    found = [run(X)]
+    scope.scale = 3.0
+    return [*found, run(X)]
+
+
+@compared
 def a_rate_that_the_step_reads(compile: Compile) -> Any:
     optimizer = optim.SGD([tg.ones(3)], lr=1.0)
     run = compile(lambda x: x * optimizer.param_groups[0]["lr"])
@@ -431,6 +548,41 @@ def an_entry_that_is_assigned(compile: Compile) -> Any:
         return state["h"]
 
     return compile(step)(X)
+
+
+@refused("may not draw from an iterator")
+def an_iterator(compile: Compile) -> Any:
+    batches = iter([X, X * 2])
+    return compile(lambda: next(batches) * 1)()
+
+
+@refused("random numbers from Python or NumPy")
+def random_numbers_of_numpy(compile: Compile) -> Any:
+    rng = np.random.default_rng(0)
+    return compile(lambda x: x * rng.random())(X)
+
+
+@refused("random numbers from Python or NumPy")
+def random_numbers_of_python(compile: Compile) -> Any:
+    return compile(lambda x: x * random.random())(X)
+
+
+@refused("may not rebind \"holder\\['loss'\\]\"")
+def an_attribute_that_is_new(compile: Compile) -> Any:
+    holder = SimpleNamespace()
+
+    def step(x: tg.Tensor) -> None:
+        holder.loss = x.sum()
+
+    return compile(step)(X)
+
+
+@refused("may not change a dict that it is given")
+def a_dictionary_that_is_given(compile: Compile) -> Any:
+    def step(batch: dict[str, Any]) -> None:
+        batch["y"] = batch["x"] * 2
+
+    return compile(step)({"x": X})
 
 
 @refused("may not rebind")
@@ -572,3 +724,107 @@ def test_the_native_backend_sums_without_losing_digits() -> None:
     run = tg.compile(lambda x: (x.mean(), x.reshape(1, -1).sum(1)), backend="native")
     run(x)
     assert [float(t) for t in run(x)] == pytest.approx([0.11, 0.11 * 300_001], rel=1e-6)
+
+
+# --- programs that go on holding --------------------------------------------------------------------------------------
+
+
+def micro_batches() -> Any:
+    w = tg.ones(2, requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.1)
+    run = tg.compile(lambda x: (w * x).sum().backward())
+    for k in range(1, 10):
+        run(X[:2])
+        if k % 3 == 0:
+            assert w.grad.tolist() == [3.0, 6.0]
+            optimizer.step()
+            optimizer.zero_grad()
+    return run, 2
+
+
+def a_leaf_made_in_the_step() -> Any:
+    w = tg.ones(3, requires_grad=True)
+
+    def attack(x: tg.Tensor) -> Any:
+        x = x.clone().requires_grad_()
+        (w * x).sum().backward()
+        w.grad = None
+        return x + 0.1 * x.grad.sign()
+
+    run = tg.compile(lambda x: attack(x).detach())
+    for _ in range(4):
+        run(X)
+    return run, 1
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.model = Scaled().eval()
+        self.optimizer = optim.SGD([tg.ones(1)], lr=0.1)
+        self.step, self.history = 0, [0.0]
+
+    def train(self, x: tg.Tensor) -> Any:
+        self.optimizer.step()
+        return self.model(x)
+
+
+def counters_that_share_a_name_with_a_method() -> Any:
+    trainer = Counting()
+    run = tg.compile(trainer.train)
+    for _ in range(4):
+        run(X)
+        trainer.step += 1
+        trainer.history.append(1.0)
+        trainer.model.seen = trainer.step
+    return run, 2  # the first time that there is ``seen``
+
+
+def entries_that_the_step_does_not_name() -> Any:
+    state = {"it": 0, "w": X}
+    run = tg.compile(lambda x: state["w"] * x)
+    for _ in range(4):
+        run(X)
+        state["it"] += 1
+    return run, 1
+
+
+def a_mask_that_is_kept_for_the_next_time() -> Any:
+    masks: dict[int, Any] = {}
+
+    def step(x: tg.Tensor) -> Any:
+        if len(x) not in masks:
+            masks[len(x)] = tg.arange(len(x)) > 0
+        return x * masks[len(x)]
+
+    run = tg.compile(step)
+    for _ in range(3):
+        assert run(X).tolist() == [0.0, 2.0, 3.0]
+    return run, 2
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        micro_batches, a_leaf_made_in_the_step, counters_that_share_a_name_with_a_method,
+        entries_that_the_step_does_not_name, a_mask_that_is_kept_for_the_next_time,
+    ],
+)
+def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -> None:
+    run, programs = trained()
+    assert len(run.programs) <= programs
+
+
+def test_checkpoints_between_runs() -> None:
+    w = tg.ones(2, requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.1)
+
+    def step(x: tg.Tensor) -> None:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+
+    run = tg.compile(step)
+    for k in range(1, 4):
+        run(X[:2])
+        assert optimizer.state_dict()["state"][0]["step"] == k
+    assert len(run.programs) == 1

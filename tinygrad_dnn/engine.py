@@ -356,7 +356,9 @@ class Tensor(Operators):
             )
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        copied._become_leaf(self.array.copy())
+        copied._become_leaf(array_of(self).copy())
+        if _recorder is not None:
+            _recorder.register(copied)
         copied.requires_grad = self.requires_grad
         if self.grad is not None:
             copied.grad = leaf(self.grad.array.copy())

@@ -1,12 +1,16 @@
 """`compile`: a function that records itself once for every kind of call and then runs the program."""
 
+import pickle
+import random
 import threading
 import warnings
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import partial, update_wrapper
-from operator import gt
+from itertools import combinations
+from operator import gt, is_
 from sys import getrefcount
 from types import MethodType, SimpleNamespace
 from typing import Any
@@ -119,14 +123,25 @@ def flattened(value: Any, leaves: list[Any]) -> Any:
     if isinstance(value, list | tuple):
         return type(value), *[flattened(v, leaves) for v in value]
     if isinstance(value, dict):
-        return dict, *value, *[flattened(v, leaves) for v in value.values()]
-    try:
-        hash(value)
-    except TypeError:
-        raise TypeError(
-            f"a compiled step takes tensors, arrays and values that can be compared, got {type(value).__name__}"
-        ) from None
-    return type(value), value
+        return type(value), *value, *[flattened(v, leaves) for v in value.values()]
+    if isinstance(value, slice):
+        return slice, value.start, value.stop, value.step
+    if isinstance(value, set):
+        return set, frozenset(value)
+    return (type(value), value) if isinstance(value, Hashable) else Itself(value)
+
+
+class Itself:
+    """An object that is equal to itself alone."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def described(args: Sequence[Any], kwargs: dict[str, Any], leaves: list[Any]) -> Any:
@@ -135,9 +150,12 @@ def described(args: Sequence[Any], kwargs: dict[str, Any], leaves: list[Any]) ->
     if kwargs:
         structure.append(("by name", flattened(kwargs, leaves)))
     if len(leaves) > 1:
-        owners = [id(owner_of(x.array if isinstance(x, Tensor) else x)) for x in leaves]
+        arrays = [x.array if isinstance(x, Tensor) else x for x in leaves]
+        owners = [id(owner_of(a)) for a in arrays]
         if len(set(owners)) < len(owners):  # one is given twice, or two are parts of one
-            structure += [("same", *map(found.index, found)) for found in (owners, [*map(id, leaves)])]
+            found = [*map(id, leaves)]
+            structure.append(("same", *map(found.index, found)))
+            structure.append(("apart", *(not np.may_share_memory(a, b) for a, b in combinations(arrays, 2))))
     return tuple(structure)
 
 
@@ -156,12 +174,15 @@ class Program:
         self.lock = lock
         recorder = run.recorder
         self.structure = run.structure
-        self.arguments = run.arguments
+        self.before = [t for t, _ in run.before]  # leaves whose gradients are arguments too
+        self.arguments = [*run.arguments, *(g for _, g in run.before)]
         self.is_tensor = run.is_tensor
         self.names = recorder.names | {id(t.array): name for name, t in around.named.items()}
         for t, g in run.gradients:
             name = self.names.get(id(t.array))
             g.storage.name = f"d_{name}" if name else g.storage.name
+        for t, g in run.before:
+            g.storage.name = f"grad_{self.names.get(id(t.array), '')}"
         place = run.places
         own = [(t, g) for t, g in run.gradients if id(t) not in place]
         given = [(place[id(t)], g) for t, g in run.gradients if id(t) in place]
@@ -194,6 +215,7 @@ class Program:
         departs = any(i.function is expect for i in self.plan.instructions)
         self.lives = [*(recorder.draws.values() if departs else ()), *recorder.lives]
         self.saved = [(s.array, np.empty_like(s.array)) for s in self.at_risk()]
+        self.saved_gradients = [(t, np.empty_like(g.value)) for t, g in run.before if g.storage in written]
         self.verified = 0
         self.build()
         self.plan.release()
@@ -249,8 +271,10 @@ class Program:
 
     def undo(self) -> None:
         """Leave everything as it was before a run that failed."""
-        for array, copy in self.saved:
-            array[...] = copy
+        for array, before in self.saved:
+            array[...] = before
+        for t, before in self.saved_gradients:
+            as_array(t._grad)[...] = before
         for call in reversed(self.lives):
             call.undo()
 
@@ -361,6 +385,7 @@ class Recording:
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
         self.is_tensor: list[bool] = []  # whether they are the arrays of tensors
+        self.given: list[tuple[Any, list[Any]]] = []  # lists and dictionaries among them, and what they held
         self.places: dict[int, int] = {}  # of argument tensors among the arguments, by identity
         failed = True
         set_recorder(recorder)
@@ -368,6 +393,7 @@ class Recording:
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
             before.check()
+            self.check_given()
             recorder.check_apart()
             failed = not keep
         finally:
@@ -384,16 +410,16 @@ class Recording:
             if failed:
                 for t in around.leaves():
                     t._grad = grads[id(t)]
+        self.before = list(recorder.live_grads.values())
         self.entry = [
             (t, g)
-            for t, g in recorder.grads_before.values()
-            if id(t) not in recorder.cleared and (g is not None or grads.get(id(t)) is None)
+            for t, g in (*recorder.grads_before.values(), *recorder.grads_read.values())
+            if id(t) not in recorder.live_grads and id(t) not in recorder.cleared and grads.get(id(t), g) is g
         ]
-        self.entry += [(t, g) for t, g in recorder.grads_read.values() if grads.get(id(t), g) is g]
 
     def adds_to_an_argument(self) -> bool:
         """Whether an argument had a gradient already, which no later argument will have."""
-        return any(g is not None and id(t) in self.places for t, g in self.entry)
+        return any(id(t) in self.places for t, _ in self.before)
 
     def values(self) -> dict[str, list[Array]]:
         """Copies of what the step leaves: its results, gradients, and the memory from outside that it wrote to."""
@@ -402,7 +428,7 @@ class Recording:
         return {
             "a result": [t.value.copy() for t in getattr(self, "outputs", [])],
             "a gradient": [g.value.copy() for _, g in self.gradients],
-            "a parameter or state": [copy for _, copy in written],
+            "a parameter or state": [after for _, after in written],
         }
 
     def traced(self, value: Any) -> Any:
@@ -423,10 +449,33 @@ class Recording:
             return self.arguments[-1]
         if isinstance(value, list | tuple):
             parts = [self.traced(v) for v in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+            return self.given_as(type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts))
         if isinstance(value, dict):
-            return {k: self.traced(v) for k, v in value.items()}
+            made = copy(value)
+            for k, v in value.items():
+                made[k] = self.traced(v)
+            return self.given_as(made)
         return value
+
+    def given_as(self, container: Any) -> Any:
+        """A list or dictionary of arguments, noted with what is in it."""
+        self.given.append((container, list(container.items() if isinstance(container, dict) else container)))
+        return container
+
+    def check_given(self) -> None:
+        """Refuse a step that changes a list or a dictionary that it was given."""
+        for container, before in self.given:
+            now = list(container.items() if isinstance(container, dict) else container)
+            if len(now) != len(before) or not all(map(is_same_entry, before, now)):
+                raise RuntimeError(
+                    f"a compiled step may not change a {type(container).__name__} that it is given: it has a copy; "
+                    "return what is new"
+                )
+
+
+def is_same_entry(old: Any, new: Any) -> bool:
+    """Whether an element of a list, or a key of a dictionary with its value, is what it was."""
+    return old is new or (type(old) is type(new) is tuple and len(old) == len(new) == 2 and all(map(is_, old, new)))
 
 
 def largest_of(array: Array) -> float:
@@ -466,6 +515,9 @@ class State:
         self.around = around
         self.values = list(around.values())
         self.held = list(around.held())
+        streams = (state for _, state in around.streams)
+        self.streams: list[Callable[[], Any]] = [random.getstate, np.random.get_state, *streams]
+        self.drawn = [pickle.dumps(state()) for state in self.streams]
 
     def changes(self) -> Iterator[str]:
         """The names of what holds something else now; lists may have grown."""
@@ -475,11 +527,17 @@ class State:
         for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
             keys = old.keys() if isinstance(place, list | deque) else old.keys() | new.keys()
             for k in keys:
-                if k not in old or k not in new or not same(old[k], new[k]):
+                kept = k in new and (same(old[k], new[k]) if k in old else is_constant(new[k]))
+                if not kept:
                     yield f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
 
     def check(self) -> None:
         """Refuse a step that binds a variable anew, and take it back: a program could not see that."""
+        if [pickle.dumps(state()) for state in self.streams] != self.drawn:
+            raise RuntimeError(
+                "a compiled step may not draw random numbers from Python or NumPy: they would be the same in every "
+                "run; draw them with rand() or randn(), or give them as arguments"
+            )
         name = next(self.changes(), None)
         if name is None:
             return
@@ -490,6 +548,12 @@ class State:
             f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, with "
             "copy_(), or return the value"
         )
+
+
+def is_constant(value: Any) -> bool:
+    """Whether this is a tensor of the step that is the same in every run, as a mask that is kept for the next time."""
+    traced = getattr(value, "array", None)
+    return is_traced(traced) and traced.storage.kind == "constant" and traced.storage.initial is None
 
 
 def put_back(place: Any, old: dict[Any, Any]) -> None:

@@ -98,13 +98,17 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
     result = rebuilding(program.structure, made, names)
     tests = program.guards.tests(names)
     given = [f"leaves[{k}]{'.array' * kind}" for k, kind in enumerate(program.is_tensor)]
+    before = [f"{names(t)}._grad" for t in program.before]
+    for grad, t in zip(before, program.arguments[len(given) :], strict=True):
+        tests += [f"{grad} is not None", f"{grad}.array.strides == {t.strides!r}"]
     tests += [f"leaves[{k}]._grad is None" for k in program.given]
     tests += [f"leaves[{k}] is {names(t)}" for k, t in program.named]
     owners = names(program.owners)
     apart = [f"id({a}) not in {owners} and id({a}.base) not in {owners}" for a in given if program.owners]
     tests += [f"({' and '.join(apart)} or program.is_apart(leaves))"] if apart else []
     tests += [f"{names(call.ready)}()" for call in program.lives]
-    before = [f"{names(copy)}[...] = {names(array)}" for array, copy in program.saved]
+    saved = [f"{names(copy)}[...] = {names(array)}" for array, copy in program.saved]
+    saved += [f"{names(copy)}[...] = {names(t)}._grad.array" for t, copy in program.saved_gradients]
     after = [f"{names(t)}._grad = {names(g)}" for t, g in zip(program.leaves, program.gradients, strict=True)]
     after += [f"{names(t)}._grad = None" for t in program.cleared]
     after += [f"leaves[{k}]._grad = {names(leaf)}({array})" for k, array in zip(program.given, made, strict=False)]
@@ -112,13 +116,14 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
     if program.changed:  # `touch` without its loop
         after += ["now = tick()", "Clock.last_change = now"]
         after += [f"{names(t)}.version = now" for t in program.changed]
-    after += [f"{names(touch)}(leaves[{k}])" for k in program.written if program.is_tensor[k]]
+    touched = [f"leaves[{k}]" if kind else "" for k, kind in enumerate(program.is_tensor)] + before
+    after += [f"{names(touch)}({touched[k]})" for k in program.written if touched[k]]
     text = RUN.format(
         tests=" and ".join(tests),
-        before="\n        ".join(before),
+        before="\n        ".join(saved),
         after="\n        ".join(after),
         results=f"{', '.join(results)}, = " if results else "",
-        arrays=", ".join(given),
+        arrays=", ".join([*given, *(f"{grad}.array" for grad in before)]),
         result=result,
     )
     exec(text, names.namespace)

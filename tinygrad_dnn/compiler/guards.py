@@ -4,32 +4,42 @@ A program is right only as long as the step would do the same again: the same te
 modes and settings of modules. All of it is compared before every run.
 """
 
+import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
 from types import CellType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..engine import GradientHook, Tensor
 from ..modes import Defaults, grad_mode
 from ..nn.module import Module, Settings
-from ..ops.random import forked
+from ..ops.random import Generator, forked
 from ..optim.optimizer import Optimizer
-from .entry import Names
+from .entry import Names as Written
+from .naming import Names, names_of
 
 __all__ = ["Guards", "Surroundings", "same"]
 
 PLAIN = (int, float, str, bool, complex, type(None))
+SMALL = 4096  # elements of an array up to which it is compared before every run
+ON_THE_SIDE = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__hash__", "__init_subclass__"}
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 RATES = {"param_groups", "get_last_lr", "get_lr"}  # names by which a step reads what an optimizer is told
 
 
 def same(old: Any, new: Any) -> bool:
-    """Whether a value that a step reads is what it was."""
-    return old is new or (type(old) is type(new) and isinstance(old, PLAIN) and old == new)
+    """Whether a value that a step reads is what it was; -0.0 is not 0.0."""
+    return old is new or (type(old) is type(new) and is_plain(old) and repr(old) == repr(new))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is told by what it shows."""
+    return isinstance(value, PLAIN) or (type(value) is tuple and all(map(is_plain, value)))
 
 
 class Surroundings:
@@ -41,15 +51,21 @@ class Surroundings:
     """
 
     def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
-        self.cells: dict[str, CellType] = {}
+        self.cells: dict[int, tuple[str, CellType]] = {}
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self.named: dict[str, Any] = {}
         self.modules: list[Module] = []
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self.streams: list[tuple[Any, Callable[[], Any]]] = []  # of random numbers, and how their state is asked for
         self.containers: list[tuple[str, Any]] = []
-        self.spaces: dict[int, tuple[str, Any]] = {}  # where attributes are looked for, by the identity of their owner
-        self.used = {"__call__", "forward"}
+        self.globals: dict[int, dict[str, Any]] = {}
+        self.spaces: dict[int, tuple[str, Any]] = {}  # attributes by name, by the identity of what has them
+        self.objects: list[tuple[str, dict[str, Any]]] = []  # attributes of the user's objects
+        self.classes: list[tuple[str, Any]] = []
+        self.used = Names()
+        self.used.methods = {"__call__", "forward"}
         self.seen: set[int] = set()
         self.add("self", function)
         self.explore()
@@ -58,45 +74,79 @@ class Surroundings:
             self.add("argument", a)
         self.explore()
         # as they are before the step, which may switch between train() and eval()
-        self.views = [vars(m).values() for m in self.modules]
-        self.settings, self.changes = list(chain(*self.views)), Settings.changes
+        self.settings, self.changes = self.settings_now(), Settings.changes
+        self.items = [self.items_of(c) for _, c in self.containers]
 
     def function(self, function: FunctionType) -> None:
         """Add the variables of a function."""
         code = function.__code__
         self.used.update(names_of(code))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self.cells[name] = cell
+            self.cells[id(cell)] = name, cell
             self.add(name, contents(cell))
         for k, value in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
             self.add(f"default_{k}", value)
-        self.spaces[id(function.__globals__)] = "", function.__globals__
+        self.globals[id(function.__globals__)] = function.__globals__
 
     def explore(self) -> None:
         """Add what is named, until nothing new is: a method may name others."""
         known = -1
         while known != len(self.attributes):
             known = len(self.attributes)
+            for owner, names in list(self.globals.items()):
+                for k in self.used.globals & names.keys():
+                    self.attribute("", owner, names, k)
             for owner, (name, space) in list(self.spaces.items()):
-                for k in self.used & space.keys():
-                    if (owner, k) not in self.attributes and not is_foreign(space[k]):
-                        self.attributes[owner, k] = Attribute(f"{name}.{k}" if name else k, space, k)
-                        self.add(k, space[k])
-        if not self.used.isdisjoint(RATES):  # else they are live
+                for k in (self.used.attributes | self.used.methods) & space.keys():
+                    if k in self.used.attributes or not isinstance(space[k], PLAIN):  # a number is not what is called
+                        self.attribute(f"{name}.", owner, space, k)
+            for m in list(self.modules):
+                for k in self.names_in(m):
+                    self.add(k, vars(m)[k])
+        if not RATES.isdisjoint(self.used.attributes | self.used.methods):  # else they are live
             for group in (group for o in self.optimizers for group in o.param_groups):
-                for k in (k for k, v in group.items() if isinstance(v, PLAIN)):
+                for k in (k for k, v in group.items() if is_plain(v)):
                     self.attributes[id(group), k] = Attribute(f"param_groups[{k!r}]", group, k)
+
+    def attribute(self, prefix: str, owner: int, space: Any, k: str) -> None:
+        """Add a variable, unless it is there, or a module that is not the user's."""
+        if (owner, k) not in self.attributes and not is_foreign(space[k]):
+            self.attributes[owner, k] = Attribute(f"{prefix}{k}", space, k)
+            self.add(k, space[k])
+
+    def names_in(self, m: Module) -> list[str]:
+        """The attributes of a module that matter: those that are named, of a module of ours all."""
+        if not is_users(type(m).__module__):
+            return list(vars(m))
+        named = self.used.attributes | self.used.methods | {"training", "_hooks"}
+        return [k for k, v in vars(m).items() if k in named or isinstance(v, Module | Tensor)]
+
+    def items_of(self, container: Any) -> list[Any]:
+        """What a container holds that matters: of a dictionary keys, and values that are looked up or gone through."""
+        if not isinstance(container, dict):
+            return list(container)
+        every = not self.used.methods.isdisjoint(("items", "values", "get", "pop"))
+        named = self.used.attributes
+        return [
+            x
+            for k, v in container.items()
+            for x in ((k, v) if every or k in named or not (isinstance(k, str) and is_plain(v)) else (k,))
+        ]
+
+    def settings_now(self) -> list[Any]:
+        """What the attributes of modules are that matter."""
+        return [x for m in self.modules for k in self.names_in(m) for x in (k, vars(m)[k])]
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """The variables and what they hold."""
-        for name, cell in self.cells.items():
+        for name, cell in self.cells.values():
             yield name, contents(cell)
         for name, space, key in self.attributes.values():
             yield name, space.get(key)
 
     def put_back(self, values: Iterable[Any]) -> None:
         """Give the variables these values, in the order of `values`."""
-        slots: list[Any] = [*self.cells.values(), *self.attributes.values()]
+        slots: list[Any] = [*(cell for _, cell in self.cells.values()), *self.attributes.values()]
         for slot, value in zip(slots, values, strict=True):
             if isinstance(slot, CellType):
                 slot.cell_contents = value
@@ -111,6 +161,21 @@ class Surroundings:
         if isinstance(value, Tensor):
             self.tensors.append(value)
             self.named.setdefault(name, value)
+            for hook in GradientHook.of.get(value.serial, ()):
+                self.add("hook", hook.hook)
+        elif isinstance(value, np.ndarray):
+            self.arrays.append(value)
+        elif isinstance(value, Generator):
+            pass  # its draws are ops
+        elif isinstance(value, np.random.Generator):
+            self.streams.append((value, lambda: value.bit_generator.state))
+        elif isinstance(value, random.Random):
+            self.streams.append((value, value.getstate))
+        elif isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
+            raise RuntimeError(
+                f"a compiled step may not draw from an iterator, as from {name!r}: later runs would not do that; give "
+                "it what next() gives as an argument"
+            )
         elif isinstance(value, Module):
             self.module(value)
         elif isinstance(value, Optimizer):
@@ -128,17 +193,24 @@ class Surroundings:
             for kind in value.__mro__:
                 if is_users(kind.__module__):
                     self.spaces[id(kind)] = kind.__name__, vars(kind)
+                    self.classes.append(self.spaces[id(kind)])
+                    for k in (k for k in vars(kind) if k.startswith("__") and k not in ON_THE_SIDE):
+                        self.add(k, vars(kind)[k])
         elif parts := list(parts_of(value)):
             for part in parts:
                 self.add(name, part)
         elif is_looked_into(type(value)):
             self.spaces[id(value)] = name, vars(value) if hasattr(value, "__dict__") else Slots(value)
+            if hasattr(value, "__dict__") and not any(map(is_ours, type(value).__mro__)):
+                self.objects.append((name, vars(value)))
             self.add(name, type(value))
 
     def held(self) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
         """Containers and the attributes of modules: names, where they are, and what is in them by key."""
         for m in self.modules:
             yield type(m).__name__, m, {k: v for k, v in vars(m).items() if k != "training"}
+        for name, space in self.objects:
+            yield name, space, dict(space)
         for name, c in self.containers:
             if not isinstance(c, set | frozenset):
                 yield name, c, dict(c if isinstance(c, dict) else enumerate(c))
@@ -154,9 +226,9 @@ class Surroundings:
                 self.seen.add(id(m))
                 self.modules.append(m)
                 self.add(type(m).__name__, type(m))
-            for k, v in list(vars(m).items()):
-                if not isinstance(v, Module):
-                    self.add(f"{k}_{path.replace('.', '_')}" if path else k, v)
+            for k in self.names_in(m):
+                if not isinstance(vars(m)[k], Module):
+                    self.add(f"{k}_{path.replace('.', '_')}" if path else k, vars(m)[k])
 
 
 class Slots(Mapping[str, Any]):
@@ -209,8 +281,12 @@ def parts_of(value: Any) -> Iterator[Any]:
 
 def is_looked_into(kind: type) -> bool:
     """Whether the attributes of such an object may be what a step computes with."""
-    ours = kind.__module__.startswith(__package__.partition(".")[0])
-    return ours or is_users(kind.__module__) or issubclass(kind, SimpleNamespace)
+    return is_ours(kind) or is_users(kind.__module__) or issubclass(kind, SimpleNamespace)
+
+
+def is_ours(kind: type) -> bool:
+    """Whether this is a class of this package."""
+    return kind.__module__.partition(".")[0] == __package__.partition(".")[0]
 
 
 def is_foreign(value: Any) -> bool:
@@ -226,14 +302,6 @@ def is_users(module: str) -> bool:
     installed = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
     known = {__package__.partition(".")[0], *sys.stdlib_module_names} - {"__main__"}
     return name not in known and not installed
-
-
-def names_of(code: Any) -> Iterator[str]:
-    """The global names in a code object and in those inside it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if hasattr(constant, "co_names"):
-            yield from names_of(constant)
 
 
 class Guards:
@@ -252,13 +320,15 @@ class Guards:
         self, around: Surroundings, tensors: Sequence[Tensor], grads: Sequence[tuple[Tensor, Tensor | None]]
     ) -> None:
         self.around = around
-        self.containers = list(chain(*((c, c.values()) if isinstance(c, dict) else (c,) for _, c in around.containers)))
-        self.items = list(chain(*self.containers))
-        self.views, self.attributes, self.changes = around.views, around.settings, around.changes
+        # a list that the step adds to holds more now, which matters if the step reads it
+        held = zip(around.containers, around.items, strict=True)
+        self.items = [before if name in around.used.read else around.items_of(c) for (name, c), before in held]
+        self.attributes, self.changes = around.settings, around.changes
+        self.arrays = [(a, a.copy()) for a in around.arrays if a.size <= SMALL]
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
-        slots += [(cell, "cell_contents", cell.cell_contents) for cell in around.cells.values()]
+        slots += [(cell, "cell_contents", cell.cell_contents) for _, cell in around.cells.values()]
         slots.append((Defaults, "dtype", Defaults.dtype))
         self.slots = slots
         self.hooks, self.tensors = GradientHook.changes, tensors
@@ -266,7 +336,7 @@ class Guards:
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
 
-    def tests(self, names: Names) -> list[str]:
+    def tests(self, names: Written) -> list[str]:
         """Expressions that are all true as long as all is as it was."""
         quick = [f"{names(mode)}() is {names(value)}" for mode, value in self.modes]
         quick += [f"{names(owner)}.{name} is {names(value)}" for owner, name, value in self.slots]
@@ -276,7 +346,10 @@ class Guards:
         tests.append(f"({names(Settings)}.changes == {held}.changes or {held}.settings_are_equal())")
         tests.append(f"({names(GradientHook)}.changes == {held}.hooks or {held}.hooks_are_equal())")
         tests += [f"len({names(held)}) == {len(held)}" for o in self.around.optimizers for held in lists_of(o)]
-        if self.containers:
+        sizes = [space for _, space in (*self.around.objects, *self.around.classes)]
+        tests += [f"len({names(space)}) == {len(space)}" for space in sizes]
+        tests += [f"{names(np.array_equal)}({names(a)}, {names(copy)})" for a, copy in self.arrays]
+        if self.items:
             tests.append(f"{held}.items_are_equal()")
         return tests
 
@@ -291,7 +364,7 @@ class Guards:
     def settings_are_equal(self) -> bool:
         """Whether the attributes of the modules are what they were."""
         changes = Settings.changes
-        if not all_same(self.attributes, list(chain(*self.views))):
+        if not all_same(self.attributes, self.around.settings_now()):
             return False
         self.changes = changes
         return True
@@ -310,7 +383,8 @@ class Guards:
 
     def items_are_equal(self) -> bool:
         """Whether lists and dictionaries hold what they held."""
-        return all_same(self.items, list(chain(*self.containers)))
+        now = (self.around.items_of(c) for _, c in self.around.containers)
+        return all(map(all_same, self.items, now))
 
 
 def lists_of(optimizer: Optimizer) -> list[list[Any]]:

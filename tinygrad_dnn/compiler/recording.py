@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from threading import get_ident
 from typing import Any, TypeGuard
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -291,6 +292,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def put(self, *args: Any, **params: Any) -> None:
         self.recorder.record(np.ndarray.put, (self, *args), params, writes=(self,))
 
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.recorder.record(np.ndarray.copy, (self,), {})
+
     def __repr__(self) -> str:
         return f"traced {numbers_of(self)!r}"
 
@@ -329,11 +333,12 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.storages: dict[int, Storage] = {}  # by the identity of their array, which they keep alive
         self.adopted: dict[int, tuple[Tensor, Array]] = {}  # tensors from before, by identity, and their arrays
-        self.made: dict[int, Tensor] = {}  # by the step, by identity
+        self.made = WeakValueDictionary[int, Tensor]()  # by the step, by identity
         self.given: dict[int, Storage] = {}  # of arguments, by the identity of their array
         self.saved: dict[int, tuple[Array, Array]] = {}  # external memory that was written to, as it was before
         self.grads_before: dict[int, tuple[Tensor, Tensor | None]] = {}
-        self.grads_read: dict[int, tuple[Tensor, Tensor | None]] = {}  # from before the step
+        self.grads_read: dict[int, tuple[Tensor, Tensor | None]] = {}  # those that have to be the same again
+        self.live_grads: dict[int, tuple[Tensor, Traced]] = {}  # from before, of leaves: those there are in each run
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
         self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
@@ -460,16 +465,30 @@ class Recorder:
 
     def before_grad(self, t: Tensor) -> None:
         """Note what gradient a leaf has before its first one from the step is added."""
-        if self.records():
+        if self.records() and id(t) not in self.made:
             self.grads_before.setdefault(id(t), (t, t._grad))
-            if t._grad is not None:
-                self.adopt(t._grad)
+            self.take_grad(t)
 
     def read_grad(self, t: Tensor) -> None:
-        """Note that the step looks at a gradient; if it is from before, a program holds for that one only."""
-        made_here = t._grad is not None and id(t._grad) in self.made
-        if self.records() and not made_here and id(t) not in self.cleared and id(t) not in self.grads_before:
-            self.grads_read.setdefault(id(t), (t, t._grad))
+        """Note that the step looks at a gradient, which may be from before, or not there."""
+        if not self.records() or id(t) in self.made or id(t) in self.cleared or id(t) in self.grads_before:
+            return
+        if t._grad is None:
+            self.grads_read.setdefault(id(t), (t, None))
+        self.take_grad(t)
+
+    def take_grad(self, t: Tensor) -> None:
+        """Trace a gradient from before the step: an argument of the program, if it is nothing else."""
+        g = t._grad
+        if g is None or id(g) in self.made or id(t) in self.live_grads:
+            return
+        if is_traced(g.array):
+            self.grads_read.setdefault(id(t), (t, g))
+            return
+        traced = self.argument(g.array)
+        self.adopted[id(g)] = (g, g.array)
+        give(g, traced)
+        self.live_grads[id(t)] = t, traced
 
     def visit(self, t: Tensor) -> None:
         """Refuse to walk a graph from before: the next one is another. Else nothing has to be noted: the rules are."""
@@ -684,7 +703,7 @@ class Recorder:
             t.array = array
             if value is not array and not failed:
                 np.copyto(array, value)
-        for t in self.made.values():
+        for t in list(self.made.values()):
             if is_traced(t.array):  # constants are the program's: whoever keeps a tensor may write to it
                 t.array = t.array.value.copy() if t.array.storage.kind == "constant" else t.array.value
         if failed:
@@ -781,12 +800,15 @@ class Later:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.traced, dtype)
 
+    def __getattr__(self, name: str) -> Any:
+        return unknown(name)(self)
+
 
 def unknown(what: str) -> Callable[..., Any]:
     def method(self: Later, *args: Any) -> Any:
         if self.traced.recorder.records():
             raise Revealed(data_dependent("item"))
-        return getattr(self.traced.value.item(), what)(*args)
+        return getattr(numbers_of(self.traced).item(), what)(*args)
 
     return method
 

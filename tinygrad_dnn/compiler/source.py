@@ -49,8 +49,10 @@ class Source:
         self.names: dict[Any, str] = {}  # by identity of what is named
         self.held: list[Any] = []  # so that identities stay theirs
         self.functions: list[str] = []  # the lines of those that the step calls
-        self.parameters = [self.fresh(f"input_{k}" if len(arguments) > 1 else "input") for k in range(len(arguments))]
-        for name, t in zip(self.parameters, arguments, strict=True):
+        self.parameters: list[str] = []
+        for k, t in enumerate(arguments):
+            name = self.fresh(t.storage.name or (f"input_{k}" if len(arguments) > 1 else "input"))
+            self.parameters.append(name)
             self.names[id(t)] = name
             self.names[t.storage] = name
         body = self.start() + self.body()

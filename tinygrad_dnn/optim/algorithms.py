@@ -154,6 +154,12 @@ class BucketOptimizer(Optimizer):
         self._plans = {}
         self._keep(state)
 
+    def _states(self) -> Mapping[Tensor, Mapping[str, Any]]:
+        for plan in self._plans.values():  # they are kept, and so are the programs that work with them
+            self._publish(plan)
+        states: Mapping[Tensor, Mapping[str, Any]] = self._state
+        return states
+
     def _go_back(self, plans: dict[int, Plan], names: dict[Bucket, set[str]]) -> None:
         """Forget plans, and what buckets remember, made since these were all."""
         self._plans = plans

@@ -193,6 +193,11 @@ class Optimizer:
     def _keep(self, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
         self._state: Any = defaultdict(dict, {p: dict(entry) for p, entry in state.items()})
 
+    def _states(self) -> Mapping[Tensor, Mapping[str, Any]]:
+        """The state, to be read only."""
+        states: Mapping[Tensor, Mapping[str, Any]] = self.state
+        return states
+
     def add_param_group(self, param_group: Group) -> None:
         """Optimize more parameters: ``{"params": tensors, ...}`` with the hyperparameters that differ."""
         if not isinstance(param_group, dict):
@@ -241,7 +246,8 @@ class Optimizer:
         """
         number = {id(p): i for i, p in enumerate(chain.from_iterable(g["params"] for g in self.param_groups))}
         state = {
-            number[id(p)]: {name: deepcopy(value) for name, value in entry.items()} for p, entry in self.state.items()
+            number[id(p)]: {name: deepcopy(value) for name, value in entry.items()}
+            for p, entry in self._states().items()
         }
         groups = [group | {"params": [number[id(p)] for p in group["params"]]} for group in self.param_groups]
         return {"state": state, "param_groups": groups}

@@ -1,0 +1,63 @@
+"""What a function names: globals, attributes, and what it takes for a list to add to."""
+
+import dis
+import sys
+from functools import cache
+from types import CodeType
+from typing import Any
+
+__all__ = ["Names", "names_of"]
+
+GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"}
+ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "DELETE_ATTR"}
+UNPACKING = {"DICT_MERGE", "DICT_UPDATE"}
+VARIABLES = GLOBALS | ATTRIBUTES | {"LOAD_DEREF", "LOAD_FAST", "LOAD_CLASSDEREF"}
+GROWING = {"append", "appendleft", "extend", "extendleft", "add", "update", "insert"}
+
+
+class Names:
+    """Names by what is done with them.
+
+    ``attributes`` has strings too, for ``getattr``; ``methods`` are called only; ``read`` are variables and attributes
+    that are used for anything else than to add to them.
+    """
+
+    def __init__(self) -> None:
+        self.globals: set[str] = set()
+        self.attributes: set[str] = set()
+        self.methods: set[str] = set()
+        self.read: set[str] = set()
+
+    def update(self, other: "Names") -> None:
+        """Add the names of another function."""
+        for mine, others in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine |= others
+
+
+@cache
+def names_of(code: CodeType) -> Names:
+    """The names in a code object and in those inside it."""
+    found = Names()
+    instructions = list(dis.get_instructions(code))
+    for i, after in zip(instructions, [*instructions[1:], None], strict=True):
+        if i.opname in GLOBALS:
+            found.globals.add(i.argval)
+        elif i.opname in UNPACKING:
+            found.methods.add("items")
+        elif i.opname in ATTRIBUTES:
+            (found.methods if is_method(i) else found.attributes).add(i.argval)
+        if i.opname in VARIABLES and not (after is not None and is_method(after) and after.argval in GROWING):
+            found.read.add(i.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found.update(names_of(constant))
+        elif isinstance(constant, str) and constant.isidentifier():
+            found.attributes.add(constant)
+    return found
+
+
+def is_method(i: Any) -> bool:
+    """Whether an instruction loads what is called next."""
+    if sys.version_info < (3, 12):
+        return bool(i.opname == "LOAD_METHOD")
+    return bool(i.opname == "LOAD_ATTR" and i.arg & 1)
