@@ -300,6 +300,47 @@ def test_one_element_is_a_view_too(index: object) -> None:
     assert x.tolist() == [0.0, 12.0, 0.0]
 
 
+NEW_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "flip": lambda x: x.flip(0),
+    "flip of nothing": lambda x: x.flip(()),
+    "fliplr": tg.fliplr,
+    "flipud": tg.flipud,
+    **{f"rot90 {k}": lambda x, k=k: x.rot90(k) for k in range(5)},
+    **{f"roll {by}": lambda x, by=by: x.roll(*by) for by in ((0,), (1,), (0, 0), (1, 1), ((1, -1), (0, 0)))},
+    **{f"repeat {n}": lambda x, n=n: x.repeat(n) for n in ((1, 1), (2, 1), (2, 1, 1), (1, 3))},
+    "repeat of a row": lambda x: x[0].repeat(2, 1),
+    "tile": lambda x: x.tile(1),
+    **{f"pad {width}": lambda x, width=width: F.pad(x, width) for width in ((), (0, 0), (-1, 0), (1, 0, -1, 0))},
+    "diag": tg.diag,
+    "diag_embed": lambda x: tg.diag_embed(x, dim1=0, dim2=1),
+    "max": lambda x: x.max(0)[0],
+    "min": lambda x: x[:1].min(0)[0],
+    "median": lambda x: x[:1].median(0)[0],
+    "kthvalue": lambda x: x.kthvalue(1)[0],
+    "inner": lambda x: tg.inner(x, x),
+    "kron": lambda x: tg.kron(x, tg.ones(1, 1)),
+    "tensordot": lambda x: tg.tensordot(x, x, 1),
+    "nll_loss": lambda x: F.nll_loss(x.view(1, 2, 2), tg.tensor([[0, 1]]), reduction="none"),
+}
+
+
+@pytest.mark.parametrize("name", NEW_MEMORY)
+def test_what_is_no_view_has_memory_of_its_own(name: str) -> None:
+    start = [[1.0, 2.0], [3.0, 4.0]]
+    x, leaf = tg.tensor(start), tg.tensor(start, requires_grad=True)
+    y = NEW_MEMORY[name](x)
+    before = y.tolist()
+    x.zero_()
+    assert y.tolist() == before
+    y += 1
+    assert x.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    ys = NEW_MEMORY[name](leaf * 1), 2 * NEW_MEMORY[name](leaf)
+    ys[0].mul_(2)
+    assert ys[0].tolist() == ys[1].tolist()
+    gradients = [tg.autograd.grad(y, leaf, y.detach())[0].tolist() for y in ys]
+    assert gradients[0] == gradients[1]
+
+
 def test_shapes_of_tensors_without_dimensions() -> None:
     x = tg.tensor(2.0, requires_grad=True)
     assert x.sum(0).shape == x.cumsum(0).shape == x.softmax(0).shape == ()

@@ -908,6 +908,13 @@ def origin(t: Tensor) -> Tensor:
     return t if t.base is None else t.base
 
 
+def unshared(t: T) -> T:
+    """``t`` as no view: of a result that only the tape holds besides, and that no rule reads."""
+    t.base = None
+    UNRECORDED_VIEWS.pop(t.serial, None)
+    return t
+
+
 def note_of(t: Tensor) -> Any:
     """What debug mode noted of a tensor, or None."""
     return getattr(t, "noted", None)

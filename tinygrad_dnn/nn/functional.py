@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown
+from ..engine import REGISTRY, Array, Tensor, array_of, as_array, decided, leaf, shown, unshared
 from ..interpreters import arrays, tensors
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
 from ..ops.index import getitem, outside
@@ -227,17 +227,16 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         raise NotImplementedError(f"pad() has the mode 'constant' only, not {mode!r}")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise RuntimeError(f"Padding length must be even and at most 2 * {input.ndim}, got {len(pad)}")
-    for k, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
-        dim = input.ndim - 1 - k
-        parts = []
-        for width in (before, None, after):
-            if width is None:
-                cut = max(-before, 0), max(-after, 0)
-                parts.append(tensors.narrow(input, dim, cut[0], input.shape[dim] - sum(cut)))
-            elif width > 0:
-                shape = (*input.shape[:dim], width, *input.shape[dim + 1 :])
-                parts.append(leaf(np.full(shape, value or 0, input.array.dtype)))
-        input = tensors.cat(*parts, dim=dim) if len(parts) > 1 else parts[0]
+    widths = [(input.ndim - 1 - k, *pair) for k, pair in enumerate(zip(pad[::2], pad[1::2], strict=True))]
+    for dim, before, after in widths:
+        cut = max(-before, 0), max(-after, 0)
+        input = tensors.narrow(input, dim, cut[0], input.shape[dim] - sum(cut))
+    if max(pad, default=0) <= 0:
+        return tensors.clone(input)
+    for dim, *around in widths:
+        shapes = [(*input.shape[:dim], max(width, 0), *input.shape[dim + 1 :]) for width in around]
+        first, last = (leaf(np.full(shape, value or 0, input.array.dtype)) for shape in shapes)
+        input = tensors.cat(first, input, last, dim=dim) if max(around) > 0 else input
     return input
 
 
@@ -810,7 +809,7 @@ def label_loss(
         spread = (rows * by_class).sum(1) * counted.astype(by_class.dtype)
         loss = (1 - smoothing) * loss - (smoothing / classes) * spread
     if reduction == "none":
-        return loss.reshape(target.shape)
+        return unshared(loss.reshape(target.shape))
     if reduction != "mean":
         return reduced(loss, reduction)
     refuse_empty(labels)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, leaf
+from ..engine import Array, Tensor, leaf, unshared
 from ..interpreters import tensors
 from .elementwise import where
 from .index import getitem, setitem
@@ -57,7 +57,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     n = input.shape[-1] + abs(offset)
     empty = leaf(np.zeros((*input.shape[:-1], n, n), input.array.dtype))
     filled: Tensor = setitem(empty, input, index=(..., *diagonal_index(n, n, offset)))
-    return filled if (dim1, dim2) == (-2, -1) else movedim(filled, (-2, -1), (dim1, dim2))
+    return filled if (dim1, dim2) == (-2, -1) else unshared(movedim(filled, (-2, -1), (dim1, dim2)))
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -227,7 +227,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     n = prod(a.shape[d] for d in left)
     first = reshape(permute(a, dims=(*rows, *left)), size=(prod(a.shape[d] for d in rows), n))
     second = reshape(permute(b, dims=(*right, *columns)), size=(n, prod(b.shape[d] for d in columns)))
-    return reshape(matmul(first, second), size=(*(a.shape[d] for d in rows), *(b.shape[d] for d in columns)))
+    size = (*(a.shape[d] for d in rows), *(b.shape[d] for d in columns))
+    return unshared(reshape(matmul(first, second), size=size))
 
 
 def listed(dims: Any) -> Sequence[int]:
@@ -244,7 +245,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     a, b = ((*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other))
     spread = reshape(input, size=tuple(n for size in a for n in (size, 1)))
     repeated = reshape(other, size=tuple(n for size in b for n in (1, size)))
-    return reshape(spread * repeated, size=tuple(n * m for n, m in zip(a, b, strict=True)))
+    return unshared(reshape(spread * repeated, size=tuple(n * m for n, m in zip(a, b, strict=True))))
 
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array
+from ..engine import Tensor, as_array, unshared
 from ..interpreters import tensors
 from ..operators import sizes
-from .shape import along, cat, checked, concat, expand, flip, length, permute, reshape, split, stack, unsqueeze
+from .shape import along, cat, checked, clone, concat, expand, flip, length, permute, reshape, split, stack, unsqueeze
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
@@ -38,8 +38,9 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
         )
     shape = (*(1,) * extra, *input.shape)
     between = reshape(input, size=tuple(n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair))
-    copied = expand(between, size=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
-    return reshape(copied, size=tuple(n * m for n, m in zip(times, shape, strict=True)))
+    spread = expand(between, size=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
+    copied = clone(spread, memory_format="torch.contiguous_format")
+    return unshared(reshape(copied, size=tuple(n * m for n, m in zip(times, shape, strict=True))))
 
 
 def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -76,21 +77,21 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     tensor([3, 1, 2])
     """
     if dims is None or dims == ():
-        return reshape(roll(ravel(input), shifts, 0), size=input.shape)
+        return unshared(reshape(roll(ravel(input), shifts, 0), size=input.shape))
     shifts, dims = (v if isinstance(v, list | tuple) else (v,) for v in (shifts, dims))
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     if input.numel() == 0:
-        return tensors.clone(input)
+        return clone(input)
     if input.ndim == 0:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    rolled = input
     for shift, dim in zip(shifts, dims, strict=True):
-        n = input.shape[checked(dim, input.ndim)]
-        cut = -shift % n if n else 0
+        cut = -shift % input.shape[checked(dim, input.ndim)]
         if cut:
-            ends = [input[along(input.ndim, dim, part)] for part in (slice(cut, None), slice(0, cut))]
-            input = cat(*ends, dim=dim)
-    return input
+            ends = [rolled[along(input.ndim, dim, part)] for part in (slice(cut, None), slice(0, cut))]
+            rolled = cat(*ends, dim=dim)
+    return clone(input) if rolled is input else rolled
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -115,9 +116,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     if input.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     first, second = (checked(d, input.ndim) for d in dims)
-    for _ in range(k % 4):
-        input = flip(tensors.transpose(input, first, second), dim=first)
-    return input
+    turned = tensors.transpose(input, first, second) if k % 2 else input
+    return flip(turned, dim=((), (first,), (first, second), (second,))[k % 4])
 
 
 # --- other dimensions -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, unshared
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from ..printing import results
@@ -479,7 +479,7 @@ def extreme(kind: Any, whole: str, position: str, pair: str, a: Any, *args: Any,
     indices = getattr(tensors, position)(a, dim=dim, keepdim=True)
     values = tensors.gather(a, dim=dim, index=indices.array)
     if not keepdim:
-        values, indices = tensors.squeeze(values, dim), tensors.squeeze(indices, dim)
+        values, indices = (unshared(tensors.squeeze(found, dim)) for found in (values, indices))
     return kind(values, indices)
 
 

@@ -79,9 +79,9 @@ def expand(a: Array, *, size: Any, out: Out = None) -> Any:
 expand.vjp(a=lambda g: g)  # the engine sums over the copies, as for any broadcast
 
 
-@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
+@op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
 def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
-    """Elements in reverse order along ``dim``.
+    """A copy with the elements in reverse order along ``dim``.
 
     da = g, flipped back
 
@@ -91,7 +91,7 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
     dims = tuple(checked(d, a.ndim) for d in (dim if isinstance(dim, list | tuple) else (dim,)))
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
-    return into(out, np.flip(a, dims) if a.ndim else a.view())
+    return into(out, np.flip(a, dims if a.ndim else ()).copy())
 
 
 flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
