@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import operator
 import pickle
 import threading
 import tracemalloc
@@ -390,6 +391,31 @@ def test_in_place_shape_and_dtype_are_kept_or_refused() -> None:
         n.mul_(1.5)
     np.testing.assert_array_equal(t.array, [0, 0])
     np.testing.assert_array_equal(n.array, [1, 2])
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"])
+def test_augmented_assignments_write_in_place(name: str) -> None:
+    change, whole = getattr(operator, f"i{name}"), getattr(operator, f"__{name}__")
+    logical = name in ("and", "or", "xor")
+    t = tg.tensor([True, False]) if logical else tg.tensor([5.0, 7.0])
+    row, expected = t[:1], whole(t, t)
+    assert change(row, t[:1].clone()) is row
+    assert t[0].item() == expected[0].item()
+    with pytest.raises(RuntimeError, match=r"output with shape \[2\] doesn't match the broadcast shape \[3, 2\]"):
+        change(t, t.new_ones(3, 2))
+    smaller = t > 1 if logical else tg.tensor([5, 7], dtype=tg.uint8)
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
+        change(smaller, tg.tensor([1, 2]) if logical else 0.5)
+    if name != "truediv":
+        assert change(tg.tensor([5], dtype=tg.uint8), tg.tensor([3])).dtype == tg.uint8
+
+
+def test_what_an_op_without_a_derivative_has_overwritten_is_not_differentiated() -> None:
+    y = leaf(5.0) * 3
+    y //= 2
+    assert (y.item(), y.requires_grad) == (7.0, True)
+    with pytest.raises(RuntimeError, match="floor_divide has no derivative rules"):
+        y.backward()
 
 
 def test_memory_is_shared_with_numpy_both_ways() -> None:

@@ -901,6 +901,7 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
 
 
 T = TypeVar("T", bound=Tensor)
+CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}  # of a dtype's kind; a number is cast to its own or a higher one
 
 
 def origin(t: Tensor) -> Tensor:
@@ -975,20 +976,21 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
             stacklevel=5,  # the line of ``total += loss``
         )
     old = former(t) if tracked else t
-    made = o(old, *(old if a is t else a for a in args), **params)
+    inputs = [old, *(old if a is t else a for a in args)]
+    made = o(*inputs, **params)
     if made.array.shape != t.array.shape:
         raise RuntimeError(
             f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
             f"use {o.name}(), which makes a new tensor"
         )
-    if not np.can_cast(made.array.dtype, t.array.dtype, "same_kind"):
+    if CATEGORY[made.array.dtype.kind] > CATEGORY[t.array.dtype.kind]:
         raise RuntimeError(
             f"result type {made.array.dtype} can't be cast to the desired output type {t.array.dtype}; "
             "convert the tensor first, with .float()"
         )
-    np.copyto(t.array, made.array, casting="same_kind")
+    np.copyto(t.array, made.array, casting="unsafe")
     if tracked:
-        t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
+        t.op, t.inputs, t.params, t.residual = o, made.inputs or inputs, made.params, made.residual
         t.requires_grad = True
         t.noted = note_of(made)
         t.serial = tick()
