@@ -300,6 +300,55 @@ def test_one_element_is_a_view_too(index: object) -> None:
     assert x.tolist() == [0.0, 12.0, 0.0]
 
 
+SAME_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "diagonal": tg.diagonal,
+    "diagonal above": lambda x: x.diagonal(1),
+    "linalg.diagonal": lambda x: tg.linalg.diagonal(x[None], offset=-1),
+    "einsum ii->i": lambda x: tg.einsum("ii->i", x),
+    "einsum ij->ji": lambda x: tg.einsum("ij->ji", x),
+    "einsum ijj->ji": lambda x: tg.einsum("ijj->ji", x[None]),
+    "index": lambda x: x[tg.tensor(1)],
+    "index of argmax": lambda x: x[:, x[0].argmax()],
+    "index of an element": lambda x: x[tg.tensor(1), tg.tensor(0)],
+    "type_as": lambda x: x.type_as(x),
+}
+
+
+@pytest.mark.parametrize("name", SAME_MEMORY)
+def test_what_is_written_to_a_view_is_written_to_the_tensor(name: str) -> None:
+    x, untouched = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = SAME_MEMORY[name](x)
+    assert y.tolist() == SAME_MEMORY[name](untouched).tolist()
+    y.add_(10)
+    y[...] = -y
+    changed = x.numpy() != untouched.numpy()
+    assert changed.sum() == y.numel()
+    assert (x.numpy()[changed] == -10 - untouched.numpy()[changed]).all()
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [("ij,j->i", ((2, 1), (3,))), ("ij,ij->", ((2, 1), (1, 3))), ("bij,bjk->bik", ((1, 2, 3), (4, 3, 2)))],
+)
+def test_einsum_broadcasts_and_its_gradient_sums(equation: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(0)
+    operands = [tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes]
+    assert tg.autograd.gradcheck(lambda *operands: tg.einsum(equation, *operands), operands)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "message"),
+    [
+        ("ii->i", ((2, 3),), "subscript i is repeated for operand 0 but the sizes don't match, 3 != 2"),
+        ("ii,i->i", ((1, 3), (3,)), "subscript i is repeated for operand 0 but the sizes don't match, 3 != 1"),
+        ("ij,j->i", ((2, 2), (3,)), "subscript j has size 3 for operand 1 which does not broadcast with previously"),
+    ],
+)
+def test_einsum_of_sizes_that_do_not_fit(equation: str, shapes: tuple[tuple[int, ...], ...], message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        tg.einsum(equation, *(tg.ones(*shape) for shape in shapes))
+
+
 NEW_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
     "flip": lambda x: x.flip(0),
     "flip of nothing": lambda x: x.flip(()),
@@ -313,6 +362,8 @@ NEW_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
     **{f"pad {width}": lambda x, width=width: F.pad(x, width) for width in ((), (0, 0), (-1, 0), (1, 0, -1, 0))},
     "diag": tg.diag,
     "diag_embed": lambda x: tg.diag_embed(x, dim1=0, dim2=1),
+    "take": lambda x: x.take(tg.tensor(1)),
+    "embedding": lambda x: F.embedding(tg.tensor(1), x),
     "max": lambda x: x.max(0)[0],
     "min": lambda x: x[:1].min(0)[0],
     "median": lambda x: x[:1].median(0)[0],

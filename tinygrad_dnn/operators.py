@@ -547,7 +547,7 @@ class Operators:
     def type(self, dtype: Any = None, non_blocking: Bool = False) -> Any: return tensors.type(self, dtype)
     def to(self, *args: Any, **params: Any) -> "Tensor": return tensors.to(self, *args, **params)
     def astype(self, dtype: Any) -> "Tensor": return tensors.astype(self, dtype=dtype)
-    def type_as(self, other: "Tensor") -> "Tensor": return tensors.astype(self, dtype=other.array.dtype)
+    def type_as(self, other: "Tensor") -> "Tensor": return tensors.to(self, other)
     def float(self) -> "Tensor": return tensors.to(self, np.float32)
     def double(self) -> "Tensor": return tensors.to(self, np.float64)
     def half(self) -> "Tensor": return tensors.to(self, np.float16)

@@ -314,7 +314,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     wrong = outside(index, 0, rows)
     if wrong is not None:
         raise IndexError(f"index out of range in self: {wrong}; with {rows} embeddings indices are 0 to {rows - 1}")
-    chosen = weight[index]
+    chosen = weight[index] if index.ndim else tensors.clone(weight[index])  # one row would be a view
     if padding_idx is None:
         return chosen
     return tensors.where((index == padding_idx % rows)[..., None], chosen.detach(), chosen)
@@ -447,7 +447,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     k = int(index.max()) + 1 if num_classes == -1 else num_classes
     if index.size and decided(index.max() >= k):
         raise RuntimeError(f"Class values must be smaller than num_classes, got {shown(index).max()} for {k} classes")
-    return getitem(leaf(np.eye(k, dtype=np.int64)), index=index)
+    return unshared(getitem(leaf(np.eye(k, dtype=np.int64)), index=index))
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------

@@ -6,45 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, leaf, unshared
+from ..engine import Tensor, leaf, unshared
 from ..interpreters import tensors
 from .elementwise import where
 from .index import getitem, setitem
 from .linalg import bmm, dot, matmul, mm, mv
 from .rearrange import movedim
 from .reduce import norm
-from .shape import checked, of_joint_dtype, permute, reshape
+from .shape import checked, diagonal, diagonal_index, of_joint_dtype, permute, reshape
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "block_diag", "cdist", "cross", "diag", "diag_embed", "diagflat",
-    "diagonal", "dist", "inner", "kron", "tensordot", "trace", "tril", "tril_indices", "triu", "triu_indices",
+    "dist", "inner", "kron", "tensordot", "trace", "tril", "tril_indices", "triu", "triu_indices",
     "vander", "vdot",
 ]
 
 
 # --- diagonals --------------------------------------------------------------------------------------------------------
-
-
-def diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
-    """Rows and columns of the diagonal ``offset`` places to the right of the main one."""
-    first = max(-offset, 0)
-    length = max(min(rows - first, columns - max(offset, 0)), 0)
-    i = np.arange(first, first + length)
-    return i, i + offset
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension of a copy.
-
-    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
-    tensor([1, 4])
-    """
-    first, second = (checked(d, input.ndim) for d in (dim1, dim2))
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    moved = movedim(input, (first, second), (-2, -1)) if (first, second) != (input.ndim - 2, input.ndim - 1) else input
-    rows, columns = moved.array.shape[-2:]
-    return getitem(moved, index=(..., *diagonal_index(rows, columns, offset)))
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -70,7 +48,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    return tensors.diagonal(input, diagonal)
+    rows, columns = input.array.shape
+    return getitem(input, index=diagonal_index(rows, columns, diagonal))
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
@@ -283,7 +262,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 
 for _function in (
-    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, diagonal, dist, inner, kron, trace, tril,
+    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, dist, inner, kron, trace, tril,
     triangle_mask, triu, vdot,
 ):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

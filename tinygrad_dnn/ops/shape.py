@@ -12,8 +12,8 @@ from ..interpreters import tensors
 from ..operators import sizes
 
 __all__ = [
-    "astype", "cat", "chunk", "clone", "concat", "contiguous_format", "expand", "flatten", "flip", "permute",
-    "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
+    "astype", "cat", "chunk", "clone", "concat", "contiguous_format", "diagonal", "expand", "flatten", "flip",
+    "permute", "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
     "unsqueeze",
 ]
 
@@ -95,6 +95,47 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
 
 
 flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
+
+
+def diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
+    """Rows and columns of the diagonal ``offset`` places to the right of the main one."""
+    first = max(-offset, 0)
+    length = max(min(rows - first, columns - max(offset, 0)), 0)
+    i = np.arange(first, first + length)
+    return i, i + offset
+
+
+def with_last(ndim: int, dim1: int, dim2: int) -> list[int]:
+    """All dimensions in order, but two of them last."""
+    first, second = checked(dim1, ndim), checked(dim2, ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return [*(d for d in range(ndim) if d not in (first, second)), first, second]
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 2, 4)),), {"offset": 1, "dim2": 2}))
+def diagonal(a: Array, *, offset: Any = 0, dim1: Any = 0, dim2: Any = 1, out: Out = None) -> Any:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, ``offset`` places to the right, as the last dimension.
+
+    da = zeros with g on the diagonal
+
+    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    corner = np.transpose(a, with_last(a.ndim, dim1, dim2))[..., max(-offset, 0) :, max(offset, 0) :]
+    n = min(corner.shape[-2:])
+    return into(out, np.einsum("...ii->...i", corner[..., :n, :n]))  # unlike np.diagonal's, the view can be written to
+
+
+def diagonal_cotangent(xp: Any, g: Any, shape: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
+    """Zeros of ``shape`` with ``g`` on the diagonal."""
+    order = with_last(len(shape), dim1, dim2)
+    size = tuple(shape[d] for d in order)
+    spread = xp.put(g, index=(..., *diagonal_index(size[-2], size[-1], offset)), size=size)
+    return xp.permute(spread, dims=tuple(np.argsort(order).tolist()))
+
+
+diagonal.vjp(a=diagonal_cotangent)
 
 
 contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
