@@ -326,6 +326,34 @@ def test_what_is_written_to_a_view_is_written_to_the_tensor(name: str) -> None:
     assert (x.numpy()[changed] == -10 - untouched.numpy()[changed]).all()
 
 
+EXPANDED: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "expand": lambda x: x.expand(2, 3),
+    "broadcast_to": lambda x: x.broadcast_to((2, 3)),
+    "meshgrid": lambda x: tg.meshgrid(x, tg.ones(2), indexing="ij")[0].T,
+}
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+def test_single_elements_of_expanded_tensors_are_written_and_copies_are_not(name: str) -> None:
+    x = tg.tensor([1.0, 2.0, 3.0])
+    y = EXPANDED[name](x)
+    y[0, 0] = 7
+    y[1].mul_(2)
+    y[1, 1:] -= 1
+    assert x.tolist() == [14.0, 3.0, 5.0]
+    for change in (lambda: y.add_(1), lambda: y[:, 0].copy_(tg.ones(2)), lambda: y.__setitem__(slice(None), 0)):
+        with pytest.raises(RuntimeError, match="unsupported operation: more than one element of the written-to tensor"):
+            change()
+    assert x.tolist() == [14.0, 3.0, 5.0]
+
+
+def test_memory_that_is_read_only_is_not_written_to() -> None:
+    array = np.ones(2)
+    array.flags.writeable = False
+    with pytest.raises(RuntimeError, match="is read-only; clone"):
+        tg.from_numpy(array).add_(1)
+
+
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [("ij,j->i", ((2, 1), (3,))), ("ij,ij->", ((2, 1), (1, 3))), ("bij,bjk->bik", ((1, 2, 3), (4, 3, 2)))],

@@ -988,7 +988,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
             f"result type {made.array.dtype} can't be cast to the desired output type {t.array.dtype}; "
             "convert the tensor first, with .float()"
         )
-    np.copyto(t.array, made.array, casting="unsafe")
+    np.copyto(writable(t.array), made.array, casting="unsafe")
     if tracked:
         t.op, t.inputs, t.params, t.residual = o, made.inputs or inputs, made.params, made.residual
         t.requires_grad = True
@@ -998,6 +998,32 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     if tracked:
         origin(t).version = t.serial  # its own rule may read the new value
     return t
+
+
+def writable(array: Array, index: Any = ()) -> Any:
+    """``array``, unlocked for a write to ``array[index]`` if NumPy has locked it because it is expanded.
+
+    Raises RuntimeError where one element of memory stands for several, or where the memory itself is read-only.
+    """
+    if array.flags.writeable:
+        return array
+    part = array[index]
+    if any(n > 1 and not step for n, step in zip(part.shape, part.strides, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    return in_place(unlocked, [array])
+
+
+def unlocked(arrays: Sequence[Array]) -> Array:
+    """A view of the only array, which NumPy allows to write to."""
+    view = arrays[0].view()
+    try:
+        view.flags.writeable = True
+    except ValueError:
+        raise RuntimeError("the NumPy array that the tensor shares its memory with is read-only; clone() it") from None
+    return view
 
 
 def former(t: Tensor) -> Tensor:
@@ -1018,7 +1044,7 @@ def write(t: T, index: Any, value: Any) -> T:
     raw_index = index_arrays(index)
     raw_value = array_of(value) if isinstance(value, Tensor) else value
     try:
-        array_of(t)[raw_index] = raw_value
+        writable(array_of(t), raw_index)[raw_index] = raw_value
     except ValueError as error:
         raise RuntimeError(
             f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
