@@ -177,6 +177,28 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "where, a number": (lambda: tg.where(X > 0, 0.5, X.long()), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
     "where, another": (lambda: X.long().where(X < 0, 0.5), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
     "bernoulli": (lambda: X.bernoulli(1.0), lambda: tg.ones(2, 2)),
+    "copy_": (lambda: X.clone().copy_(Y, non_blocking=True), lambda: Y.expand(2, 2)),
+    "pow_": (lambda: X.clone().pow_(exponent=2), lambda: X**2),
+    "addmm_": (lambda: X.clone().addmm_(X, mat2=X), lambda: X + X @ X),
+    "concat": (lambda: tg.concat([X, X], axis=1), lambda: tg.cat([X, X], 1)),
+    "stack": (lambda: tg.stack((Y, Y), axis=1), lambda: tg.stack((Y, Y), 1)),
+    "squeeze": (lambda: (X[None].squeeze(axis=0), tg.squeeze(X[None], axis=0)), lambda: (X, X)),
+    "repeat": (lambda: Y.repeat(repeats=(2,)), lambda: tg.full((4,), 2.0)),
+    "numpy": (lambda: Y.clone().requires_grad_().numpy(force=True), lambda: np.full(2, 2, np.float32)),
+    "fill_diagonal_": (lambda: X.clone().fill_diagonal_(fill_value=0), lambda: tg.tensor([[0.0, -7.0], [1.0, 0.0]])),
+    "fill_diagonal_, wrap": (
+        lambda: tg.zeros(5, 2).fill_diagonal_(3, wrap=True),
+        lambda: tg.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]),
+    ),
+    "inv": (lambda: (tg.linalg.inv(A=X), tg.linalg.det(A=X)), lambda: (X.inverse(), X.det())),
+    "grad": (
+        lambda: [tg.autograd.grad(w.sum(), [w, w * 1], materialize_grads=True) for w in [Y.clone().requires_grad_()]],
+        lambda: [(tg.ones(2), tg.zeros(2))],
+    ),
+    "FloatTensor": (
+        lambda: [isinstance(x, (tg.FloatTensor, tg.BoolTensor)) for x in (X, X > 0, X.long(), nn.Parameter(X), 1.0)],
+        lambda: [True, True, False, True, False],
+    ),
 }
 
 
@@ -184,6 +206,36 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 def test_calls_in_the_forms_that_pytorch_takes(name: str) -> None:
     found, wanted = FORMS[name]
     assert repr(found()) == repr(wanted())
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    **{
+        name: (lambda name=name: getattr(tg, name)(X), TypeError, "must be tuple of Tensors, not Tensor")
+        for name in ("cat", "concat", "stack", "hstack", "vstack", "dstack", "column_stack")
+    },
+    "fill_diagonal_ of a vector": (lambda: Y.fill_diagonal_(1), RuntimeError, "dimensions must larger than 1"),
+    "fill_diagonal_ of no cube": (lambda: tg.zeros(2, 3, 2).fill_diagonal_(1), RuntimeError, "must be of equal length"),
+    "grads in batches": (
+        lambda: tg.autograd.grad(X, X.clone().requires_grad_(), is_grads_batched=True), NotImplementedError, "stack"
+    ),
+    "zeros for what is not allowed": (
+        lambda: tg.autograd.grad(X, X, allow_unused=False, materialize_grads=True), ValueError, "Expected allow_unused"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_calls_that_pytorch_does_not_take_either(name: str) -> None:
+    call, kind, message = REFUSED[name]
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_a_gradient_is_deleted() -> None:
+    w = tg.ones(2, requires_grad=True)
+    w.sum().backward()
+    del w.grad
+    assert w.grad is None
 
 
 @pytest.mark.parametrize("like", [tg.rand_like, tg.randn_like, lambda x, **options: tg.randint_like(x, 9, **options)])

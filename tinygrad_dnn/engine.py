@@ -211,6 +211,10 @@ class Tensor(Operators):
             check_gradient(self, value)
         self._grad = value
 
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
     @property
     def data(self) -> "Tensor":
         """The same memory, not recorded: what is written through it is not differentiated."""
@@ -275,9 +279,9 @@ class Tensor(Operators):
         self.requires_grad = False
         return self
 
-    def numpy(self) -> Array:
-        """The array itself, memory shared. Raises RuntimeError if the tensor requires grad."""
-        if self.requires_grad:
+    def numpy(self, *, force: bool = False) -> Array:
+        """The array itself, memory shared. Raises RuntimeError if the tensor requires grad, unless ``force``."""
+        if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
@@ -313,9 +317,9 @@ class Tensor(Operators):
         """Set every element to ``value``, in place."""
         return write(self, Ellipsis, value)
 
-    def copy_(self, source: Any) -> Self:
-        """Copy the elements of ``source``, broadcast and cast, into this tensor, in place."""
-        return write(self, Ellipsis, source)
+    def copy_(self, other: Any, non_blocking: bool = False) -> Self:
+        """Copy the elements of ``other``, broadcast and cast, into this tensor, in place."""
+        return write(self, Ellipsis, other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         write(self, index, value)
@@ -733,7 +737,7 @@ class Op:
 OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
 POSITIONS = {  # of what PyTorch calls an op's arguments; a condition, where there is one, is counted apart
-    **dict.fromkeys(("input", "self", "operands", "tensor1"), 0),
+    **dict.fromkeys(("input", "self", "operands", "tensor1", "A"), 0),
     **dict.fromkeys(("other", "exponent", "mat2", "vec", "vec2", "tensor2", "weight"), 1),
     "bias": 2,
 }
@@ -1471,18 +1475,26 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
-    Parameters are those of `backward`; ``allow_unused`` gives None for an input that the outputs do not depend on,
-    instead of raising RuntimeError.
+    Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
+    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)
     >>> grad(dx, x)
     (tensor(18.),)
     """
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched=True is not here; call grad() for each cotangent, and stack()")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     seeds = [grad_outputs] * len(outputs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else grad_outputs
@@ -1490,10 +1502,12 @@ def grad(
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
     found, taken = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
-    if not allow_unused and any(t.serial not in found for t in inputs):
+    if not (allow_unused or materialize_grads) and any(t.serial not in found for t in inputs):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
     made = {key: gradient_of(g, taken) for key, (_, g) in found.items()}
+    if materialize_grads:
+        made = {t.serial: leaf(np.zeros_like(t.array)) for t in inputs} | made
     return tuple(made.get(t.serial) for t in inputs)

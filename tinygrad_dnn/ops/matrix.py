@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, leaf, unshared
+from ..engine import Array, Tensor, leaf, unshared
 from ..interpreters import tensors
 from .elementwise import where
 from .index import getitem, setitem
@@ -36,6 +36,17 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     empty = leaf(np.zeros((*input.shape[:-1], n, n), input.array.dtype))
     filled: Tensor = setitem(empty, input, index=(..., *diagonal_index(n, n, offset)))
     return filled if (dim1, dim2) == (-2, -1) else unshared(movedim(filled, (-2, -1), (dim1, dim2)))
+
+
+def main_diagonal(shape: tuple[int, ...], wrap: bool) -> tuple[Array, ...]:
+    """Where all positions are equal, as an index; of a tall matrix again below if it is to ``wrap``."""
+    if len(shape) < 2:
+        raise RuntimeError(f"dimensions must larger than 1; a tensor of shape {shape} has no diagonal")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError(f"all dimensions of input must be of equal length, got shape {shape}")
+    if wrap and len(shape) == 2:
+        return np.divmod(np.arange(0, shape[0] * shape[1], shape[1] + 1), shape[1])
+    return (np.arange(min(shape)),) * len(shape)
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -262,7 +273,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 
 for _function in (
-    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, dist, inner, kron, trace, tril,
-    triangle_mask, triu, vdot,
+    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, dist, inner, kron, main_diagonal, trace,
+    triangle_mask, tril, triu, vdot,
 ):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

@@ -12,8 +12,8 @@ from ..interpreters import tensors
 from ..operators import sizes
 
 __all__ = [
-    "astype", "cat", "chunk", "clone", "concat", "contiguous_format", "diagonal", "expand", "flatten", "flip",
-    "permute", "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
+    "astype", "chunk", "clone", "concat", "contiguous_format", "diagonal", "expand", "flatten", "flip", "permute",
+    "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
     "unsqueeze",
 ]
 
@@ -270,13 +270,13 @@ def t(input: Tensor) -> Tensor:
     return permute(input, dims=tuple(range(input.ndim))[::-1])
 
 
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """``input`` without its dimensions of size 1, or without those of ``dim`` that have size 1.
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: Any = None) -> Tensor:
+    """``input`` without its dimensions of size 1, or without those of ``dim``, or ``axis``, that have size 1.
 
     >>> tg.squeeze(tg.zeros(1, 3, 1)).shape
     (3,)
     """
-    n = input.ndim
+    n, dim = input.ndim, dim if axis is None else axis
     dims = range(n) if dim is None else [checked(d, n) for d in ((dim,) if isinstance(dim, int) else dim)]
     return reshape(input, size=tuple(s for k, s in enumerate(input.shape) if s != 1 or k not in dims))
 
@@ -322,19 +322,33 @@ def length(name: str, a: Tensor, dim: int) -> int:
     return int(a.array.shape[checked(dim, a.ndim)])
 
 
-def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """The same as `cat`."""
-    return cat(*tensors, dim=dim)
+def several(name: str, tensors: Sequence[Any]) -> Sequence[Any]:
+    """``tensors``, unless they are a single one."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor; put it into a list"
+        )
+    return tensors
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension ``dim``.
+def concat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
+    """Tensors joined along ``dim``, also called ``axis``; other sizes must agree.
+
+    >>> tg.cat((tg.tensor([1, 2]), tg.tensor([3])))
+    tensor([1, 2, 3])
+    """
+    return cat(*several("cat", tensors), dim=dim if axis is None else axis, out=out)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors of one shape joined along a new dimension ``dim``, also called ``axis``.
 
     >>> tg.stack((tg.tensor([1, 2]), tg.tensor([3, 4])))
     tensor([[1, 2],
             [3, 4]])
     """
-    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in tensors]
+    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in several("stack", tensors)]
+    dim = dim if axis is None else axis
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
     for k, p in enumerate(parts):

@@ -108,6 +108,8 @@ def numel(input: Tensor) -> int:
 class TypedTensor:
     """PyTorch's older constructors: ``FloatTensor(2, 3)`` makes zeros, ``FloatTensor([1, 2])`` holds data.
 
+    A tensor of the dtype is an instance, for ``isinstance``.
+
     >>> tg.LongTensor([1.7, 2.0])
     tensor([1, 2])
     """
@@ -121,6 +123,9 @@ class TypedTensor:
             source = data[0].array if isinstance(data[0], Tensor) else data[0]
             return leaf(np.array(source, self.dtype))
         return leaf(np.zeros(data or (0,), self.dtype))
+
+    def __instancecheck__(self, value: object) -> bool:
+        return isinstance(value, Tensor) and value.array.dtype == self.dtype
 
     def __repr__(self) -> str:
         return f"<class 'torch.{self.__name__}'>"
