@@ -327,6 +327,29 @@ def test_what_backward_needs_may_not_change_before_it(change: object) -> None:
     assert x.grad is None
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda w, i: w[i],
+        lambda w, i: w[i[0]],
+        lambda w, i: w[w.detach() == i[0]],
+        lambda w, i: w.gather(0, i),
+        lambda w, i: w.take(i),
+        lambda w, i: w.index_select(0, i),
+        lambda w, i: tg.zeros(2, dtype=tg.float64).scatter_add(0, i, w),
+    ],
+)
+def test_an_index_is_kept_as_it_was(read: object) -> None:
+    gradients = []
+    for change in (0, 1):
+        w, i = leaf(0.0, 1.0), tg.tensor([0, 0])
+        y = read(w, i)
+        i += change
+        (y * tg.tensor([1.0, 2.0])[: y.numel()]).sum().backward()
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
 def test_what_backward_does_not_need_may_change() -> None:
     w, x = leaf(1.0, 2.0), tg.tensor([3.0, 4.0], dtype=tg.float64)
     y = (w * 2 + x).sum()

@@ -692,6 +692,8 @@ class Op:
             made.op = self
             made.inputs = inputs
             made.residual = residual
+            if "index" in params and _recorder is None:
+                made.params = params | {"index": kept(params["index"])}
         else:
             made.requires_grad = False
             made.op = None
@@ -1067,6 +1069,15 @@ def index_arrays(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(index_arrays(i) for i in index)
     return np.asarray(index) if isinstance(index, range) else index
+
+
+def kept(index: Any) -> Any:
+    """An index expression as the tape keeps it: what is written to its tensors and arrays later does not matter."""
+    if isinstance(index, tuple):
+        return tuple(kept(i) for i in index)
+    if isinstance(index, Tensor):
+        return index.array.copy()
+    return index.copy() if isinstance(index, np.ndarray | list) else index
 
 
 # --- hooks ------------------------------------------------------------------------------------------------------------
