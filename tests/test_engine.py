@@ -387,13 +387,61 @@ def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
     np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
 
 
-def test_in_place_change_of_an_earlier_operand_is_an_error_and_not_a_wrong_gradient() -> None:
-    w = leaf(1.0)
-    h = w * 1
-    y = h + 2
+@pytest.mark.parametrize("use", [lambda h: h + 2, lambda h: h * h, lambda h: h.clone(), lambda h: h.sum(), tg.exp])
+@pytest.mark.parametrize("change", [lambda h: h.mul_(3), lambda h: h.__setitem__(0, 0.5), lambda h: h.add_(h).exp_()])
+def test_an_operand_may_be_changed_in_place_after_its_use(use: object, change: object) -> None:
+    gradients = []
+    for kept in (lambda h: h, lambda h: h.clone()):
+        w = leaf(1.0, 2.0)
+        h = w * 1
+        y = use(kept(h))
+        change(h)
+        (y.sum() + h.sum()).backward()
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
+def test_a_view_of_what_was_changed_in_place_since_is_an_error_and_not_a_wrong_gradient() -> None:
+    h = leaf(1.0) * 1
+    row = h[:1]
     h.mul_(3)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        (y + h).sum().backward()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            (row * 2).sum().backward()
+
+
+CHANGES: dict[str, tuple[object, object]] = {  # in place, and as new tensors
+    "mul_": (lambda x, y: x.mul_(y.cos()), lambda x, y: x * y.cos()),
+    "sub_": (lambda x, y: x.sub_(y + 1), lambda x, y: x - (y + 1)),
+    "tanh_": (lambda x, y: x.tanh_(), lambda x, y: x.tanh()),
+    "sin_": (lambda x, y: x.sin_(), lambda x, y: x.sin()),
+    "copy_": (lambda x, y: x.copy_(y), lambda x, y: y.clone()),
+    "x[0] = y": (lambda x, y: x.__setitem__(0, y.sum()), lambda x, y: tg.stack((y.sum(), x[1]))),
+    "new tanh": (lambda x, y: x * y.tanh(), lambda x, y: x * y.tanh()),
+    "new cos": (lambda x, y: x.cos(), lambda x, y: x.cos()),
+    "new sum": (lambda x, y: x.sum() + y, lambda x, y: x.sum() + y),
+}
+STEP = st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 9), st.integers(0, 9))
+
+
+@given(st.lists(STEP, max_size=12))
+def test_programs_that_change_tensors_in_place_have_the_gradients_of_those_that_do_not(steps: list[object]) -> None:
+    gradients = []
+    for in_place in (True, False):
+        w = leaf(0.3, -0.7)
+        made = [w * 1, w + 2]
+        for name, i, j in steps:
+            i, j = i % len(made), j % len(made)
+            y = CHANGES[name][not in_place](made[i], made[j])
+            if name.startswith("new"):
+                made.append(y)
+            elif not in_place:
+                made[i] = y
+        loss = sum((k + 1) * (x * x).sum() for k, x in enumerate(made)) + (w**3).sum()
+        (slope,) = tg.autograd.grad(loss, w, create_graph=True)
+        (curvature,) = tg.autograd.grad((slope * slope).sum(), w)
+        gradients.append((slope.tolist(), curvature.tolist()))
+    np.testing.assert_allclose(*gradients, rtol=1e-9)
 
 
 def test_a_recorded_change_does_not_hide_an_earlier_one_that_was_not() -> None:

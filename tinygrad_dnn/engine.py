@@ -1157,12 +1157,12 @@ def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
         nodes.append(t)
         if t.inputs is None:
             raise RuntimeError(RELEASED)
+        if Clock.last_change > t.serial:
+            settle(t)
         for x in t.inputs:
             if not isinstance(x, Tensor) or not x.requires_grad:
                 continue
             key = x.serial
-            if key > t.serial:  # an in-place op has given it a new history since
-                raise stale(t, x)
             if key not in seen:
                 seen[key] = x
                 if x.op is None:
@@ -1270,9 +1270,12 @@ def pull(
 ) -> None:
     """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``, the ``useful`` ones; ``watched`` for NaN."""
     o: Any = t.op
-    inputs, xp = t.inputs, cotangents.xp
-    if inputs is None:
+    if t.inputs is None:
         raise RuntimeError(RELEASED)
+    changed = Clock.last_change > t.serial  # something was, so it may have been an operand
+    if changed:
+        settle(t)
+    inputs, xp = t.inputs, cotangents.xp
     if not o.rules:
         raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     if xp is arrays:
@@ -1285,7 +1288,6 @@ def pull(
     if _recorder is not None:
         _recorder.visit(t)
     shared, rules = o.rules[xp]
-    changed = Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
         given = shared.pick(env)
         env[SHARED] = shared.function(*given) if _recorder is None else _recorder.apply(shared.function, given)
@@ -1293,8 +1295,6 @@ def pull(
         if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
         rule = rules[0 if o.variadic else i]
-        if x.serial > t.serial:  # an in-place op has given it a new history since
-            raise stale(t, x)
         if rule is None:
             continue
         if changed:
@@ -1332,6 +1332,22 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
 def is_unchanged(t: Tensor) -> bool:
     """Whether neither ``t`` nor an operand of its op was changed in place since ``t`` was computed."""
     return all(origin(x).version <= t.serial for x in (t, *(t.inputs or ())) if isinstance(x, Tensor))
+
+
+def settle(t: Tensor) -> None:
+    """Have the inputs of ``t`` as they were when it was computed, whatever in-place ops have made of them since.
+
+    Each such op has as its first input the tensor from before it, its numbers copied.
+    """
+    inputs = list(cast(Sequence[Any], t.inputs))
+    for i, x in enumerate(inputs):
+        while isinstance(x, Tensor) and x.requires_grad and x.serial > t.serial:
+            if origin(x) is origin(t):  # the numbers of t, a view, are no longer those that it was computed with
+                raise stale(t, x)
+            if x.inputs is None:
+                raise RuntimeError(RELEASED)
+            inputs[i] = x = x.inputs[0]
+    t.inputs = inputs
 
 
 def check_fresh(t: Tensor, *rules: Rule | None) -> None:
