@@ -387,6 +387,14 @@ def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
     np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
 
 
+def test_every_operand_of_a_sum_of_products_is_guarded() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = tg.einsum("i,i->", a, b)
+    b.detach().mul_(10)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: operand 'operands' of einstein_sum\(\)"):
+        y.backward()
+
+
 @pytest.mark.parametrize("use", [lambda h: h + 2, lambda h: h * h, lambda h: h.clone(), lambda h: h.sum(), tg.exp])
 @pytest.mark.parametrize("change", [lambda h: h.mul_(3), lambda h: h.__setitem__(0, 0.5), lambda h: h.add_(h).exp_()])
 def test_an_operand_may_be_changed_in_place_after_its_use(use: object, change: object) -> None:

@@ -231,6 +231,12 @@ def test_calls_that_pytorch_does_not_take_either(name: str) -> None:
         call()
 
 
+def test_what_is_joined_to_nothing_has_a_gradient() -> None:
+    nothing, x = tg.zeros(0, requires_grad=True), tg.ones(2, 2, requires_grad=True)
+    tg.cat([nothing, x, nothing], 1).sum().backward()
+    assert (x.grad.tolist(), nothing.grad.shape) == ([[1.0, 1.0], [1.0, 1.0]], (0,))
+
+
 def test_a_gradient_is_deleted() -> None:
     w = tg.ones(2, requires_grad=True)
     w.sum().backward()

@@ -1352,10 +1352,11 @@ def settle(t: Tensor) -> None:
 
 def check_fresh(t: Tensor, *rules: Rule | None) -> None:
     """Refuse to differentiate with operands that were changed since ``t`` was computed."""
-    operands = dict(zip(cast(Op, t.op).arguments, cast(Sequence[Any], t.inputs), strict=False)) | {"y": t}
-    for name in (name for rule in rules if rule is not None for name in rule.names):
-        x = operands.get(name)
-        if isinstance(x, Tensor) and origin(x).version > t.serial:
+    o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
+    read = {name for rule in rules if rule is not None for name in rule.names}
+    names = o.arguments * len(inputs) if o.variadic else o.arguments
+    for name, x in (*zip(names, inputs, strict=False), ("y", t)):
+        if name in read and isinstance(x, Tensor) and origin(x).version > t.serial:
             raise stale(t, x, name)
 
 

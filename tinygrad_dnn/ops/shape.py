@@ -200,8 +200,9 @@ def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
 
 def part_of(xp: Any, g: Any, i: int, parts: Sequence[Any], dim: int) -> Any:
     """The slice of ``g`` that belongs to part ``i`` of a `cat`."""
-    start = sum(p.shape[dim] for p in parts[:i])
-    return xp.getitem(g, index=along(g.ndim, dim, slice(start, start + parts[i].shape[dim])))
+    sizes = [0 if p.shape == (0,) else p.shape[dim] for p in parts]
+    part = xp.getitem(g, index=along(g.ndim, dim, slice(sum(sizes[:i]), sum(sizes[: i + 1]))))
+    return part if sizes[i] else xp.reshape(part, size=parts[i].shape)
 
 
 def along(ndim: int, dim: int, where: Any) -> tuple[Any, ...]:
