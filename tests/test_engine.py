@@ -387,6 +387,13 @@ def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
     np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
 
 
+def test_integers_that_a_tracked_value_is_written_to_stay_untracked() -> None:
+    w, counts = leaf(2.5), tg.zeros(2, dtype=tg.int64)
+    counts[:1] = w
+    counts.copy_(counts + w)
+    assert (counts.tolist(), counts.requires_grad, counts.is_leaf) == ([4, 2], False, True)
+
+
 def test_every_operand_of_a_sum_of_products_is_guarded() -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     y = tg.einsum("i,i->", a, b)

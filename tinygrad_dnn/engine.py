@@ -972,7 +972,8 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
     check_writable(t)
     array_of(t)
-    tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    differentiable = t.array.dtype.kind == "f" and _grad_enabled()
+    tracked = differentiable and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
     if tracked and not t.requires_grad:
         check_unseen(t)
     if tracked and any(isinstance(a, Tensor) and a.op is not None and a.inputs is None for a in args):
