@@ -1077,7 +1077,7 @@ def kept(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(kept(i) for i in index)
     if isinstance(index, Tensor):
-        return index.array.copy()
+        return leaf(index.array.copy())
     return index.copy() if isinstance(index, np.ndarray | list) else index
 
 
