@@ -190,6 +190,9 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: tg.zeros(5, 2).fill_diagonal_(3, wrap=True),
         lambda: tg.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]),
     ),
+    "ones": (lambda: tg.ones(2, layout=tg.strided, pin_memory=False), lambda: tg.ones(2)),
+    "zeros": (lambda: X.new_zeros(2, 2, layout=tg.strided), lambda: tg.zeros_like(X, pin_memory=False)),
+    "asarray": (lambda: [tg.asarray(X, copy=copy) is X for copy in (True, False, None)], lambda: [False, True, True]),
     "inv": (lambda: (tg.linalg.inv(A=X), tg.linalg.det(A=X)), lambda: (X.inverse(), X.det())),
     "grad": (
         lambda: [tg.autograd.grad(w.sum(), [w, w * 1], materialize_grads=True) for w in [Y.clone().requires_grad_()]],
@@ -215,6 +218,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     },
     "fill_diagonal_ of a vector": (lambda: Y.fill_diagonal_(1), RuntimeError, "dimensions must larger than 1"),
     "fill_diagonal_ of no cube": (lambda: tg.zeros(2, 3, 2).fill_diagonal_(1), RuntimeError, "must be of equal length"),
+    "asarray": (lambda: tg.asarray([1.0], copy=False), ValueError, "can't alias arbitrary sequence into a tensor"),
     "grads in batches": (
         lambda: tg.autograd.grad(X, X.clone().requires_grad_(), is_grads_batched=True), NotImplementedError, "stack"
     ),
