@@ -387,6 +387,14 @@ def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
     np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
 
 
+def test_tracked_values_add_up_where_a_tensor_says() -> None:
+    w, sums, i = leaf(1.0, 2.0), tg.zeros(4, dtype=tg.float64), tg.tensor(1)
+    for k in (1, 2, 3):
+        sums[i] += k * w.prod()
+    (sums * sums).sum().backward()
+    np.testing.assert_allclose(w.grad.array, [2 * 12 * 12, 2 * 12 * 6])
+
+
 def test_integers_that_a_tracked_value_is_written_to_stay_untracked() -> None:
     w, counts = leaf(2.5), tg.zeros(2, dtype=tg.int64)
     counts[:1] = w

@@ -970,10 +970,13 @@ def check_unseen(t: Tensor) -> None:
 
 def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
-    check_writable(t)
     array_of(t)
     differentiable = t.array.dtype.kind == "f" and _grad_enabled()
     tracked = differentiable and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    chosen = isinstance(t.params.get("index"), Tensor) and t.base is not None and t.base.version <= t.serial
+    if tracked and chosen:
+        return cast(T, o(former(t), *args, **params))  # for ``whole[i] += x`` with a tensor i, which then writes it
+    check_writable(t)
     if tracked and not t.requires_grad:
         check_unseen(t)
     if tracked and any(isinstance(a, Tensor) and a.op is not None and a.inputs is None for a in args):
