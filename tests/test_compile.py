@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import gc
+import operator
 import os
 import signal
 import threading
@@ -611,6 +612,35 @@ def test_positions_may_be_arguments(name: str, backend: str) -> None:
         got = run(tg.tensor(k))
         assert all(close(a.numpy(), b.numpy(), 64) for a, b in ((got, wanted), (w.grad, slope)))
     assert len(run.programs) == 1
+
+
+# Changes of values (4, 4), and of an integer, through views.
+VIEWS: dict[str, Callable[[tg.Tensor, tg.Tensor], Any]] = {
+    "diagonal": lambda x, k: x.diagonal(1).mul_(k),
+    "einsum": lambda x, k: tg.einsum("ii->i", x).add_(k),
+    "row": lambda x, k: x[k].add_(1),
+    "element": lambda x, k: x[k, k].zero_(),
+    "row of an expanded one": lambda x, k: x.expand(3, 4, 4)[1].mul_(k),
+    "expanded": lambda x, k: x[None].expand(1, 4, 4).add_(k),
+    "floor_divide": lambda x, k: operator.ifloordiv(x[1:], k + 1),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_a_step_writes_to_views(name: str, backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+
+    def step(x: tg.Tensor, k: tg.Tensor) -> tg.Tensor:
+        VIEWS[name](x, k)
+        return x.exp().sum()
+
+    run = tg.compile(step, backend=backend)
+    for k in (0, 2, 1, 2):
+        x, y = (tg.arange(16.0).view(4, 4) / 4 for _ in range(2))
+        assert run(x, tg.tensor(k)).item() == pytest.approx(step(y, tg.tensor(k)).item(), rel=1e-6)
+        assert x.tolist() == y.tolist()
 
 
 @pytest.mark.parametrize("name", ["rows", "gather", "index_select", "scatter", "embedding", "one_hot", "cross_entropy"])

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import operator
 import pickle
 import threading
 import tracemalloc
@@ -326,6 +327,29 @@ def test_what_backward_needs_may_not_change_before_it(change: object) -> None:
     assert x.grad is None
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda w, i: w[i],
+        lambda w, i: w[i[0]],
+        lambda w, i: w[w.detach() == i[0]],
+        lambda w, i: w.gather(0, i),
+        lambda w, i: w.take(i),
+        lambda w, i: w.index_select(0, i),
+        lambda w, i: tg.zeros(2, dtype=tg.float64).scatter_add(0, i, w),
+    ],
+)
+def test_an_index_is_kept_as_it_was(read: object) -> None:
+    gradients = []
+    for change in (0, 1):
+        w, i = leaf(0.0, 1.0), tg.tensor([0, 0])
+        y = read(w, i)
+        i += change
+        (y * tg.tensor([1.0, 2.0])[: y.numel()]).sum().backward()
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
 def test_what_backward_does_not_need_may_change() -> None:
     w, x = leaf(1.0, 2.0), tg.tensor([3.0, 4.0], dtype=tg.float64)
     y = (w * 2 + x).sum()
@@ -363,13 +387,84 @@ def test_writing_a_tracked_value_into_a_plain_tensor_tracks_it() -> None:
     np.testing.assert_allclose(w.grad.array, [2 * 1, 2 * 4 * 2, 2 * 9 * 3])
 
 
-def test_in_place_change_of_an_earlier_operand_is_an_error_and_not_a_wrong_gradient() -> None:
-    w = leaf(1.0)
-    h = w * 1
-    y = h + 2
+def test_tracked_values_add_up_where_a_tensor_says() -> None:
+    w, sums, i = leaf(1.0, 2.0), tg.zeros(4, dtype=tg.float64), tg.tensor(1)
+    for k in (1, 2, 3):
+        sums[i] += k * w.prod()
+    (sums * sums).sum().backward()
+    np.testing.assert_allclose(w.grad.array, [2 * 12 * 12, 2 * 12 * 6])
+
+
+def test_integers_that_a_tracked_value_is_written_to_stay_untracked() -> None:
+    w, counts = leaf(2.5), tg.zeros(2, dtype=tg.int64)
+    counts[:1] = w
+    counts.copy_(counts + w)
+    assert (counts.tolist(), counts.requires_grad, counts.is_leaf) == ([4, 2], False, True)
+
+
+def test_every_operand_of_a_sum_of_products_is_guarded() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = tg.einsum("i,i->", a, b)
+    b.detach().mul_(10)
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: operand 'operands' of einstein_sum\(\)"):
+        y.backward()
+
+
+@pytest.mark.parametrize("use", [lambda h: h + 2, lambda h: h * h, lambda h: h.clone(), lambda h: h.sum(), tg.exp])
+@pytest.mark.parametrize("change", [lambda h: h.mul_(3), lambda h: h.__setitem__(0, 0.5), lambda h: h.add_(h).exp_()])
+def test_an_operand_may_be_changed_in_place_after_its_use(use: object, change: object) -> None:
+    gradients = []
+    for kept in (lambda h: h, lambda h: h.clone()):
+        w = leaf(1.0, 2.0)
+        h = w * 1
+        y = use(kept(h))
+        change(h)
+        (y.sum() + h.sum()).backward()
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
+def test_a_view_of_what_was_changed_in_place_since_is_an_error_and_not_a_wrong_gradient() -> None:
+    h = leaf(1.0) * 1
+    row = h[:1]
     h.mul_(3)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        (y + h).sum().backward()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            (row * 2).sum().backward()
+
+
+CHANGES: dict[str, tuple[object, object]] = {  # in place, and as new tensors
+    "mul_": (lambda x, y: x.mul_(y.cos()), lambda x, y: x * y.cos()),
+    "sub_": (lambda x, y: x.sub_(y + 1), lambda x, y: x - (y + 1)),
+    "tanh_": (lambda x, y: x.tanh_(), lambda x, y: x.tanh()),
+    "sin_": (lambda x, y: x.sin_(), lambda x, y: x.sin()),
+    "copy_": (lambda x, y: x.copy_(y), lambda x, y: y.clone()),
+    "x[0] = y": (lambda x, y: x.__setitem__(0, y.sum()), lambda x, y: tg.stack((y.sum(), x[1]))),
+    "new tanh": (lambda x, y: x * y.tanh(), lambda x, y: x * y.tanh()),
+    "new cos": (lambda x, y: x.cos(), lambda x, y: x.cos()),
+    "new sum": (lambda x, y: x.sum() + y, lambda x, y: x.sum() + y),
+}
+STEP = st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 9), st.integers(0, 9))
+
+
+@given(st.lists(STEP, max_size=12))
+def test_programs_that_change_tensors_in_place_have_the_gradients_of_those_that_do_not(steps: list[object]) -> None:
+    gradients = []
+    for in_place in (True, False):
+        w = leaf(0.3, -0.7)
+        made = [w * 1, w + 2]
+        for name, i, j in steps:
+            i, j = i % len(made), j % len(made)
+            y = CHANGES[name][not in_place](made[i], made[j])
+            if name.startswith("new"):
+                made.append(y)
+            elif not in_place:
+                made[i] = y
+        loss = sum((k + 1) * (x * x).sum() for k, x in enumerate(made)) + (w**3).sum()
+        (slope,) = tg.autograd.grad(loss, w, create_graph=True)
+        (curvature,) = tg.autograd.grad((slope * slope).sum(), w)
+        gradients.append((slope.tolist(), curvature.tolist()))
+    np.testing.assert_allclose(*gradients, rtol=1e-9)
 
 
 def test_a_recorded_change_does_not_hide_an_earlier_one_that_was_not() -> None:
@@ -390,6 +485,31 @@ def test_in_place_shape_and_dtype_are_kept_or_refused() -> None:
         n.mul_(1.5)
     np.testing.assert_array_equal(t.array, [0, 0])
     np.testing.assert_array_equal(n.array, [1, 2])
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"])
+def test_augmented_assignments_write_in_place(name: str) -> None:
+    change, whole = getattr(operator, f"i{name}"), getattr(operator, f"__{name}__")
+    logical = name in ("and", "or", "xor")
+    t = tg.tensor([True, False]) if logical else tg.tensor([5.0, 7.0])
+    row, expected = t[:1], whole(t, t)
+    assert change(row, t[:1].clone()) is row
+    assert t[0].item() == expected[0].item()
+    with pytest.raises(RuntimeError, match=r"output with shape \[2\] doesn't match the broadcast shape \[3, 2\]"):
+        change(t, t.new_ones(3, 2))
+    smaller = t > 1 if logical else tg.tensor([5, 7], dtype=tg.uint8)
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
+        change(smaller, tg.tensor([1, 2]) if logical else 0.5)
+    if name != "truediv":
+        assert change(tg.tensor([5], dtype=tg.uint8), tg.tensor([3])).dtype == tg.uint8
+
+
+def test_what_an_op_without_a_derivative_has_overwritten_is_not_differentiated() -> None:
+    y = leaf(5.0) * 3
+    y //= 2
+    assert (y.item(), y.requires_grad) == (7.0, True)
+    with pytest.raises(RuntimeError, match="floor_divide has no derivative rules"):
+        y.backward()
 
 
 def test_memory_is_shared_with_numpy_both_ways() -> None:

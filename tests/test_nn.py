@@ -869,6 +869,8 @@ def test_parameters_and_buffers() -> None:
     data.fill_(3)
     np.testing.assert_array_equal(p.array, [3, 3])
     np.testing.assert_array_equal(b.array, [3, 3])
+    p.tag = "weight"
+    assert (p.tag, pickle.loads(pickle.dumps(p)).tag) == ("weight", "weight")
     assert not nn.Parameter(tg.tensor([1]), requires_grad=False).requires_grad
     with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require gradients"):
         nn.Parameter(tg.tensor([1]))

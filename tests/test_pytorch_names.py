@@ -178,6 +178,31 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "where, a number": (lambda: tg.where(X > 0, 0.5, X.long()), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
     "where, another": (lambda: X.long().where(X < 0, 0.5), lambda: tg.tensor([[0.5, -7.0], [0.5, 0.5]])),
     "bernoulli": (lambda: X.bernoulli(1.0), lambda: tg.ones(2, 2)),
+    "copy_": (lambda: X.clone().copy_(Y, non_blocking=True), lambda: Y.expand(2, 2)),
+    "pow_": (lambda: X.clone().pow_(exponent=2), lambda: X**2),
+    "addmm_": (lambda: X.clone().addmm_(X, mat2=X), lambda: X + X @ X),
+    "concat": (lambda: tg.concat([X, X], axis=1), lambda: tg.cat([X, X], 1)),
+    "stack": (lambda: tg.stack((Y, Y), axis=1), lambda: tg.stack((Y, Y), 1)),
+    "squeeze": (lambda: (X[None].squeeze(axis=0), tg.squeeze(X[None], axis=0)), lambda: (X, X)),
+    "repeat": (lambda: Y.repeat(repeats=(2,)), lambda: tg.full((4,), 2.0)),
+    "numpy": (lambda: Y.clone().requires_grad_().numpy(force=True), lambda: np.full(2, 2, np.float32)),
+    "fill_diagonal_": (lambda: X.clone().fill_diagonal_(fill_value=0), lambda: tg.tensor([[0.0, -7.0], [1.0, 0.0]])),
+    "fill_diagonal_, wrap": (
+        lambda: tg.zeros(5, 2).fill_diagonal_(3, wrap=True),
+        lambda: tg.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]),
+    ),
+    "ones": (lambda: tg.ones(2, layout=tg.strided, pin_memory=False), lambda: tg.ones(2)),
+    "zeros": (lambda: X.new_zeros(2, 2, layout=tg.strided), lambda: tg.zeros_like(X, pin_memory=False)),
+    "asarray": (lambda: [tg.asarray(X, copy=copy) is X for copy in (True, False, None)], lambda: [False, True, True]),
+    "inv": (lambda: (tg.linalg.inv(A=X), tg.linalg.det(A=X)), lambda: (X.inverse(), X.det())),
+    "grad": (
+        lambda: [tg.autograd.grad(w.sum(), [w, w * 1], materialize_grads=True) for w in [Y.clone().requires_grad_()]],
+        lambda: [(tg.ones(2), tg.zeros(2))],
+    ),
+    "FloatTensor": (
+        lambda: [isinstance(x, (tg.FloatTensor, tg.BoolTensor)) for x in (X, X > 0, X.long(), nn.Parameter(X), 1.0)],
+        lambda: [True, True, False, True, False],
+    ),
 }
 
 
@@ -185,6 +210,43 @@ FORMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 def test_calls_in_the_forms_that_pytorch_takes(name: str) -> None:
     found, wanted = FORMS[name]
     assert repr(found()) == repr(wanted())
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    **{
+        name: (lambda name=name: getattr(tg, name)(X), TypeError, "must be tuple of Tensors, not Tensor")
+        for name in ("cat", "concat", "stack", "hstack", "vstack", "dstack", "column_stack")
+    },
+    "fill_diagonal_ of a vector": (lambda: Y.fill_diagonal_(1), RuntimeError, "dimensions must larger than 1"),
+    "fill_diagonal_ of no cube": (lambda: tg.zeros(2, 3, 2).fill_diagonal_(1), RuntimeError, "must be of equal length"),
+    "asarray": (lambda: tg.asarray([1.0], copy=False), ValueError, "can't alias arbitrary sequence into a tensor"),
+    "grads in batches": (
+        lambda: tg.autograd.grad(X, X.clone().requires_grad_(), is_grads_batched=True), NotImplementedError, "stack"
+    ),
+    "zeros for what is not allowed": (
+        lambda: tg.autograd.grad(X, X, allow_unused=False, materialize_grads=True), ValueError, "Expected allow_unused"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_calls_that_pytorch_does_not_take_either(name: str) -> None:
+    call, kind, message = REFUSED[name]
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_what_is_joined_to_nothing_has_a_gradient() -> None:
+    nothing, x = tg.zeros(0, requires_grad=True), tg.ones(2, 2, requires_grad=True)
+    tg.cat([nothing, x, nothing], 1).sum().backward()
+    assert (x.grad.tolist(), nothing.grad.shape) == ([[1.0, 1.0], [1.0, 1.0]], (0,))
+
+
+def test_a_gradient_is_deleted() -> None:
+    w = tg.ones(2, requires_grad=True)
+    w.sum().backward()
+    del w.grad
+    assert w.grad is None
 
 
 @pytest.mark.parametrize("like", [tg.rand_like, tg.randn_like, lambda x, **options: tg.randint_like(x, 9, **options)])
@@ -312,6 +374,126 @@ def test_bytes_are_a_mask() -> None:
     with pytest.raises(RuntimeError, match="masked_fill_ only supports boolean masks"):
         written[mask] = 6.0
     assert written.gather(0, mask).tolist() == [0.0, 4.0, 4.0]
+
+
+SAME_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "diagonal": tg.diagonal,
+    "diagonal above": lambda x: x.diagonal(1),
+    "linalg.diagonal": lambda x: tg.linalg.diagonal(x[None], offset=-1),
+    "einsum ii->i": lambda x: tg.einsum("ii->i", x),
+    "einsum ij->ji": lambda x: tg.einsum("ij->ji", x),
+    "einsum ijj->ji": lambda x: tg.einsum("ijj->ji", x[None]),
+    "index": lambda x: x[tg.tensor(1)],
+    "index of argmax": lambda x: x[:, x[0].argmax()],
+    "index of an element": lambda x: x[tg.tensor(1), tg.tensor(0)],
+    "type_as": lambda x: x.type_as(x),
+}
+
+
+@pytest.mark.parametrize("name", SAME_MEMORY)
+def test_what_is_written_to_a_view_is_written_to_the_tensor(name: str) -> None:
+    x, untouched = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = SAME_MEMORY[name](x)
+    assert y.tolist() == SAME_MEMORY[name](untouched).tolist()
+    y.add_(10)
+    y[...] = -y
+    changed = x.numpy() != untouched.numpy()
+    assert changed.sum() == y.numel()
+    assert (x.numpy()[changed] == -10 - untouched.numpy()[changed]).all()
+
+
+EXPANDED: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "expand": lambda x: x.expand(2, 3),
+    "broadcast_to": lambda x: x.broadcast_to((2, 3)),
+    "meshgrid": lambda x: tg.meshgrid(x, tg.ones(2), indexing="ij")[0].T,
+}
+
+
+@pytest.mark.parametrize("name", EXPANDED)
+def test_single_elements_of_expanded_tensors_are_written_and_copies_are_not(name: str) -> None:
+    x = tg.tensor([1.0, 2.0, 3.0])
+    y = EXPANDED[name](x)
+    y[0, 0] = 7
+    y[1].mul_(2)
+    y[1, 1:] -= 1
+    assert x.tolist() == [14.0, 3.0, 5.0]
+    for change in (lambda: y.add_(1), lambda: y[:, 0].copy_(tg.ones(2)), lambda: y.__setitem__(slice(None), 0)):
+        with pytest.raises(RuntimeError, match="unsupported operation: more than one element of the written-to tensor"):
+            change()
+    assert x.tolist() == [14.0, 3.0, 5.0]
+
+
+def test_memory_that_is_read_only_is_not_written_to() -> None:
+    array = np.ones(2)
+    array.flags.writeable = False
+    with pytest.raises(RuntimeError, match="is read-only; clone"):
+        tg.from_numpy(array).add_(1)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [("ij,j->i", ((2, 1), (3,))), ("ij,ij->", ((2, 1), (1, 3))), ("bij,bjk->bik", ((1, 2, 3), (4, 3, 2)))],
+)
+def test_einsum_broadcasts_and_its_gradient_sums(equation: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    rng = np.random.default_rng(0)
+    operands = [tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes]
+    assert tg.autograd.gradcheck(lambda *operands: tg.einsum(equation, *operands), operands)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "message"),
+    [
+        ("ii->i", ((2, 3),), "subscript i is repeated for operand 0 but the sizes don't match, 3 != 2"),
+        ("ii,i->i", ((1, 3), (3,)), "subscript i is repeated for operand 0 but the sizes don't match, 3 != 1"),
+        ("ij,j->i", ((2, 2), (3,)), "subscript j has size 3 for operand 1 which does not broadcast with previously"),
+    ],
+)
+def test_einsum_of_sizes_that_do_not_fit(equation: str, shapes: tuple[tuple[int, ...], ...], message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        tg.einsum(equation, *(tg.ones(*shape) for shape in shapes))
+
+
+NEW_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
+    "flip": lambda x: x.flip(0),
+    "flip of nothing": lambda x: x.flip(()),
+    "fliplr": tg.fliplr,
+    "flipud": tg.flipud,
+    **{f"rot90 {k}": lambda x, k=k: x.rot90(k) for k in range(5)},
+    **{f"roll {by}": lambda x, by=by: x.roll(*by) for by in ((0,), (1,), (0, 0), (1, 1), ((1, -1), (0, 0)))},
+    **{f"repeat {n}": lambda x, n=n: x.repeat(n) for n in ((1, 1), (2, 1), (2, 1, 1), (1, 3))},
+    "repeat of a row": lambda x: x[0].repeat(2, 1),
+    "tile": lambda x: x.tile(1),
+    **{f"pad {width}": lambda x, width=width: F.pad(x, width) for width in ((), (0, 0), (-1, 0), (1, 0, -1, 0))},
+    "diag": tg.diag,
+    "diag_embed": lambda x: tg.diag_embed(x, dim1=0, dim2=1),
+    "take": lambda x: x.take(tg.tensor(1)),
+    "embedding": lambda x: F.embedding(tg.tensor(1), x),
+    "max": lambda x: x.max(0)[0],
+    "min": lambda x: x[:1].min(0)[0],
+    "median": lambda x: x[:1].median(0)[0],
+    "kthvalue": lambda x: x.kthvalue(1)[0],
+    "inner": lambda x: tg.inner(x, x),
+    "kron": lambda x: tg.kron(x, tg.ones(1, 1)),
+    "tensordot": lambda x: tg.tensordot(x, x, 1),
+    "nll_loss": lambda x: F.nll_loss(x.view(1, 2, 2), tg.tensor([[0, 1]]), reduction="none"),
+}
+
+
+@pytest.mark.parametrize("name", NEW_MEMORY)
+def test_what_is_no_view_has_memory_of_its_own(name: str) -> None:
+    start = [[1.0, 2.0], [3.0, 4.0]]
+    x, leaf = tg.tensor(start), tg.tensor(start, requires_grad=True)
+    y = NEW_MEMORY[name](x)
+    before = y.tolist()
+    x.zero_()
+    assert y.tolist() == before
+    y += 1
+    assert x.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    ys = NEW_MEMORY[name](leaf * 1), 2 * NEW_MEMORY[name](leaf)
+    ys[0].mul_(2)
+    assert ys[0].tolist() == ys[1].tolist()
+    gradients = [tg.autograd.grad(y, leaf, y.detach())[0].tolist() for y in ys]
+    assert gradients[0] == gradients[1]
 
 
 def test_shapes_of_tensors_without_dimensions() -> None:

@@ -41,7 +41,7 @@ from .linalg import det as det, logdet as logdet, matrix_power as matrix_power, 
 from .modes import *
 from .nn import summary as summary
 from .operators import Size as Size
-from .ops import elementwise as _elementwise, special as _special
+from .ops import elementwise as _elementwise, shape as _shape, special as _special
 from .ops.creation import *
 from .ops.elementwise import *
 from .ops.fused import *
@@ -77,6 +77,7 @@ neg, absolute, sgn = _elementwise.negative, _elementwise.abs, _elementwise.sign
 eq, ne, lt = _elementwise.equal, _elementwise.not_equal, _elementwise.less
 le, gt, ge = _elementwise.less_equal, _elementwise.greater, _elementwise.greater_equal
 clamp = clip = _elementwise.clamped
+cat = _shape.concat
 where = _elementwise.selected
 arccos, arcsin = _special.acos, _special.asin
 arctan, arctan2 = _special.atan, _special.atan2

@@ -212,6 +212,10 @@ class Tensor(Operators):
             _recorder.before_grad(self)
         self._grad = value
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
     @property
     def data(self) -> "Tensor":
         """The same memory, not recorded: what is written through it is not differentiated."""
@@ -277,9 +281,9 @@ class Tensor(Operators):
         self.requires_grad = False
         return self
 
-    def numpy(self) -> Array:
-        """The array itself, memory shared. Raises RuntimeError if the tensor requires grad."""
-        if self.requires_grad:
+    def numpy(self, *, force: bool = False) -> Array:
+        """The array itself, memory shared. Raises RuntimeError if the tensor requires grad, unless ``force``."""
+        if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
@@ -320,9 +324,9 @@ class Tensor(Operators):
         """Set every element to ``value``, in place."""
         return write(self, Ellipsis, value)
 
-    def copy_(self, source: Any) -> Self:
-        """Copy the elements of ``source``, broadcast and cast, into this tensor, in place."""
-        return write(self, Ellipsis, source)
+    def copy_(self, other: Any, non_blocking: bool = False) -> Self:
+        """Copy the elements of ``other``, broadcast and cast, into this tensor, in place."""
+        return write(self, Ellipsis, other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         check_mask(index, value)
@@ -729,6 +733,8 @@ class Op:
             made.op = self
             made.inputs = inputs
             made.residual = residual
+            if "index" in params and _recorder is None:
+                made.params = params | {"index": kept(params["index"])}
         else:
             made.requires_grad = False
             made.op = None
@@ -774,7 +780,7 @@ class Op:
 OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
 POSITIONS = {  # of what PyTorch calls an op's arguments; a condition, where there is one, is counted apart
-    **dict.fromkeys(("input", "self", "operands", "tensor1"), 0),
+    **dict.fromkeys(("input", "self", "operands", "tensor1", "A"), 0),
     **dict.fromkeys(("other", "exponent", "mat2", "vec", "vec2", "tensor2", "weight"), 1),
     "bias": 2,
 }
@@ -959,6 +965,13 @@ def origin(t: Tensor) -> Tensor:
     return t if t.base is None else t.base
 
 
+def unshared(t: T) -> T:
+    """``t`` as no view: of a result that only the tape holds besides, and that no rule reads."""
+    t.base = None
+    UNRECORDED_VIEWS.pop(t.serial, None)
+    return t
+
+
 def note_of(t: Tensor) -> Any:
     """What debug mode noted of a tensor, or None."""
     return getattr(t, "noted", None)
@@ -1022,9 +1035,13 @@ def check_unseen(t: Tensor) -> None:
 
 def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
-    check_writable(t)
     array_of(t)
-    tracked = _grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    differentiable = t.array.dtype.kind == "f" and _grad_enabled()
+    tracked = differentiable and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
+    chosen = isinstance(t.params.get("index"), Tensor) and t.base is not None and t.base.version <= t.serial
+    if tracked and chosen:
+        return cast(T, o(former(t), *args, **params))  # for ``whole[i] += x`` with a tensor i, which then writes it
+    check_writable(t)
     if tracked and not t.requires_grad:
         check_unseen(t)
     if tracked and any(isinstance(a, Tensor) and a.op is not None and a.inputs is None for a in args):
@@ -1034,23 +1051,50 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
             stacklevel=5,  # the line of ``total += loss``
         )
     old = former(t) if tracked else t
-    made = o(old, *(old if a is t else a for a in args), **params)
+    inputs = [old, *(old if a is t else a for a in args)]
+    made = o(*inputs, **params)
     if made.array.shape != t.array.shape:
         raise RuntimeError(
             f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
             f"use {o.name}(), which makes a new tensor"
         )
     check_cast(made.array.dtype, t.array.dtype)
-    np.copyto(t.array, made.array, casting="unsafe")
+    np.copyto(writable(t.array), made.array, casting="unsafe")
     if tracked:
-        t.op, t.inputs, t.params, t.residual = made.op, made.inputs, made.params, made.residual
-        t.requires_grad = made.requires_grad
+        t.op, t.inputs, t.params, t.residual = made.op or o, made.inputs or inputs, made.params, made.residual
+        t.requires_grad = True
         t.noted = note_of(made)
         t.serial = tick()
     touch(t)
     if tracked:
         origin(t).version = t.serial  # its own rule may read the new value
     return t
+
+
+def writable(array: Array, index: Any = ()) -> Any:
+    """``array``, unlocked for a write to ``array[index]`` if NumPy has locked it because it is expanded.
+
+    Raises RuntimeError where one element of memory stands for several, or where the memory itself is read-only.
+    """
+    if array.flags.writeable:
+        return array
+    part = array[index]
+    if any(n > 1 and not step for n, step in zip(part.shape, part.strides, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    return in_place(unlocked, [array])
+
+
+def unlocked(arrays: Sequence[Array]) -> Array:
+    """A view of the only array, which NumPy allows to write to."""
+    view = arrays[0].view()
+    try:
+        view.flags.writeable = True
+    except ValueError:
+        raise RuntimeError("the NumPy array that the tensor shares its memory with is read-only; clone() it") from None
+    return view
 
 
 def former(t: Tensor) -> Tensor:
@@ -1074,7 +1118,7 @@ def write(t: T, index: Any, value: Any) -> T:
     raw_index = index_arrays(index)
     raw_value = array_of(value) if isinstance(value, Tensor) else value
     try:
-        array_of(t)[raw_index] = raw_value
+        writable(array_of(t), raw_index)[raw_index] = raw_value
     except OverflowError as error:
         raise overflow(t.array.dtype, error) from None
     except ValueError as error:
@@ -1110,6 +1154,15 @@ def index_arrays(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(index_arrays(i) for i in index)
     return np.asarray(index) if isinstance(index, range) else index
+
+
+def kept(index: Any) -> Any:
+    """An index expression as the tape keeps it: what is written to its tensors and arrays later does not matter."""
+    if isinstance(index, tuple):
+        return tuple(kept(i) for i in index)
+    if isinstance(index, Tensor):
+        return leaf(index.array.copy())
+    return index.copy() if isinstance(index, np.ndarray | list) else index
 
 
 # --- hooks ------------------------------------------------------------------------------------------------------------
@@ -1192,12 +1245,12 @@ def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
         nodes.append(t)
         if t.inputs is None:
             raise RuntimeError(RELEASED)
+        if Clock.last_change > t.serial:
+            settle(t)
         for x in t.inputs:
             if not isinstance(x, Tensor) or not x.requires_grad:
                 continue
             key = x.serial
-            if key > t.serial:  # an in-place op has given it a new history since
-                raise stale(t, x)
             if key not in seen:
                 seen[key] = x
                 if x.op is None:
@@ -1305,9 +1358,12 @@ def pull(
 ) -> None:
     """Pull the cotangent ``g`` of ``t`` back to the inputs of ``t``, the ``useful`` ones; ``watched`` for NaN."""
     o: Any = t.op
-    inputs, xp = t.inputs, cotangents.xp
-    if inputs is None:
+    if t.inputs is None:
         raise RuntimeError(RELEASED)
+    changed = Clock.last_change > t.serial  # something was, so it may have been an operand
+    if changed:
+        settle(t)
+    inputs, xp = t.inputs, cotangents.xp
     if not o.rules:
         raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     if xp is arrays:
@@ -1320,7 +1376,6 @@ def pull(
     if _recorder is not None:
         _recorder.visit(t)
     shared, rules = o.rules[xp]
-    changed = Clock.last_change > t.serial  # something was, so it may have been an operand
     if shared is not None:
         given = shared.pick(env)
         env[SHARED] = shared.function(*given) if _recorder is None else _recorder.apply(shared.function, given)
@@ -1328,8 +1383,6 @@ def pull(
         if not isinstance(x, Tensor) or not x.requires_grad or (useful is not None and x.serial not in useful):
             continue
         rule = rules[0 if o.variadic else i]
-        if x.serial > t.serial:  # an in-place op has given it a new history since
-            raise stale(t, x)
         if rule is None:
             continue
         if changed:
@@ -1369,12 +1422,29 @@ def is_unchanged(t: Tensor) -> bool:
     return all(origin(x).version <= t.serial for x in (t, *(t.inputs or ())) if isinstance(x, Tensor))
 
 
+def settle(t: Tensor) -> None:
+    """Have the inputs of ``t`` as they were when it was computed, whatever in-place ops have made of them since.
+
+    Each such op has as its first input the tensor from before it, its numbers copied.
+    """
+    inputs = list(cast(Sequence[Any], t.inputs))
+    for i, x in enumerate(inputs):
+        while isinstance(x, Tensor) and x.requires_grad and x.serial > t.serial:
+            if origin(x) is origin(t):  # the numbers of t, a view, are no longer those that it was computed with
+                raise stale(t, x)
+            if x.inputs is None:
+                raise RuntimeError(RELEASED)
+            inputs[i] = x = x.inputs[0]
+    t.inputs = inputs
+
+
 def check_fresh(t: Tensor, *rules: Rule | None) -> None:
     """Refuse to differentiate with operands that were changed since ``t`` was computed."""
-    operands = dict(zip(cast(Op, t.op).arguments, cast(Sequence[Any], t.inputs), strict=False)) | {"y": t}
-    for name in (name for rule in rules if rule is not None for name in rule.names):
-        x = operands.get(name)
-        if isinstance(x, Tensor) and origin(x).version > t.serial:
+    o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
+    read = {name for rule in rules if rule is not None for name in rule.names}
+    names = o.arguments * len(inputs) if o.variadic else o.arguments
+    for name, x in (*zip(names, inputs, strict=False), ("y", t)):
+        if name in read and isinstance(x, Tensor) and origin(x).version > t.serial:
             raise stale(t, x, name)
 
 
@@ -1521,18 +1591,26 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
-    Parameters are those of `backward`; ``allow_unused`` gives None for an input that the outputs do not depend on,
-    instead of raising RuntimeError.
+    Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
+    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)
     >>> grad(dx, x)
     (tensor(18.),)
     """
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched=True is not here; call grad() for each cotangent, and stack()")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     seeds = [grad_outputs] * len(outputs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else grad_outputs
@@ -1540,10 +1618,12 @@ def grad(
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
     found, taken = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
-    if not allow_unused and any(t.serial not in found for t in inputs):
+    if not (allow_unused or materialize_grads) and any(t.serial not in found for t in inputs):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
     made = {key: gradient_of(g, taken) for key, (_, g) in found.items()}
+    if materialize_grads:
+        made = {t.serial: leaf(np.zeros_like(t.array)) for t in inputs} | made
     return tuple(made.get(t.serial) for t in inputs)

@@ -8,8 +8,8 @@ import numpy as np
 from .engine import Tensor, leaf
 from .interpreters import tensors
 from .ops.linalg import matmul
-from .ops.matrix import cross as cross_product, diagonal as diagonal_of
-from .ops.shape import checked
+from .ops.matrix import cross as cross_product
+from .ops.shape import checked, diagonal as diagonal_of
 from .ops.solve import LinAlgError, checked_matrix, cutoff, det, inv, log_abs_det, pinv, solve as solved
 from .printing import results
 
@@ -228,7 +228,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonals of the matrices in two dimensions, by default the last."""
-    return diagonal_of(A, offset, dim1, dim2)
+    return diagonal_of(A, offset=offset, dim1=dim1, dim2=dim2)
 
 
 for _function in (logdet, matrix_power, slogdet):

@@ -102,7 +102,12 @@ class Operators:
     def __isub__(self, other: Any) -> Any: return self.sub_(other)
     def __imul__(self, other: Any) -> Any: return self.mul_(other)
     def __itruediv__(self, other: Any) -> Any: return self.div_(other)
+    def __ifloordiv__(self, other: Any) -> Any: return self.floor_divide_(other)
+    def __imod__(self, other: Any) -> Any: return self.remainder_(other)
     def __ipow__(self, other: Any) -> Any: return self.pow_(other)
+    def __iand__(self, other: Any) -> Any: return self._overwrite("bitwise_and", other)
+    def __ior__(self, other: Any) -> Any: return self._overwrite("bitwise_or", other)
+    def __ixor__(self, other: Any) -> Any: return self._overwrite("bitwise_xor", other)
     def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
     def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
@@ -110,7 +115,7 @@ class Operators:
         if rounding_mode is None:
             return self._overwrite("divide", other)
         return self.copy_(self.div(other, rounding_mode=rounding_mode))
-    def pow_(self, other: Any) -> Any: return self._overwrite("power", other)
+    def pow_(self, exponent: Any) -> Any: return self._overwrite("power", exponent)
     def clamp_(self, min: Any = None, max: Any = None) -> Any: return self._overwrite("clamp", min=min, max=max)
     def neg_(self) -> Any: return self._overwrite("negative")
     def exp_(self) -> Any: return self._overwrite("exp")
@@ -162,16 +167,16 @@ class Operators:
     def lerp_(self, end: Any, weight: Any) -> Any:
         part = weight * end  # before self changes, which may be one of them
         return self.mul_(1 - weight).add_(part)
-    def addmm_(self, a: Any, b: Any, *, beta: Float = 1, alpha: Float = 1) -> Any:
-        product = a @ b  # before self changes, which may be a factor
+    def addmm_(self, mat1: Any, mat2: Any, *, beta: Float = 1, alpha: Float = 1) -> Any:
+        product = mat1 @ mat2  # before self changes, which may be a factor
         return self.mul_(beta).add_(product, alpha=alpha)
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         self[tensors.broadcast_to(mask, self.array.shape)] = value
         return self
     def tril_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(~tensors.triangle_mask(self, diagonal), 0)
     def triu_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(tensors.triangle_mask(self, diagonal - 1), 0)
-    def fill_diagonal_(self, value: Any) -> Any:
-        self[(range(min(self.array.shape)),) * self.array.ndim] = value
+    def fill_diagonal_(self, fill_value: Any, wrap: Bool = False) -> Any:
+        self[tensors.main_diagonal(self.array.shape, wrap)] = fill_value
         return self
     def index_fill_(self, dim: Int, index: Any, value: Any) -> Any:
         self[tensors.slices(self, dim, index, "index_fill_", from_behind=True)] = value
@@ -259,7 +264,7 @@ class Operators:
     def detach(self) -> "Tensor":
         raise NotImplementedError
 
-    def copy_(self, source: Any) -> Any:
+    def copy_(self, other: Any, non_blocking: Bool = False) -> Any:
         raise NotImplementedError
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -500,7 +505,8 @@ class Operators:
     def flipud(self, *args: Any, **params: Any) -> "Tensor": return tensors.flipud(self, *args, **params)
     def movedim(self, *args: Any, **params: Any) -> "Tensor": return tensors.movedim(self, *args, **params)
     def narrow(self, *args: Any, **params: Any) -> "Tensor": return tensors.narrow(self, *args, **params)
-    def repeat(self, *args: Any, **params: Any) -> "Tensor": return tensors.repeat(self, *args, **params)
+    def repeat(self, *repeats: Any, **params: Any) -> "Tensor":
+        return tensors.repeat(self, **(params or {"repeats": sizes(repeats)}))
     def repeat_interleave(self, *args: Any, **params: Any) -> "Tensor":
         return tensors.repeat_interleave(self, *args, **params)
     def roll(self, *args: Any, **params: Any) -> "Tensor": return tensors.roll(self, *args, **params)
@@ -519,7 +525,7 @@ class Operators:
     def expand(self, *size: Any, **params: Any) -> "Tensor":
         return tensors.expand(self, **(params or {"size": sizes(size)}))
     def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
-    def squeeze(self, dim: Dim = None) -> "Tensor": return tensors.squeeze(self, dim)
+    def squeeze(self, dim: Dim = None, *, axis: Dim = None) -> "Tensor": return tensors.squeeze(self, dim, axis=axis)
     def unsqueeze(self, dim: Int) -> "Tensor": return tensors.unsqueeze(self, dim)
     def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> Any: return tensors.flatten(self, start_dim, end_dim)
     def split(self, split_size: Any, dim: Int = 0) -> Any: return tensors.split(self, split_size, dim)
@@ -544,7 +550,7 @@ class Operators:
     def type(self, dtype: Any = None, non_blocking: Bool = False) -> Any: return tensors.type(self, dtype)
     def to(self, *args: Any, **params: Any) -> "Tensor": return tensors.to(self, *args, **params)
     def astype(self, dtype: Any) -> "Tensor": return tensors.astype(self, dtype=dtype)
-    def type_as(self, other: "Tensor") -> "Tensor": return tensors.astype(self, dtype=other.array.dtype)
+    def type_as(self, other: "Tensor") -> "Tensor": return tensors.to(self, other)
     def float(self) -> "Tensor": return tensors.to(self, np.float32)
     def double(self) -> "Tensor": return tensors.to(self, np.float64)
     def half(self) -> "Tensor": return tensors.to(self, np.float16)

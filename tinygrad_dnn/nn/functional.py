@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown
+from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown, unshared
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
@@ -230,17 +230,16 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         raise NotImplementedError(f"pad() has the mode 'constant' only, not {mode!r}")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise RuntimeError(f"Padding length must be even and at most 2 * {input.ndim}, got {len(pad)}")
-    for k, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
-        dim = input.ndim - 1 - k
-        parts = []
-        for width in (before, None, after):
-            if width is None:
-                cut = max(-before, 0), max(-after, 0)
-                parts.append(tensors.narrow(input, dim, cut[0], input.shape[dim] - sum(cut)))
-            elif width > 0:
-                shape = (*input.shape[:dim], width, *input.shape[dim + 1 :])
-                parts.append(leaf(np.full(shape, value or 0, input.array.dtype)))
-        input = tensors.cat(*parts, dim=dim) if len(parts) > 1 else parts[0]
+    widths = [(input.ndim - 1 - k, *pair) for k, pair in enumerate(zip(pad[::2], pad[1::2], strict=True))]
+    for dim, before, after in widths:
+        cut = max(-before, 0), max(-after, 0)
+        input = tensors.narrow(input, dim, cut[0], input.shape[dim] - sum(cut))
+    if max(pad, default=0) <= 0:
+        return tensors.clone(input)
+    for dim, *around in widths:
+        shapes = [(*input.shape[:dim], max(width, 0), *input.shape[dim + 1 :]) for width in around]
+        first, last = (leaf(np.full(shape, value or 0, input.array.dtype)) for shape in shapes)
+        input = tensors.cat(first, input, last, dim=dim) if max(around) > 0 else input
     return input
 
 
@@ -317,7 +316,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     wrong = outside(index, 0, rows)
     if wrong is not None:
         raise IndexError(f"index out of range in self: {wrong}; with {rows} embeddings indices are 0 to {rows - 1}")
-    chosen = weight[index]
+    chosen = weight[index] if index.ndim else tensors.clone(weight[index])  # one row would be a view
     if padding_idx is None:
         return chosen
     return tensors.where((index == padding_idx % rows)[..., None], chosen.detach(), chosen)
@@ -450,7 +449,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     k = int(index.max()) + 1 if num_classes == -1 else num_classes
     if index.size and decided(index.max() >= k):
         raise RuntimeError(f"Class values must be smaller than num_classes, got {shown(index).max()} for {k} classes")
-    return getitem(leaf(np.eye(k, dtype=np.int64)), index=index)
+    return unshared(getitem(leaf(np.eye(k, dtype=np.int64)), index=index))
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -814,7 +813,7 @@ def label_loss(
     if counted is not None:  # a product with 0 would not do: a row that does not count may be infinite or NaN
         loss, per_row = tensors.where(counted, loss, 0.0), per_row * counted
     if reduction == "none":
-        return loss.reshape(target.shape)
+        return unshared(loss.reshape(target.shape))
     if reduction != "mean":
         return reduced(loss, reduction)
     refuse_empty(labels)

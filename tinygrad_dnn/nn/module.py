@@ -20,7 +20,7 @@ __all__ = ["Buffer", "Module", "Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that a module trains: a leaf that requires grad, on the memory of ``data``.
+    """A tensor that a module trains: a leaf that requires grad, on the memory of ``data``; it takes other attributes.
 
     Raises RuntimeError for data that are not floating point, unless ``requires_grad`` is False.
 
@@ -29,11 +29,12 @@ class Parameter(Tensor):
     tensor([1.], requires_grad=True)
     """
 
-    __slots__ = ()
-
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         self._become_leaf(as_array(data))
         self.requires_grad_(requires_grad)
+
+    def __reduce__(self) -> Any:
+        return (*super().__reduce__(), self.__dict__ or None)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -1,5 +1,7 @@
 """Tensors made from a size or a range: leaves, with PyTorch's names and dtypes."""
 
+from collections.abc import Callable
+from functools import wraps
 from math import ceil
 from typing import Any
 
@@ -16,6 +18,17 @@ __all__ = [
 ]
 
 
+def with_layout(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``make``, which takes PyTorch's ``layout`` and ``pin_memory`` as well: there is one layout, and one memory."""
+
+    @wraps(make)
+    def call(*args: Any, layout: Any = None, pin_memory: bool = False, **params: Any) -> Tensor:
+        return make(*args, **params)
+
+    return call
+
+
+@with_layout
 def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of the given size, ``zeros(2, 3)`` or ``zeros((2, 3))``.
 
@@ -33,6 +46,7 @@ def shape_of(shape: tuple[Any, ...], size: Any) -> tuple[int, ...]:
     return wanted
 
 
+@with_layout
 def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of the given size.
 
@@ -42,11 +56,13 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool =
     return leaf(np.ones(shape_of(shape, size), dtype or get_default_dtype()), requires_grad)
 
 
+@with_layout
 def empty(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of the given size, whose numbers are zeros: uninitialised memory would be a trap."""
     return zeros(*shape, size=size, dtype=dtype, requires_grad=requires_grad)
 
 
+@with_layout
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor filled with one value: of the default dtype for floats, int64 for integers, bool for bools.
 
@@ -62,6 +78,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, requires_grad: bool = False, dev
     return leaf(as_array(s, dtype or get_default_dtype(), copy=True), requires_grad)
 
 
+@with_layout
 def arange(
     *bounds: Any, start: Any = 0, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False,
     device: Any = None,
@@ -89,6 +106,7 @@ def arange(
     return leaf((first + by * np.arange(ceil((last - first) / by))).astype(dtype), requires_grad)
 
 
+@with_layout
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -102,6 +120,7 @@ def linspace(
     return leaf(np.linspace(float(start), float(end), steps).astype(dtype or get_default_dtype()), requires_grad)
 
 
+@with_layout
 def logspace(
     start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False,
     device: Any = None,
@@ -114,21 +133,25 @@ def logspace(
     return leaf(np.logspace(start, end, steps, base=base).astype(dtype or get_default_dtype()), requires_grad)
 
 
+@with_layout
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """The identity matrix of n rows and m columns (n if not given)."""
     return leaf(np.eye(n, m, dtype=dtype or get_default_dtype()), requires_grad)
 
 
+@with_layout
 def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of the shape and dtype of ``input``."""
     return leaf(np.zeros_like(input.array, dtype=dtype), requires_grad)
 
 
+@with_layout
 def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of the shape and dtype of ``input``."""
     return leaf(np.ones_like(input.array, dtype=dtype), requires_grad)
 
 
+@with_layout
 def full_like(
     input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
@@ -136,6 +159,7 @@ def full_like(
     return leaf(np.full_like(input.array, as_array(fill_value, dtype or input.array.dtype), dtype=dtype), requires_grad)
 
 
+@with_layout
 def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of the shape and dtype of ``input``, whose numbers are zeros."""
     return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
@@ -148,7 +172,20 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return from_numpy(as_array(data, dtype))
 
 
-asarray = as_tensor
+def asarray(
+    obj: Any, dtype: Any = None, device: Any = None, *, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """``obj`` as a tensor, without a copy if it is one, or an array, of that dtype; a ``copy`` may be had or forbidden.
+
+    >>> asarray(np.zeros(2), copy=True)
+    tensor([0., 0.], dtype=float64)
+    """
+    made = as_tensor(obj, dtype)
+    shared = isinstance(obj, Tensor | np.ndarray) and np.may_share_memory(made.array, as_array(obj))
+    if copy is False and not shared:
+        raise ValueError("can't alias arbitrary sequence into a tensor: its memory is new; leave out copy=False")
+    made = tensors.clone(made) if copy and shared else made
+    return made.requires_grad_() if requires_grad else made
 
 
 def new_tensor(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, overflow, shown
+from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, overflow, shown, unshared
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -26,6 +26,15 @@ def is_basic(index: Any) -> bool:
     return all(isinstance(i, BASIC) and not isinstance(i, bool) for i in parts)
 
 
+def integer(i: Any) -> Any:
+    """``i``, or the integer that a tensor without dimensions stands for in an index."""
+    return int(i) if isinstance(i, np.ndarray) and i.ndim == 0 and i.dtype.kind in "iu" else i
+
+
+def has_arrays(index: tuple[Any, ...]) -> bool:
+    return any(isinstance(i, np.ndarray | list) for i in index)
+
+
 def steps(index: Any) -> tuple[Any, Any]:
     """``index`` as two that are applied one after the other, the second None if one is enough.
 
@@ -33,11 +42,14 @@ def steps(index: Any) -> tuple[Any, Any]:
     selects first: ``x[0, :, [1, 2]]`` is ``x[0][:, [1, 2]]``.
     """
     index = index_arrays(index)
-    if type(index) is not tuple or not any(isinstance(i, np.ndarray | list) for i in index):
+    if type(index) is not tuple:
+        return integer(index), None
+    if not has_arrays(index):
         return index, None
-    parts = [int(i) if isinstance(i, np.ndarray) and i.ndim == 0 and i.dtype.kind in "iu" else i for i in index]
-    if not any(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in parts):
-        return index, None
+    parts = tuple(map(integer, index))
+    selecting = any(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in parts)
+    if not selecting or not has_arrays(parts):
+        return parts, None
     first: list[Any] = []
     then: list[Any] = []
     for i in parts:
@@ -347,7 +359,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         raise IndexError(
             f"out of range: tried to access index {wrong} on a tensor of {n} elements; positions are {-n} to {n - 1}"
         )
-    return getitem(reshape(input, size=(-1,)), index=positions)
+    taken = getitem(reshape(input, size=(-1,)), index=positions.reshape(-1))
+    return unshared(reshape(taken, size=positions.shape))
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..engine import Array, Out, Tensor, leaf, op, written
 from ..interpreters import tensors
+from .shape import diagonal, expand, permute
 
 __all__ = ["bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"]
 
@@ -184,7 +185,42 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     tensors_in = [x if isinstance(x, Tensor) else leaf(np.asarray(x)) for x in operands]
-    return einstein_sum(*tensors_in, equation=explicit(equation, [x.ndim for x in tensors_in]))
+    equation = explicit(equation, [x.ndim for x in tensors_in])
+    left, _, result = equation.partition("->")
+    tensors_in = expanded(tensors_in, left.split(","))
+    if len(result) == len(set(left)) and set(left) == set(result):
+        return rearranged(tensors_in[0], left, result)
+    return einstein_sum(*tensors_in, equation=equation)
+
+
+def expanded(operands: list[Tensor], terms: list[str]) -> list[Tensor]:
+    """The operands, with dimensions of size 1 expanded to the size that others have of the same letter."""
+    known: dict[str, int] = {}
+    for k, (x, term) in enumerate(zip(operands, terms, strict=True)):
+        own: dict[str, int] = {}
+        for letter, n in zip(term, x.array.shape, strict=True):
+            if own.setdefault(letter, n) != n:
+                raise RuntimeError(
+                    f"einsum(): subscript {letter} is repeated for operand {k} but the sizes don't match, "
+                    f"{n} != {own[letter]}"
+                )
+            if n != 1 and known.setdefault(letter, n) != n:
+                raise RuntimeError(
+                    f"einsum(): subscript {letter} has size {n} for operand {k} which does not broadcast with "
+                    f"previously seen size {known[letter]}"
+                )
+    sizes = [tuple(known.get(letter, 1) for letter in term) for term in terms]
+    return [x if x.array.shape == size else expand(x, size=size) for x, size in zip(operands, sizes, strict=True)]
+
+
+def rearranged(x: Tensor, term: str, result: str) -> Tensor:
+    """The sum with one operand and nothing to add up, as a view: dimensions permuted, diagonals taken."""
+    for letter in result:
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            x = diagonal(x, dim1=first, dim2=term.index(letter, first + 1))
+            term = term.replace(letter, "", 2) + letter
+    return permute(x, dims=tuple(term.index(letter) for letter in result))
 
 
 def explicit(equation: str, ndims: list[int]) -> str:

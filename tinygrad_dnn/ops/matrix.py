@@ -6,45 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, leaf
+from ..engine import Array, Tensor, leaf, unshared
 from ..interpreters import tensors
 from .elementwise import where
 from .index import getitem, setitem
 from .linalg import bmm, dot, matmul, mm, mv
 from .rearrange import movedim
 from .reduce import norm
-from .shape import checked, of_joint_dtype, permute, reshape
+from .shape import checked, diagonal, diagonal_index, of_joint_dtype, permute, reshape
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "block_diag", "cdist", "cross", "diag", "diag_embed", "diagflat",
-    "diagonal", "dist", "inner", "kron", "tensordot", "trace", "tril", "tril_indices", "triu", "triu_indices",
+    "dist", "inner", "kron", "tensordot", "trace", "tril", "tril_indices", "triu", "triu_indices",
     "vander", "vdot",
 ]
 
 
 # --- diagonals --------------------------------------------------------------------------------------------------------
-
-
-def diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
-    """Rows and columns of the diagonal ``offset`` places to the right of the main one."""
-    first = max(-offset, 0)
-    length = max(min(rows - first, columns - max(offset, 0)), 0)
-    i = np.arange(first, first + length)
-    return i, i + offset
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension of a copy.
-
-    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
-    tensor([1, 4])
-    """
-    first, second = (checked(d, input.ndim) for d in (dim1, dim2))
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    moved = movedim(input, (first, second), (-2, -1)) if (first, second) != (input.ndim - 2, input.ndim - 1) else input
-    rows, columns = moved.array.shape[-2:]
-    return getitem(moved, index=(..., *diagonal_index(rows, columns, offset)))
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -57,7 +35,18 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     n = input.shape[-1] + abs(offset)
     empty = leaf(np.zeros((*input.shape[:-1], n, n), input.array.dtype))
     filled: Tensor = setitem(empty, input, index=(..., *diagonal_index(n, n, offset)))
-    return filled if (dim1, dim2) == (-2, -1) else movedim(filled, (-2, -1), (dim1, dim2))
+    return filled if (dim1, dim2) == (-2, -1) else unshared(movedim(filled, (-2, -1), (dim1, dim2)))
+
+
+def main_diagonal(shape: tuple[int, ...], wrap: bool) -> tuple[Array, ...]:
+    """Where all positions are equal, as an index; of a tall matrix again below if it is to ``wrap``."""
+    if len(shape) < 2:
+        raise RuntimeError(f"dimensions must larger than 1; a tensor of shape {shape} has no diagonal")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError(f"all dimensions of input must be of equal length, got shape {shape}")
+    if wrap and len(shape) == 2:
+        return np.divmod(np.arange(0, shape[0] * shape[1], shape[1] + 1), shape[1])
+    return (np.arange(min(shape)),) * len(shape)
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -70,7 +59,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    return tensors.diagonal(input, diagonal)
+    rows, columns = input.array.shape
+    return getitem(input, index=diagonal_index(rows, columns, diagonal))
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
@@ -227,7 +217,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     n = prod(a.shape[d] for d in left)
     first = reshape(permute(a, dims=(*rows, *left)), size=(prod(a.shape[d] for d in rows), n))
     second = reshape(permute(b, dims=(*right, *columns)), size=(n, prod(b.shape[d] for d in columns)))
-    return reshape(matmul(first, second), size=(*(a.shape[d] for d in rows), *(b.shape[d] for d in columns)))
+    size = (*(a.shape[d] for d in rows), *(b.shape[d] for d in columns))
+    return unshared(reshape(matmul(first, second), size=size))
 
 
 def listed(dims: Any) -> Sequence[int]:
@@ -244,7 +235,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     a, b = ((*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other))
     spread = reshape(input, size=tuple(n for size in a for n in (size, 1)))
     repeated = reshape(other, size=tuple(n for size in b for n in (1, size)))
-    return reshape(spread * repeated, size=tuple(n * m for n, m in zip(a, b, strict=True)))
+    return unshared(reshape(spread * repeated, size=tuple(n * m for n, m in zip(a, b, strict=True))))
 
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
@@ -287,7 +278,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 
 for _function in (
-    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, diagonal, dist, inner, kron, trace, tril,
-    triangle_mask, triu, vdot,
+    addbmm, addmm, addmv, addr, baddbmm, cross, diag, diag_embed, diagflat, dist, inner, kron, main_diagonal, trace,
+    triangle_mask, tril, triu, vdot,
 ):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

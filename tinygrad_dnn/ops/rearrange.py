@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array
+from ..engine import Tensor, as_array, unshared
 from ..interpreters import tensors
 from ..operators import sizes
-from .shape import along, cat, checked, concat, expand, flip, length, permute, reshape, split, stack, unsqueeze
+from .shape import along, cat, checked, concat, expand, flip, length, permute, reshape, several, split, stack, unsqueeze
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
@@ -22,24 +22,24 @@ __all__ = [
 # --- repeating and rolling --------------------------------------------------------------------------------------------
 
 
-def repeat(input: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, repeats: Sequence[int]) -> Tensor:
     """Copies side by side, ``repeats[k]`` along dimension k; as many numbers as dimensions, or more. A method only.
 
     >>> tg.tensor([1, 2]).repeat(2, 2)
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    times = sizes(repeats)
-    extra = len(times) - input.ndim
+    extra = len(repeats) - input.ndim
     if extra < 0:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
-            f"{len(times)} for shape {tuple(input.shape)}"
+            f"{len(repeats)} for shape {tuple(input.shape)}"
         )
     shape = (*(1,) * extra, *input.shape)
     between = reshape(input, size=tuple(n for pair in zip((1,) * len(shape), shape, strict=True) for n in pair))
-    copied = expand(between, size=tuple(n for pair in zip(times, shape, strict=True) for n in pair))
-    return reshape(copied, size=tuple(n * m for n, m in zip(times, shape, strict=True)))
+    spread = expand(between, size=tuple(n for pair in zip(repeats, shape, strict=True) for n in pair))
+    copied = tensors.clone(spread, memory_format="torch.contiguous_format")
+    return unshared(reshape(copied, size=tuple(n * m for n, m in zip(repeats, shape, strict=True))))
 
 
 def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -48,7 +48,7 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
     >>> tg.tile(tg.tensor([1, 2]), (2,))
     tensor([1, 2, 1, 2])
     """
-    return repeat(input, *(1,) * (input.ndim - len(dims)), *dims)
+    return repeat(input, (*(1,) * (input.ndim - len(dims)), *dims))
 
 
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: Any = None) -> Tensor:
@@ -76,7 +76,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     tensor([3, 1, 2])
     """
     if dims is None or dims == ():
-        return reshape(roll(ravel(input), shifts, 0), size=input.shape)
+        return unshared(reshape(roll(ravel(input), shifts, 0), size=input.shape))
     shifts, dims = (v if isinstance(v, list | tuple) else (v,) for v in (shifts, dims))
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
@@ -84,13 +84,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         return tensors.clone(input)
     if input.ndim == 0:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    rolled = input
     for shift, dim in zip(shifts, dims, strict=True):
-        n = input.shape[checked(dim, input.ndim)]
-        cut = -shift % n if n else 0
+        cut = -shift % input.shape[checked(dim, input.ndim)]
         if cut:
-            ends = [input[along(input.ndim, dim, part)] for part in (slice(cut, None), slice(0, cut))]
-            input = cat(*ends, dim=dim)
-    return input
+            ends = [rolled[along(input.ndim, dim, part)] for part in (slice(cut, None), slice(0, cut))]
+            rolled = cat(*ends, dim=dim)
+    return tensors.clone(input) if rolled is input else rolled
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -115,9 +115,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     if input.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     first, second = (checked(d, input.ndim) for d in dims)
-    for _ in range(k % 4):
-        input = flip(tensors.transpose(input, first, second), dim=first)
-    return input
+    turned = tensors.transpose(input, first, second) if k % 2 else input
+    return flip(turned, dim=((), (first,), (first, second), (second,))[k % 4])
 
 
 # --- other dimensions -------------------------------------------------------------------------------------------------
@@ -249,7 +248,7 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
     >>> tg.hstack((tg.tensor([1]), tg.tensor([2])))
     tensor([1, 2])
     """
-    parts = [atleast_1d(t) for t in tensors]
+    parts = [atleast_1d(t) for t in several("hstack", tensors)]
     return concatenate(parts, min(parts[0].ndim - 1, 1))
 
 
@@ -260,12 +259,12 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
     tensor([[1],
             [2]])
     """
-    return concatenate([atleast_2d(t) for t in tensors], 0)
+    return concatenate([atleast_2d(t) for t in several("vstack", tensors)], 0)
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 2."""
-    return concatenate([atleast_3d(t) for t in tensors], 2)
+    return concatenate([atleast_3d(t) for t in several("dstack", tensors)], 2)
 
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
@@ -275,7 +274,8 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    return concatenate([reshape(t, size=(-1, 1)) if t.ndim < 2 else t for t in tensors], 1)
+    columns = [reshape(t, size=(-1, 1)) if t.ndim < 2 else t for t in several("column_stack", tensors)]
+    return concatenate(columns, 1)
 
 
 def tensor_split(

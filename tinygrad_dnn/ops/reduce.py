@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, written
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, unshared, written
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from ..printing import results
@@ -501,7 +501,7 @@ def extreme(
     indices = getattr(tensors, position)(a, dim=dim, keepdim=True)
     values = tensors.gather(a, dim=dim, index=indices.array)
     if not keepdim:
-        values, indices = tensors.squeeze(values, dim), tensors.squeeze(indices, dim)
+        values, indices = (unshared(tensors.squeeze(found, dim)) for found in (values, indices))
     return kind(*map(written, out or (None, None), (values, indices)))
 
 

@@ -12,7 +12,7 @@ from ..interpreters import tensors
 from ..operators import sizes
 
 __all__ = [
-    "astype", "cat", "chunk", "clone", "concat", "contiguous_format", "expand", "flatten", "flip", "permute",
+    "astype", "chunk", "clone", "concat", "contiguous_format", "diagonal", "expand", "flatten", "flip", "permute",
     "preserve_format", "reshape", "split", "squeeze", "stack", "swapaxes", "t", "to", "transpose", "unbind",
     "unsqueeze",
 ]
@@ -79,9 +79,9 @@ def expand(a: Array, *, size: Any, out: Out = None) -> Any:
 expand.vjp(a=lambda g: g)  # the engine sums over the copies, as for any broadcast
 
 
-@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
+@op(signature="(...)->(...)", sample=lambda rng: ((rng.normal(size=(3, 4)),), {"dim": 1}))
 def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
-    """Elements in reverse order along ``dim``.
+    """A copy with the elements in reverse order along ``dim``.
 
     da = g, flipped back
 
@@ -91,10 +91,51 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
     dims = tuple(checked(d, a.ndim) for d in (dim if isinstance(dim, list | tuple) else (dim,)))
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
-    return into(out, np.flip(a, dims) if a.ndim else a.view())
+    return into(out, np.flip(a, dims if a.ndim else ()).copy())
 
 
 flip.vjp(a=lambda xp, g, dim: xp.flip(g, dim=dim))
+
+
+def diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
+    """Rows and columns of the diagonal ``offset`` places to the right of the main one."""
+    first = max(-offset, 0)
+    length = max(min(rows - first, columns - max(offset, 0)), 0)
+    i = np.arange(first, first + length)
+    return i, i + offset
+
+
+def with_last(ndim: int, dim1: int, dim2: int) -> list[int]:
+    """All dimensions in order, but two of them last."""
+    first, second = checked(dim1, ndim), checked(dim2, ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return [*(d for d in range(ndim) if d not in (first, second)), first, second]
+
+
+@op(signature="(...)->(...)", view=True, sample=lambda rng: ((rng.normal(size=(3, 2, 4)),), {"offset": 1, "dim2": 2}))
+def diagonal(a: Array, *, offset: Any = 0, dim1: Any = 0, dim2: Any = 1, out: Out = None) -> Any:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, ``offset`` places to the right, as the last dimension.
+
+    da = zeros with g on the diagonal
+
+    >>> tg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    corner = np.transpose(a, with_last(a.ndim, dim1, dim2))[..., max(-offset, 0) :, max(offset, 0) :]
+    n = min(corner.shape[-2:])
+    return into(out, np.einsum("...ii->...i", corner[..., :n, :n]))  # unlike np.diagonal's, the view can be written to
+
+
+def diagonal_cotangent(xp: Any, g: Any, shape: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
+    """Zeros of ``shape`` with ``g`` on the diagonal."""
+    order = with_last(len(shape), dim1, dim2)
+    size = tuple(shape[d] for d in order)
+    spread = xp.put(g, index=(..., *diagonal_index(size[-2], size[-1], offset)), size=size)
+    return xp.permute(spread, dims=tuple(np.argsort(order).tolist()))
+
+
+diagonal.vjp(a=diagonal_cotangent)
 
 
 contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
@@ -159,8 +200,9 @@ def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
 
 def part_of(xp: Any, g: Any, i: int, parts: Sequence[Any], dim: int) -> Any:
     """The slice of ``g`` that belongs to part ``i`` of a `cat`."""
-    start = sum(p.shape[dim] for p in parts[:i])
-    return xp.getitem(g, index=along(g.ndim, dim, slice(start, start + parts[i].shape[dim])))
+    sizes = [0 if p.shape == (0,) else p.shape[dim] for p in parts]
+    part = xp.getitem(g, index=along(g.ndim, dim, slice(sum(sizes[:i]), sum(sizes[: i + 1]))))
+    return part if sizes[i] else xp.reshape(part, size=parts[i].shape)
 
 
 def along(ndim: int, dim: int, where: Any) -> tuple[Any, ...]:
@@ -229,13 +271,13 @@ def t(input: Tensor) -> Tensor:
     return permute(input, dims=tuple(range(input.ndim))[::-1])
 
 
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """``input`` without its dimensions of size 1, or without those of ``dim`` that have size 1.
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: Any = None) -> Tensor:
+    """``input`` without its dimensions of size 1, or without those of ``dim``, or ``axis``, that have size 1.
 
     >>> tg.squeeze(tg.zeros(1, 3, 1)).shape
     (3,)
     """
-    n = input.ndim
+    n, dim = input.ndim, dim if axis is None else axis
     dims = range(n) if dim is None else [checked(d, n) for d in ((dim,) if isinstance(dim, int) else dim)]
     return reshape(input, size=tuple(s for k, s in enumerate(input.shape) if s != 1 or k not in dims))
 
@@ -281,19 +323,33 @@ def length(name: str, a: Tensor, dim: int) -> int:
     return int(a.array.shape[checked(dim, a.ndim)])
 
 
-def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """The same as `cat`."""
-    return cat(*tensors, dim=dim)
+def several(name: str, tensors: Sequence[Any]) -> Sequence[Any]:
+    """``tensors``, unless they are a single one."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor; put it into a list"
+        )
+    return tensors
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new dimension ``dim``.
+def concat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None, out: Tensor | None = None) -> Tensor:
+    """Tensors joined along ``dim``, also called ``axis``; other sizes must agree.
+
+    >>> tg.cat((tg.tensor([1, 2]), tg.tensor([3])))
+    tensor([1, 2, 3])
+    """
+    return cat(*several("cat", tensors), dim=dim if axis is None else axis, out=out)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """Tensors of one shape joined along a new dimension ``dim``, also called ``axis``.
 
     >>> tg.stack((tg.tensor([1, 2]), tg.tensor([3, 4])))
     tensor([[1, 2],
             [3, 4]])
     """
-    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in tensors]
+    parts = [p if isinstance(p, Tensor) else leaf(np.asarray(p)) for p in several("stack", tensors)]
+    dim = dim if axis is None else axis
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
     for k, p in enumerate(parts):

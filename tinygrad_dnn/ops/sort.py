@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, into, leaf, op
+from ..engine import Array, Out, Tensor, array_of, into, leaf, op, unshared
 from ..interpreters import tensors
 from ..printing import results
 from .reduce import extreme_rule
@@ -104,7 +104,7 @@ def picked(kind: Any, input: Tensor, positions: Array, dim: int, keepdim: bool) 
     values, indices = taken(kind, input, positions, dim)
     if keepdim or input.ndim == 0:
         return kind(values, indices)
-    return kind(tensors.squeeze(values, dim), tensors.squeeze(indices, dim))
+    return kind(*(unshared(tensors.squeeze(found, dim)) for found in (values, indices)))
 
 
 @op(signature="(...)->()", sample=lambda rng: ((rng.permutation(12).reshape(3, 4) / 4.0,), {}))

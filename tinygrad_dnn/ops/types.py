@@ -102,6 +102,8 @@ def numel(input: Tensor) -> int:
 class TypedTensor:
     """PyTorch's older constructors: ``FloatTensor(2, 3)`` makes zeros, ``FloatTensor([1, 2])`` holds data.
 
+    A tensor of the dtype is an instance, for ``isinstance``.
+
     >>> tg.LongTensor([1.7, 2.0])
     tensor([1, 2])
     """
@@ -112,6 +114,9 @@ class TypedTensor:
 
     def __call__(self, *data: Any) -> Tensor:
         return leaf(zeros_or_copy(data, self.dtype))
+
+    def __instancecheck__(self, value: object) -> bool:
+        return isinstance(value, Tensor) and value.array.dtype == self.dtype
 
     def __repr__(self) -> str:
         return f"<class 'torch.{self.__name__}'>"
