@@ -134,6 +134,23 @@ def test_numbers_too_small_to_be_normal_are_zero_in_a_program_and_nowhere_else()
     assert small * np.float32(0.5) > 0
 
 
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+def test_the_derivative_of_relu_is_a_loop_that_lets_no_infinity_through(dtype: Any) -> None:
+    w = tg.tensor([-1.0, 0.0, 4.0, np.nan], dtype=dtype, requires_grad=True)
+
+    def step(scale: tg.Tensor) -> tg.Tensor:
+        w.grad = None
+        (tg.relu(w) * scale).sum().backward()
+        return w.grad.clone()
+
+    run = tg.compile(step, backend="native")
+    for last in (3.0, -3.0):
+        with np.errstate(invalid="ignore"):
+            got = run(tg.tensor([np.inf, np.nan, 2.0, last], dtype=dtype))
+        assert got.tolist() == [0.0, 0.0, 2.0, last]
+    assert not run.programs[0].notes
+
+
 def test_elementwise_calls_are_one_chain() -> None:
     """Of results that nobody needs nothing goes to memory."""
     run = tg.compile(lambda x: 1 / (2 + (x * 3 - 1).exp().log()).sqrt().abs(), backend="native")

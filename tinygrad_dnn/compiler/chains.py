@@ -211,6 +211,8 @@ def paired(before: Part, part: Part, target: Place | None) -> Part | None:
     a, b = before.of[0], part.of[part.of[0] == before.value]  # the first operand, and the other one of the second part
     if what == ("greater", "multiply"):
         return Part("multiply greater", part.value, [*before.of, b])
+    if what == ("not_equal", "where") and part.of[0] == before.value:
+        return Part("where not equal", part.value, [*before.of, b])
     if what == ("add row", "maximum") and a == target and isinstance(b, Place) and b.kind == "n":
         return Part("add row maximum", part.value, [before.of[1], b])
     if what == ("multiply", "subtract") and b == target and part.of[0] == b and b not in before.of:

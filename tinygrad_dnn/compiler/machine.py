@@ -36,12 +36,12 @@ NEITHER, TURNED_A, TURNED_B = range(3)  # which operand of a product lies turned
 LOAD, LOAD_BYTES, STORE, STORE_BYTES = range(4)
 OPS = (
     "load", "load bytes", "store", "store bytes", "add", "subtract", "multiply", "divide", "maximum", "minimum",
-    "absolute", "exp", "sqrt", "greater", "greater_equal", "equal", "tanh", "log", "log1p", "add row",
-    "add row maximum", "multiply greater", "subtract product",
+    "absolute", "exp", "sqrt", "greater", "greater_equal", "equal", "not_equal", "tanh", "log", "log1p", "where",
+    "add row", "add row maximum", "multiply greater", "where not equal", "subtract product",
 )
 (
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, ABSOLUTE, EXP, SQRT, GREATER, GREATER_EQUAL, EQUAL, TANH, LOG,
-    LOG1P, ADD_ROW, ADD_ROW_MAXIMUM, MULTIPLY_GREATER, SUBTRACT_PRODUCT,
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, ABSOLUTE, EXP, SQRT, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL,
+    TANH, LOG, LOG1P, WHERE, ADD_ROW, ADD_ROW_MAXIMUM, MULTIPLY_GREATER, WHERE_NOT_EQUAL, SUBTRACT_PRODUCT,
 ) = range(4, len(OPS))
 
 # where an operand or a result of a part is: its number is counted from the registers, from where the piece begins in
@@ -148,7 +148,7 @@ def extremes(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, 
 
 
 def comparison(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
-    """d = 1 where a > b, a >= b or a = b, else 0."""
+    """d = 1 where a > b, a >= b, a = b or a != b, else 0."""
     zero, one = floats.dtype.type(0), floats.dtype.type(1)
     if what == GREATER:
         for i in range(rows * columns):
@@ -156,13 +156,19 @@ def comparison(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any
     elif what == GREATER_EQUAL:
         for i in range(rows * columns):
             floats[d + i] = one if floats[a + i] >= floats[b + i] else zero
+    elif what == NOT_EQUAL:
+        for i in range(rows * columns):
+            floats[d + i] = one if floats[a + i] != floats[b + i] else zero
     else:
         for i in range(rows * columns):
             floats[d + i] = one if floats[a + i] == floats[b + i] else zero
 
 
 def pairs(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, columns: Any) -> None:
-    """d = a + b, b being the same for every row; d = max(d + a, b) with a row and a number; d = (a > b) e; d -= a b."""
+    """d = a + b, b being the same for every row; d = max(d + a, b) with a row and a number; d = (a > b) e; d -= a b.
+
+    Or d = b where a, d = e where a != b, else 0: whatever b and e are there.
+    """
     if what == ADD_ROW:
         for r in range(rows):
             k = r * columns
@@ -179,6 +185,14 @@ def pairs(what: Any, floats: Any, d: Any, a: Any, b: Any, e: Any, rows: Any, col
         zero, one = floats.dtype.type(0), floats.dtype.type(1)
         for i in range(rows * columns):
             floats[d + i] = (one if floats[a + i] > floats[b + i] else zero) * floats[e + i]
+    elif what == WHERE:
+        zero = floats.dtype.type(0)
+        for i in range(rows * columns):
+            floats[d + i] = floats[b + i] if floats[a + i] != zero else zero
+    elif what == WHERE_NOT_EQUAL:
+        zero = floats.dtype.type(0)
+        for i in range(rows * columns):
+            floats[d + i] = floats[e + i] if floats[a + i] != floats[b + i] else zero
     else:
         for i in range(rows * columns):
             floats[d + i] -= floats[a + i] * floats[b + i]
@@ -372,8 +386,9 @@ PARTS: dict[str, Callable[..., None]] = {
     "load": load, "load bytes": load_bytes, "store": store, "store bytes": store_bytes,
     **dict.fromkeys(("add", "subtract", "multiply", "divide"), arithmetic),
     **dict.fromkeys(("maximum", "minimum", "absolute"), extremes),
-    **dict.fromkeys(("greater", "greater_equal", "equal"), comparison),
+    **dict.fromkeys(("greater", "greater_equal", "equal", "not_equal"), comparison),
     **dict.fromkeys(("add row", "add row maximum", "multiply greater", "subtract product"), pairs),
+    **dict.fromkeys(("where", "where not equal"), pairs),
     "exp": exponential,
     **dict.fromkeys(("log", "log1p"), logarithm),
     **dict.fromkeys(("sqrt", "tanh"), others),

@@ -29,7 +29,7 @@ LARGE_EXP = 4096  # elements from which exponentials and logarithms are left to 
 SLOW = {"exp", "tanh", "log", "log1p"}
 LARGE_SLOW = 256  # the same for functions that are called element by element: tanh, and all of float64
 SWAPPED = {"less": "greater", "less_equal": "greater_equal"}
-FLAGS = {"greater", "greater_equal", "equal"}
+FLAGS = {"greater", "greater_equal", "equal", "not_equal"}
 PRODUCTS = {np.dot, np.ndarray.dot, np.matmul}
 MAY_STOP = {machine.CHECK, machine.GATHER, machine.SCATTER}
 REDUCTIONS = {np.add: machine.ADD, np.maximum: machine.MAXIMUM}
@@ -241,6 +241,9 @@ class NativeSource(Source):
         operands = [self.memory_of(a) for a in args]
         if y is None or any(a is None for a in operands) or (op != "copy" and op not in PART_OF):
             return None
+        if op == "multiply" and masks_bits(y, operands, self.floats):
+            args = sorted(args, key=lambda a: a.dtype != np.bool_)
+            op, y, operands = "where", y.view(self.floats), [as_floats(self.memory_of(a), self.floats) for a in args]
         if op in SLOW and y.size > (LARGE_EXP if op != "tanh" and self.floats == np.float32 else LARGE_SLOW):
             return None
         if y.dtype != self.floats and op not in FLAGS:
@@ -354,6 +357,17 @@ class NativeSource(Source):
             checks[id(i)] = [[machine.CHECK, memory.size, less.args[1], index_of(memory)]]
             absorbed |= {id(less), id(largest)}
         return checks, absorbed
+
+
+def masks_bits(y: Array, operands: Sequence[Array | None], floats: Any) -> bool:
+    """Whether the bits of floats, seen as integers, are multiplied by 0 or 1, as the derivative of relu does it."""
+    bits = y.dtype.kind == "i" and y.itemsize == floats.itemsize
+    return bits and sorted((a.dtype for a in operands if a is not None), key=str) == [np.bool_, y.dtype]
+
+
+def as_floats(a: Array | None, floats: Any) -> Array | None:
+    """Bits that are seen as integers as the floats that they are."""
+    return a if a is None or a.dtype == np.bool_ else a.view(floats)
 
 
 def calls_of(rows: list[list[int]]) -> Iterator[list[list[int]]]:
