@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown, unshared
+from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown, touch, unshared
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
@@ -404,10 +404,11 @@ def batch_norm(
         if training and running_mean is not None and running_var is not None:
             follow(array_of(input), running_mean, running_var, momentum)
     else:
-        mean, var = running_mean.reshape(by_channel), running_var.reshape(by_channel)
+        mean, var = (t if input.ndim == 2 else t.reshape(by_channel) for t in (running_mean, running_var))
         y = (input - mean) * tensors.rsqrt(var + eps)
-    y = y if weight is None else y * weight.reshape(by_channel)
-    return y if bias is None else y + bias.reshape(by_channel)
+    if weight is not None:
+        y = y * (weight if input.ndim == 2 else weight.reshape(by_channel))
+    return y if bias is None else y + (bias if input.ndim == 2 else bias.reshape(by_channel))
 
 
 def other_dims(input: Tensor) -> tuple[int, ...]:
@@ -427,7 +428,10 @@ def follow(batch: Array, running_mean: Tensor, running_var: Tensor, momentum: An
     dims = (0, *range(2, batch.ndim))
     mean, var = arrays.mean(batch, dim=dims), arrays.var(batch, dim=dims, correction=1)
     for running, now in ((running_mean, mean), (running_var, var)):
-        running.copy_((1 - momentum) * array_of(running) + momentum * now)
+        array = array_of(running)
+        array *= 1 - momentum
+        array += momentum * now
+        touch(running)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:

@@ -4,6 +4,7 @@ Every block is a kernel, a docstring with the formula and its derivative, and th
 output ``y``; broadcasting is undone by the engine, never here.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from math import erfc, pi, sqrt as sqrt_of
 from typing import Any
@@ -508,10 +509,29 @@ def is_single(a: Any) -> bool:
 
 
 def erfc_positive(x: Array, single: bool = False) -> Array:
-    """Complementary error function for x >= 0, to a relative error of 2e-14, or 6e-10 if ``single``."""
+    """Complementary error function for x >= 0, to a relative error of 2e-14, or 9e-10 if ``single``."""
     x = np.minimum(x, 40)  # where it is 0, rounded
     t = (x - 3.75) / (x + 3.75)
-    y: Array = np.polynomial.chebyshev.chebval(t, erfcx_series()[: 14 if single else None]) * np.exp(-x * x)
+    y: Array = horner(t, erfcx_powers()) if single else np.polynomial.chebyshev.chebval(t, erfcx_series())
+    y *= np.exp(-x * x)
+    return y
+
+
+@cache
+def erfcx_powers() -> list[float]:
+    """The first terms of `erfcx_series` as coefficients of powers of t; more of them would lose digits."""
+    powers: list[float] = np.polynomial.chebyshev.cheb2poly(erfcx_series()[:14]).tolist()
+    return powers
+
+
+def horner(t: Array, coefficients: Sequence[float]) -> Array:
+    """The polynomial with these coefficients, that of 1 first, in two thirds of the time of Clenshaw's recurrence."""
+    *others, last = coefficients
+    y = t * last
+    for c in others[:0:-1]:
+        y += c
+        y *= t
+    y += others[0]
     return y
 
 

@@ -4,6 +4,7 @@
 """
 
 from contextvars import Context
+from functools import lru_cache
 from math import prod as product
 from typing import Any
 
@@ -70,10 +71,7 @@ def centred(a: Array, axis: Any, out: Any = None) -> Any:
 
 def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     """The shape of a reduction of ``shape`` over ``dim`` with ``keepdim=True``."""
-    if dim is None or dim in ((), []):
-        return (1,) * len(shape)
-    reduced = {d % len(shape) for d in (dim if isinstance(dim, list | tuple) else (dim,))} if shape else set()
-    return tuple(1 if k in reduced else n for k, n in enumerate(shape))
+    return reduction_of(shape, tuple(dim) if isinstance(dim, list) else dim)[0]
 
 
 def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
@@ -83,9 +81,17 @@ def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
 
 def count(shape: tuple[int, ...], dim: Any) -> int:
     """How many elements each result of a reduction of ``shape`` over ``dim`` is made of."""
-    if dim is None:
-        return product(shape)
-    return product(n for n, m in zip(shape, kept_shape(shape, dim), strict=True) if m == 1)
+    return reduction_of(shape, tuple(dim) if isinstance(dim, list) else dim)[1]
+
+
+@lru_cache(maxsize=1024)
+def reduction_of(shape: tuple[int, ...], dim: Any) -> tuple[tuple[int, ...], int]:
+    """The shape that is kept of a reduction of ``shape`` over ``dim``, and the elements each result is made of."""
+    if dim is None or dim == ():
+        return (1,) * len(shape), product(shape)
+    reduced = {d % len(shape) for d in (dim if isinstance(dim, tuple) else (dim,))} if shape else set()
+    kept = tuple(1 if k in reduced else n for k, n in enumerate(shape))
+    return kept, product(n for k, n in enumerate(shape) if k in reduced)
 
 
 def copies(g: Array, shape: tuple[int, ...], dim: Any) -> Array:
