@@ -152,6 +152,85 @@ def a_gradient_from_before_the_step(compile: Compile) -> Any:
 
 
 @compared
+def micro_batches_and_an_update_by_flag(compile: Compile) -> Any:
+    w = tg.ones(2, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.25)
+
+    def step(x: tg.Tensor, last: bool) -> None:
+        (w * x).sum().backward()
+        if last:
+            nn.utils.clip_grad_value_([w], 4.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    run, found = compile(step), []
+    for k in range(9):
+        run(X[:2] * (k + 1), k % 3 == 2)
+        found.append((w.detach().clone(), w.grad is None))
+    return found
+
+
+@compared
+def an_update_by_itself(compile: Compile) -> Any:
+    w, late = (tg.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([w, late], lr=0.1)
+
+    def update() -> Any:
+        norm = nn.utils.clip_grad_norm_([w, late], 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        return norm
+
+    run, found = compile(update), []
+    for k in range(6):
+        if k:
+            (w * X[:2] * k).sum().backward()
+        if k > 3:
+            late.sum().backward()
+        found.append((run(), w.detach().clone(), late.detach().clone(), w.grad is None))
+    return found
+
+
+@compared
+def gradients_that_become_zero(compile: Compile) -> Any:
+    model, found = nn.Linear(2, 1), []
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for forget in (optimizer.zero_grad, model.zero_grad):
+        run = compile(lambda forget=forget: forget(set_to_none=False))
+        for k in range(4):
+            if k % 2:
+                model.weight.grad = tg.ones(1, 2) * k
+            run()
+            found.append((model.weight.grad, model.bias.grad is None))
+            model.weight.grad = None
+    return found
+
+
+@compared
+def the_difference_to_the_gradient_before(compile: Compile) -> Any:
+    w = tg.ones(2, requires_grad=True)
+
+    def step(x: tg.Tensor) -> Any:
+        old = 0 if w.grad is None else w.grad
+        w.grad = None
+        (w * x).sum().backward()
+        return w.grad - old
+
+    run = compile(step)
+    return [run(X[:2] * k) for k in (1, 2, 4, 8)]
+
+
+@compared
+def a_gradient_that_two_leaves_share(compile: Compile) -> Any:
+    a, b = (tg.ones(2, requires_grad=True) for _ in range(2))
+    a.grad = b.grad = tg.ones(2)
+    run = compile(lambda x: (a.grad * x, b.grad * x))
+    found = [run(X[:2])]
+    a.grad = tg.ones(2) * 5
+    return [*found, run(X[:2])]
+
+
+@compared
 def a_gradient_that_is_assigned(compile: Compile) -> Any:
     w = tg.zeros(3, requires_grad=True)
 
@@ -384,6 +463,65 @@ def a_list_that_the_step_adds_to_and_reads(compile: Compile) -> Any:
 
     run = compile(step)
     return [run(X * k) for k in (1, 2, 3)]
+
+
+@compared
+def a_list_that_is_read_under_another_name(compile: Compile) -> Any:
+    bank: dict[str, list[Any]] = {"a": []}
+    first: list[Any] = []
+    second = first
+
+    def step(x: tg.Tensor, kept: list[Any]) -> Any:
+        bank["a"].append(x * 1)
+        first.append(x * 1)
+        kept.append(x * 1)
+        return sum(bank["a"]), sum(second), sum(kept)
+
+    run = compile(functools.partial(step, kept=[]))
+    return [run(X * k) for k in (1, 2, 3)]
+
+
+@compared
+def entries_found_by_what_is_not_known_before(compile: Compile) -> Any:
+    weights = {"ce": 1.0, "l2/all": 0.5}
+    names = list(weights)
+    run = compile(lambda x: sum(weights[n] * x for n in names))
+    found = [run(X)]
+    weights["ce"] = 0.0
+    return [*found, run(X)]
+
+
+@compared
+def attributes_found_by_what_is_not_known_before(compile: Compile) -> Any:
+    options, names = SimpleNamespace(a=1.0, b=2.0), ["a", "b"]
+    run = compile(lambda x: sum(getattr(options, n) * x for n in names))
+    found = [run(X)]
+    options.b = 5.0
+    return [*found, run(X)]
+
+
+@compared
+def zeros_of_both_signs(compile: Compile) -> Any:
+    run = compile(lambda x, k: 1 / (x * k))
+    with np.errstate(divide="ignore"):
+        return run(X, 0.0), run(X, -0.0)
+
+
+@refused("may not rebind 'buffer'")
+def an_array_that_the_step_changes(compile: Compile) -> Any:
+    buffer = np.zeros(2)
+
+    def step(x: tg.Tensor) -> Any:
+        buffer[0] += 1
+        return x * buffer[0]
+
+    return compile(step)(X)
+
+
+@refused("random numbers from Python or NumPy")
+def random_numbers_of_an_older_kind(compile: Compile) -> Any:
+    rng = np.random.RandomState(0)
+    return compile(lambda x: x + tg.tensor(rng.randn(3)))(X)
 
 
 @compared

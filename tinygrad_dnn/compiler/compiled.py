@@ -76,8 +76,9 @@ def compile(
         Accepted for PyTorch scripts.
 
     The program holds for arguments of the same shapes and dtypes, the same modes and settings of modules, the same
-    ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. What Python
-    does besides, printing or counting, happens while recording only. Learning rates, step counts, running statistics
+    ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. NumPy arrays
+    that no tensor is made of are compared up to 4,096 elements, and taken to stay the same beyond. What Python does
+    besides, printing or counting, happens while recording only. Learning rates, step counts, running statistics
     and random numbers stay live. Results are tensors without a graph. A gradient is overwritten by the next run, unless
     somebody still holds it.
 
@@ -124,6 +125,8 @@ def flattened(value: Any, leaves: list[Any]) -> Any:
         return type(value), *[flattened(v, leaves) for v in value]
     if isinstance(value, dict):
         return type(value), *value, *[flattened(v, leaves) for v in value.values()]
+    if isinstance(value, float) and value == 0:
+        return float, str(value)  # with its sign
     if isinstance(value, slice):
         return slice, value.start, value.stop, value.step
     if isinstance(value, set):
@@ -195,9 +198,14 @@ class Program:
         self.plan = Plan(recorder.instructions, kept, buffered_natively if native else buffered, copied)
         self.kind = NativeSource if native else Source
         gradients = list(zip((t for t, _ in own), self.plan.kept[outputs:], strict=True))
-        shared = Counter(g.storage for _, g in gradients)  # equal gradients are computed once
-        stays = [g.storage in self.plan.memory and g.storage.kind == "temporary" and shared[g.storage] == 1
-                 for _, g in gradients]
+        # not if two are equal, and computed once, nor if the next run reads what this one leaves
+        users = Counter(g.storage for _, g in gradients)
+        before = set(map(id, self.before))
+        alone = [users[g.storage] == 1 and id(t) not in before for t, g in gradients]
+        stays = [
+            one and g.storage in self.plan.memory and g.storage.kind == "temporary"
+            for one, (_, g) in zip(alone, gradients, strict=True)
+        ]
         self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]
         self.kept_gradients = [g for (_, g), fixed in zip(gradients, stays, strict=True) if fixed]
         new = [(t, g) for (t, g), fixed in zip(gradients, stays, strict=True) if not fixed]
@@ -403,7 +411,7 @@ class Recording:
             self.gradients: list[tuple[Tensor, Any]] = [
                 (t, t._grad.array) for t in touched if t._grad is not None and t._grad is not before_it[id(t)]
             ]
-            self.cleared = [t for t in recorder.cleared.values() if t._grad is None]
+            self.cleared = [t for t in recorder.clears.values() if t._grad is None]
             if not keep:
                 self.left = self.values()
             recorder.close(failed)
@@ -413,9 +421,10 @@ class Recording:
         self.before = list(recorder.live_grads.values())
         self.entry = [
             (t, g)
-            for t, g in (*recorder.grads_before.values(), *recorder.grads_read.values())
+            for t, g in recorder.grads_before.values()
             if id(t) not in recorder.live_grads and id(t) not in recorder.cleared and grads.get(id(t), g) is g
         ]
+        self.entry += recorder.grads_read.values()
 
     def adds_to_an_argument(self) -> bool:
         """Whether an argument had a gradient already, which no later argument will have."""
@@ -524,6 +533,9 @@ class State:
         for (name, old), (_, new) in zip(self.values, self.around.values(), strict=True):
             if not same(old, new):
                 yield name
+        for name, array, bits in self.around.bits:
+            if array.tobytes() != bits:
+                yield name
         for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
             keys = old.keys() if isinstance(place, list | deque) else old.keys() | new.keys()
             for k in keys:
@@ -544,6 +556,9 @@ class State:
         self.around.put_back([old for _, old in self.values])
         for _, place, old in self.held:
             put_back(place, old)
+        for _, array, bits in self.around.bits:
+            if array.tobytes() != bits:
+                array[...] = np.frombuffer(bits, array.dtype).reshape(array.shape)
         raise RuntimeError(
             f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, with "
             "copy_(), or return the value"

@@ -109,15 +109,15 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
     tests += [f"{names(call.ready)}()" for call in program.lives]
     saved = [f"{names(copy)}[...] = {names(array)}" for array, copy in program.saved]
     saved += [f"{names(copy)}[...] = {names(t)}._grad.array" for t, copy in program.saved_gradients]
-    after = [f"{names(t)}._grad = {names(g)}" for t, g in zip(program.leaves, program.gradients, strict=True)]
+    touched = [f"leaves[{k}]" if kind else "" for k, kind in enumerate(program.is_tensor)] + before
+    after = [f"{names(touch)}({touched[k]})" for k in program.written if touched[k]]
+    after += [f"{names(t)}._grad = {names(g)}" for t, g in zip(program.leaves, program.gradients, strict=True)]
     after += [f"{names(t)}._grad = None" for t in program.cleared]
     after += [f"leaves[{k}]._grad = {names(leaf)}({array})" for k, array in zip(program.given, made, strict=False)]
     after += [f"{names(t)}._grad = {names(leaf)}({array})" for t, array in zip(program.others, made, strict=True)]
     if program.changed:  # `touch` without its loop
         after += ["now = tick()", "Clock.last_change = now"]
         after += [f"{names(t)}.version = now" for t in program.changed]
-    touched = [f"leaves[{k}]" if kind else "" for k, kind in enumerate(program.is_tensor)] + before
-    after += [f"{names(touch)}({touched[k]})" for k in program.written if touched[k]]
     text = RUN.format(
         tests=" and ".join(tests),
         before="\n        ".join(saved),

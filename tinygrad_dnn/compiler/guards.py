@@ -29,6 +29,8 @@ PLAIN = (int, float, str, bool, complex, type(None))
 SMALL = 4096  # elements of an array up to which it is compared before every run
 ON_THE_SIDE = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__hash__", "__init_subclass__"}
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+BY_VALUE = {"items", "values", "get", "pop", "setdefault", "__getitem__"}  # ways to values of a dictionary
+REFLECTION = {"getattr", "vars", "__dict__", "attrgetter"}  # and of objects, by names that are not known before
 RATES = {"param_groups", "get_last_lr", "get_lr"}  # names by which a step reads what an optimizer is told
 
 
@@ -57,9 +59,10 @@ class Surroundings:
         self.modules: list[Module] = []
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
-        self.arrays: list[np.ndarray[Any, Any]] = []
+        self.arrays: list[tuple[str, np.ndarray[Any, Any]]] = []
         self.streams: list[tuple[Any, Callable[[], Any]]] = []  # of random numbers, and how their state is asked for
         self.containers: list[tuple[str, Any]] = []
+        self.aliases: dict[int, set[str]] = {}  # names of containers, by their identity
         self.globals: dict[int, dict[str, Any]] = {}
         self.spaces: dict[int, tuple[str, Any]] = {}  # attributes by name, by the identity of what has them
         self.objects: list[tuple[str, dict[str, Any]]] = []  # attributes of the user's objects
@@ -76,6 +79,7 @@ class Surroundings:
         # as they are before the step, which may switch between train() and eval()
         self.settings, self.changes = self.settings_now(), Settings.changes
         self.items = [self.items_of(c) for _, c in self.containers]
+        self.bits = [(name, a, a.tobytes()) for name, a in self.arrays if a.size <= SMALL and not a.dtype.hasobject]
 
     def function(self, function: FunctionType) -> None:
         """Add the variables of a function."""
@@ -96,9 +100,13 @@ class Surroundings:
             for owner, names in list(self.globals.items()):
                 for k in self.used.globals & names.keys():
                     self.attribute("", owner, names, k)
+                for k in self.used.bound:  # there or not
+                    self.attributes.setdefault((owner, k), Attribute(k, names, k))
+            every = not REFLECTION.isdisjoint(self.used.globals | self.used.attributes)
             for owner, (name, space) in list(self.spaces.items()):
-                for k in (self.used.attributes | self.used.methods) & space.keys():
-                    if k in self.used.attributes or not isinstance(space[k], PLAIN):  # a number is not what is called
+                named = self.used.attributes | self.used.methods
+                for k in space.keys() if every and type(space) is dict else named & space.keys():
+                    if every or k in self.used.attributes or not isinstance(space[k], PLAIN):  # that is not called
                         self.attribute(f"{name}.", owner, space, k)
             for m in list(self.modules):
                 for k in self.names_in(m):
@@ -121,12 +129,17 @@ class Surroundings:
         named = self.used.attributes | self.used.methods | {"training", "_hooks"}
         return [k for k, v in vars(m).items() if k in named or isinstance(v, Module | Tensor)]
 
+    def only_grows(self, container: Any) -> bool:
+        """Whether a container is used to add to it only."""
+        names = self.aliases[id(container)]
+        return names <= self.used.grown and names.isdisjoint(self.used.read)
+
     def items_of(self, container: Any) -> list[Any]:
         """What a container holds that matters: of a dictionary keys, and values that are looked up or gone through."""
         if not isinstance(container, dict):
             return list(container)
-        every = not self.used.methods.isdisjoint(("items", "values", "get", "pop"))
         named = self.used.attributes
+        every = not BY_VALUE.isdisjoint(self.used.methods | named)
         return [
             x
             for k, v in container.items()
@@ -155,6 +168,8 @@ class Surroundings:
 
     def add(self, name: str, value: Any) -> None:
         """Add a value and what is in it."""
+        if id(value) in self.aliases:
+            self.aliases[id(value)].add(name)
         if isinstance(value, PLAIN) or id(value) in self.seen:
             return
         self.seen.add(id(value))
@@ -164,11 +179,15 @@ class Surroundings:
             for hook in GradientHook.of.get(value.serial, ()):
                 self.add("hook", hook.hook)
         elif isinstance(value, np.ndarray):
-            self.arrays.append(value)
+            self.arrays.append((name, value))
         elif isinstance(value, Generator):
             pass  # its draws are ops
         elif isinstance(value, np.random.Generator):
             self.streams.append((value, lambda: value.bit_generator.state))
+        elif isinstance(value, np.random.RandomState):
+            self.streams.append((value, value.get_state))
+        elif isinstance(value, random.SystemRandom):
+            raise RuntimeError(f"a compiled step may not draw random numbers from the system, as with {name!r}")
         elif isinstance(value, random.Random):
             self.streams.append((value, value.getstate))
         elif isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
@@ -182,6 +201,7 @@ class Surroundings:
             self.optimizers.append(value)
         elif isinstance(value, CONTAINERS):
             self.containers.append((name, value))
+            self.aliases[id(value)] = {name}
             for k, v in value.items() if isinstance(value, dict) else enumerate(value):
                 self.add(f"{name}_{k}", v)
         elif isinstance(value, FunctionType):
@@ -320,11 +340,10 @@ class Guards:
         self, around: Surroundings, tensors: Sequence[Tensor], grads: Sequence[tuple[Tensor, Tensor | None]]
     ) -> None:
         self.around = around
-        # a list that the step adds to holds more now, which matters if the step reads it
+        # a list that the step adds to holds more now, which does not matter if it does nothing else with it
         held = zip(around.containers, around.items, strict=True)
-        self.items = [before if name in around.used.read else around.items_of(c) for (name, c), before in held]
+        self.items = [around.items_of(c) if around.only_grows(c) else before for (_, c), before in held]
         self.attributes, self.changes = around.settings, around.changes
-        self.arrays = [(a, a.copy()) for a in around.arrays if a.size <= SMALL]
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
@@ -348,7 +367,7 @@ class Guards:
         tests += [f"len({names(held)}) == {len(held)}" for o in self.around.optimizers for held in lists_of(o)]
         sizes = [space for _, space in (*self.around.objects, *self.around.classes)]
         tests += [f"len({names(space)}) == {len(space)}" for space in sizes]
-        tests += [f"{names(np.array_equal)}({names(a)}, {names(copy)})" for a, copy in self.arrays]
+        tests += [f"{names(a)}.tobytes() == {names(bits)}" for _, a, bits in self.around.bits]
         if self.items:
             tests.append(f"{held}.items_are_equal()")
         return tests

@@ -18,14 +18,16 @@ GROWING = {"append", "appendleft", "extend", "extendleft", "add", "update", "ins
 class Names:
     """Names by what is done with them.
 
-    ``attributes`` has strings too, for ``getattr``; ``methods`` are called only; ``read`` are variables and attributes
-    that are used for anything else than to add to them.
+    ``attributes`` has strings too, for ``getattr``; ``methods`` are called only, ``__getitem__`` with what is not known
+    before; ``grown`` are variables and attributes that are added to, ``read`` those that are used for anything else.
     """
 
     def __init__(self) -> None:
         self.globals: set[str] = set()
+        self.bound: set[str] = set()  # globals that are assigned
         self.attributes: set[str] = set()
         self.methods: set[str] = set()
+        self.grown: set[str] = set()
         self.read: set[str] = set()
 
     def update(self, other: "Names") -> None:
@@ -39,15 +41,18 @@ def names_of(code: CodeType) -> Names:
     """The names in a code object and in those inside it."""
     found = Names()
     instructions = list(dis.get_instructions(code))
-    for i, after in zip(instructions, [*instructions[1:], None], strict=True):
+    for before, i, after in zip([None, *instructions], instructions, [*instructions[1:], None], strict=False):
         if i.opname in GLOBALS:
-            found.globals.add(i.argval)
+            (found.bound if i.opname == "STORE_GLOBAL" else found.globals).add(i.argval)
+        elif i.opname == "BINARY_SUBSCR" and before is not None and before.opname != "LOAD_CONST":
+            found.methods.add("__getitem__")
         elif i.opname in UNPACKING:
             found.methods.add("items")
         elif i.opname in ATTRIBUTES:
             (found.methods if is_method(i) else found.attributes).add(i.argval)
-        if i.opname in VARIABLES and not (after is not None and is_method(after) and after.argval in GROWING):
-            found.read.add(i.argval)
+        if i.opname in VARIABLES:
+            grows = after is not None and is_method(after) and after.argval in GROWING
+            (found.grown if grows else found.read).add(i.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             found.update(names_of(constant))

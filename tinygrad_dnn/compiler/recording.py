@@ -340,6 +340,7 @@ class Recorder:
         self.grads_read: dict[int, tuple[Tensor, Tensor | None]] = {}  # those that have to be the same again
         self.live_grads: dict[int, tuple[Tensor, Traced]] = {}  # from before, of leaves: those there are in each run
         self.cleared: dict[int, Tensor] = {}  # leaves whose gradient the step first sets to None
+        self.clears: dict[int, Tensor] = {}  # those whose gradient it sets to None at any time
         self.undo: list[Callable[[], Any]] = []
         self.lives: list[Any] = []  # calls made anew in every run
         self.draws: dict[int, Draws] = {}  # by the generator's identity
@@ -482,8 +483,9 @@ class Recorder:
         g = t._grad
         if g is None or id(g) in self.made or id(t) in self.live_grads:
             return
-        if is_traced(g.array):
-            self.grads_read.setdefault(id(t), (t, g))
+        if is_traced(g.array):  # it is that of another leaf too, or is reached in some other way
+            sharing = [leaf for leaf, _ in self.live_grads.values() if leaf._grad is g]
+            self.grads_read.update((id(leaf), (leaf, g)) for leaf in (t, *sharing))
             return
         traced = self.argument(g.array)
         self.adopted[id(g)] = (g, g.array)
@@ -513,7 +515,10 @@ class Recorder:
     def clear(self, params: Iterable[Tensor]) -> None:
         """Note that gradients are set to None."""
         if self.records():
-            self.cleared.update((id(t), t) for t in params if id(t) not in self.grads_before)
+            outside = [t for t in params if id(t) not in self.made]
+            used = self.grads_before.keys() | self.live_grads.keys()
+            self.cleared.update((id(t), t) for t in outside if id(t) not in used)
+            self.clears.update((id(t), t) for t in outside)
 
     def evaluate(self, o: Op, inputs: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
         """Output and residual of an op."""

@@ -461,9 +461,9 @@ class Module:
         if set_to_none:
             cleared(params)
         for p in params:
-            if set_to_none or p.grad is None:
+            if set_to_none:
                 p.grad = None
-            else:
+            elif p.grad is not None:
                 p.grad.detach_().zero_()
 
     @unrepeated

@@ -224,9 +224,9 @@ class Optimizer:
             if set_to_none:
                 cleared(group["params"])
             for p in group["params"]:
-                if set_to_none or p._grad is None:
+                if set_to_none:
                     p._grad = None
-                else:
+                elif p.grad is not None:
                     p.grad.detach_()
                     p.grad.zero_()
 
