@@ -747,3 +747,66 @@ def test_what_is_not_a_tensor_is_not_taken_for_one(data: object) -> None:
     for call in (lambda: tg.ones(2) + data, lambda: tg.exp(data), lambda: tg.linear(data, tg.ones(2, 2))):
         with pytest.raises(TypeError, match="argument must be Tensor, not"):
             call()
+
+
+# --- in-place changes and what was computed before them ---------------------------------------------------------------
+
+
+def test_methods_write_to_the_part_that_a_tensor_tells_or_refuse() -> None:
+    x = tg.ones(2, 2)
+    x[tg.tensor(1)].zero_()
+    for i in tg.arange(2):
+        x[i].mul_(2)
+    assert x.tolist() == [[2.0, 2.0], [0.0, 0.0]]
+    w = tg.tensor([1.0, 3.0], requires_grad=True)
+    tracked = tg.zeros(2, 2) + w
+    for change in (lambda: tracked[tg.tensor(1)].mul_(2), lambda: x[tg.tensor(1)].add_(w)):
+        with pytest.raises(RuntimeError, match="a view of a Variable"):
+            change()
+    x[tg.tensor(1)] += w
+    x.sum().backward()
+    assert (x.tolist(), w.grad.tolist()) == ([[2.0, 2.0], [1.0, 3.0]], [1.0, 1.0])
+
+
+def test_what_was_computed_before_detach_keeps_its_gradient() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    h, total = tg.zeros(()), tg.zeros(())
+    for _ in range(2):
+        h = w * (h + 1)
+        total = total + h
+        h.detach_()
+    total.backward()
+    assert w.grad.item() == 1 + 3
+    assert (h.is_leaf, h.requires_grad) == (True, False)
+    v = tg.tensor([1.0, 3.0], requires_grad=True)
+    h = v * 1
+    squares = (h * h).sum()
+    h.detach_().requires_grad_()
+    squares.backward()
+    assert (v.grad.tolist(), h.grad) == ([2.0, 6.0], None)
+
+
+def test_a_residual_is_not_computed_anew_from_changed_operands() -> None:
+    w = tg.tensor([[0.5, -1.0, 2.0]], requires_grad=True)
+    loss = tg.nn.functional.cross_entropy(w, tg.tensor([0]))
+    with tg.no_grad():
+        w.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        tg.autograd.grad(loss, w, create_graph=True)
+
+
+def test_an_alias_of_what_is_changed_is_read_before() -> None:
+    w = tg.tensor([2.0, 3.0], requires_grad=True)
+    y = w * 1
+    y.mul_(y.detach())
+    y.sum().backward()
+    assert (y.tolist(), w.grad.tolist()) == ([4.0, 9.0], [2.0, 3.0])
+
+
+def test_a_value_with_more_dimensions_than_what_it_is_written_to() -> None:
+    w = tg.tensor([1.0, 3.0], requires_grad=True)
+    x = tg.zeros(2, 2)
+    x[0] = w[None]
+    x[:] = x * w[None, None]
+    x.sum().backward()
+    assert (x.tolist(), w.grad.tolist()) == ([[1.0, 9.0], [0.0, 0.0]], [2.0, 6.0])

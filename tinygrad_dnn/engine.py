@@ -276,8 +276,10 @@ class Tensor(Operators):
 
     def detach_(self) -> Self:
         """Cut this tensor off from the graph that made it."""
+        if self.op is not None and self.inputs is not None:  # what was computed from it goes on leading to its inputs
+            self.inputs = [former(self, self.array)]
+            self.serial = Clock.last_change = tick()
         self.op = None
-        self.inputs = None
         self.requires_grad = False
         return self
 
@@ -315,6 +317,18 @@ class Tensor(Operators):
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
         return overwrite(self, REGISTRY[name], *args, **params)
+
+    def _augment(self, name: str, other: Any) -> Any:
+        """``self += other`` and its like: in place, but in ``whole[i] += other`` with a tensor i and what is tracked.
+
+        Python then writes the sum to ``whole``, which is recorded; the part alone may not be written to.
+        """
+        part = isinstance(self.params.get("index"), Tensor) and (self.op is None or self.op.name == "getitem")
+        fresh = self.base is not None and self.base.version <= self.serial
+        tracked = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
+        if part and fresh and tracked and _grad_enabled():
+            return REGISTRY[name](former(self), other)  # the view itself would still be there when ``whole`` is written
+        return overwrite(self, REGISTRY[name], other)
 
     def zero_(self) -> Self:
         """Set every element to 0, in place."""
@@ -1038,9 +1052,6 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     array_of(t)
     differentiable = t.array.dtype.kind == "f" and _grad_enabled()
     tracked = differentiable and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
-    chosen = isinstance(t.params.get("index"), Tensor) and t.base is not None and t.base.version <= t.serial
-    if tracked and chosen:
-        return cast(T, o(former(t), *args, **params))  # for ``whole[i] += x`` with a tensor i, which then writes it
     check_writable(t)
     if tracked and not t.requires_grad:
         check_unseen(t)
@@ -1051,7 +1062,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
             stacklevel=5,  # the line of ``total += loss``
         )
     old = former(t) if tracked else t
-    inputs = [old, *(old if a is t else a for a in args)]
+    inputs = [old, *(old if a is t else apart(a, t) for a in args)]
     made = o(*inputs, **params)
     if made.array.shape != t.array.shape:
         raise RuntimeError(
@@ -1069,6 +1080,12 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
     if tracked:
         origin(t).version = t.serial  # its own rule may read the new value
     return t
+
+
+def apart(a: Any, t: Tensor) -> Any:
+    """An operand, copied if it is an untracked alias of ``t``, whose memory is about to be changed."""
+    shared = isinstance(a, Tensor) and not a.requires_grad and origin(a) is origin(t)
+    return leaf(a.array.copy()) if shared else a
 
 
 def writable(array: Array, index: Any = ()) -> Any:
@@ -1097,9 +1114,9 @@ def unlocked(arrays: Sequence[Array]) -> Array:
     return view
 
 
-def former(t: Tensor) -> Tensor:
-    """The tensor that ``t`` was before an in-place change: its history, and a copy of its numbers."""
-    old = leaf(t.array.copy())
+def former(t: Tensor, array: Any = None) -> Tensor:
+    """The tensor that ``t`` was before an in-place change: its history, and a copy of its numbers or its array."""
+    old = leaf(t.array.copy()) if array is None else leaf(array, base=origin(t))
     old.op, old.inputs, old.params, old.residual = t.op, t.inputs, t.params, t.residual
     old.requires_grad = t.requires_grad
     old.serial = t.serial
@@ -1386,7 +1403,7 @@ def pull(
         if rule is None:
             continue
         if changed:
-            check_fresh(t, rule, shared)
+            check_fresh(t, rule, shared, o.residual if xp is tensors else None)
         env[SHAPE], env[POSITION] = x.array.shape, i
         given = rule.pick(env)
         gx = rule.function(*given) if _recorder is None else _recorder.apply(rule.function, given)
@@ -1409,6 +1426,8 @@ def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
 
 def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting from ``shape``: the gradient of copies is the sum of their gradients."""
+    if g.ndim < len(shape):  # of a value that was written to fewer dimensions
+        g = xp.reshape(g, size=(1,) * (len(shape) - g.ndim) + g.shape)
     extra = g.ndim - len(shape)
     stretched = [k + extra for k, n in enumerate(shape) if n == 1 and g.shape[k + extra] != 1]
     dims = (*range(extra), *stretched)
@@ -1419,17 +1438,18 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
 
 def is_unchanged(t: Tensor) -> bool:
     """Whether neither ``t`` nor an operand of its op was changed in place since ``t`` was computed."""
-    return all(origin(x).version <= t.serial for x in (t, *(t.inputs or ())) if isinstance(x, Tensor))
+    tensors_of = [x for x in (t, *(t.inputs or ())) if isinstance(x, Tensor)]
+    return all(x.serial <= t.serial and origin(x).version <= t.serial for x in tensors_of)
 
 
 def settle(t: Tensor) -> None:
     """Have the inputs of ``t`` as they were when it was computed, whatever in-place ops have made of them since.
 
-    Each such op has as its first input the tensor from before it, its numbers copied.
+    Each such op has as its first input the tensor from before it, its numbers copied; so has what was detached.
     """
     inputs = list(cast(Sequence[Any], t.inputs))
     for i, x in enumerate(inputs):
-        while isinstance(x, Tensor) and x.requires_grad and x.serial > t.serial:
+        while isinstance(x, Tensor) and (x.requires_grad or x.inputs) and x.serial > t.serial:
             if origin(x) is origin(t):  # the numbers of t, a view, are no longer those that it was computed with
                 raise stale(t, x)
             if x.inputs is None:

@@ -68,6 +68,7 @@ class Operators:
     array: np.ndarray[tuple[Int, ...], np.dtype[Any]]
     requires_grad: bool
     item: Callable[[], Any]
+    _augment: Callable[[str, Any], Any]
 
     # --- arithmetic, from both sides
     def __add__(self, other: Any) -> "Tensor": return tensors.add(self, other)
@@ -98,16 +99,16 @@ class Operators:
     def __rxor__(self, other: Any) -> "Tensor": return tensors.bitwise_xor(other, self)
 
     # --- arithmetic in place; `overwrite` says when it is refused
-    def __iadd__(self, other: Any) -> Any: return self.add_(other)
-    def __isub__(self, other: Any) -> Any: return self.sub_(other)
-    def __imul__(self, other: Any) -> Any: return self.mul_(other)
-    def __itruediv__(self, other: Any) -> Any: return self.div_(other)
-    def __ifloordiv__(self, other: Any) -> Any: return self.floor_divide_(other)
-    def __imod__(self, other: Any) -> Any: return self.remainder_(other)
-    def __ipow__(self, other: Any) -> Any: return self.pow_(other)
-    def __iand__(self, other: Any) -> Any: return self._overwrite("bitwise_and", other)
-    def __ior__(self, other: Any) -> Any: return self._overwrite("bitwise_or", other)
-    def __ixor__(self, other: Any) -> Any: return self._overwrite("bitwise_xor", other)
+    def __iadd__(self, other: Any) -> Any: return self._augment("add", other)
+    def __isub__(self, other: Any) -> Any: return self._augment("subtract", other)
+    def __imul__(self, other: Any) -> Any: return self._augment("multiply", other)
+    def __itruediv__(self, other: Any) -> Any: return self._augment("divide", other)
+    def __ifloordiv__(self, other: Any) -> Any: return self._augment("floor_divide", other)
+    def __imod__(self, other: Any) -> Any: return self._augment("remainder", other)
+    def __ipow__(self, other: Any) -> Any: return self._augment("power", other)
+    def __iand__(self, other: Any) -> Any: return self._augment("bitwise_and", other)
+    def __ior__(self, other: Any) -> Any: return self._augment("bitwise_or", other)
+    def __ixor__(self, other: Any) -> Any: return self._augment("bitwise_xor", other)
     def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
     def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
