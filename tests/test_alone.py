@@ -182,9 +182,8 @@ def test_memory_is_flat_with_the_collector_off(use: Callable[[nn.Module, tg.Tens
     gc.collect()
     gc.disable()
     try:
-        run(1200)  # fills Python's lists of free objects, which a collection empties
         tracemalloc.start()
-        before = run(10)
+        before = run(2400)  # fills Python's lists of free objects, which a collection empties
         grown = run(STEPS) - before
     finally:
         tracemalloc.stop()

@@ -1059,7 +1059,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
         warnings.warn(
             "what is added has had its backward(), so the sum can never be differentiated, and it keeps tape entries "
             "of every step alive: add loss.item(), as in total += loss.item()",
-            stacklevel=5,  # the line of ``total += loss``
+            stacklevel=4,  # the line of ``total += loss``
         )
     old = former(t) if tracked else t
     inputs = [old, *(old if a is t else apart(a, t) for a in args)]

@@ -125,7 +125,7 @@ class Surroundings:
     def names_in(self, m: Module) -> list[str]:
         """The attributes of a module that matter: those that are named, of a module of ours all."""
         if not is_users(type(m).__module__):
-            return list(vars(m))
+            return [k for k, v in vars(m).items() if not isinstance(v, np.ndarray)]  # what ours works in
         named = self.used.attributes | self.used.methods | {"training", "_hooks"}
         return [k for k, v in vars(m).items() if k in named or isinstance(v, Module | Tensor)]
 

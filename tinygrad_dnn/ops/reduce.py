@@ -4,7 +4,6 @@
 """
 
 from contextvars import Context
-from functools import lru_cache
 from math import prod as product
 from typing import Any
 
@@ -71,7 +70,12 @@ def centred(a: Array, axis: Any, out: Any = None) -> Any:
 
 def kept_shape(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     """The shape of a reduction of ``shape`` over ``dim`` with ``keepdim=True``."""
-    return reduction_of(shape, tuple(dim) if isinstance(dim, list) else dim)[0]
+    if dim is None or dim in ((), []):
+        return (1,) * len(shape)
+    kept = list(shape)
+    for d in (dim if isinstance(dim, list | tuple) else (dim,)) if shape else ():
+        kept[d] = 1
+    return tuple(kept)
 
 
 def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
@@ -81,17 +85,9 @@ def kept(xp: Any, g: Any, shape: tuple[int, ...], dim: Any) -> Any:
 
 def count(shape: tuple[int, ...], dim: Any) -> int:
     """How many elements each result of a reduction of ``shape`` over ``dim`` is made of."""
-    return reduction_of(shape, tuple(dim) if isinstance(dim, list) else dim)[1]
-
-
-@lru_cache(maxsize=1024)
-def reduction_of(shape: tuple[int, ...], dim: Any) -> tuple[tuple[int, ...], int]:
-    """The shape that is kept of a reduction of ``shape`` over ``dim``, and the elements each result is made of."""
-    if dim is None or dim == ():
-        return (1,) * len(shape), product(shape)
-    reduced = {d % len(shape) for d in (dim if isinstance(dim, tuple) else (dim,))} if shape else set()
-    kept = tuple(1 if k in reduced else n for k, n in enumerate(shape))
-    return kept, product(n for k, n in enumerate(shape) if k in reduced)
+    if dim is None or dim in ((), []) or not shape:
+        return product(shape)
+    return product([shape[d] for d in dim]) if isinstance(dim, list | tuple) else shape[dim]
 
 
 def copies(g: Array, shape: tuple[int, ...], dim: Any) -> Array:
