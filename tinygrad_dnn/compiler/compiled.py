@@ -4,15 +4,14 @@ import pickle
 import random
 import threading
 import warnings
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
-from dataclasses import fields, is_dataclass
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from itertools import combinations
-from operator import gt, is_
+from operator import gt
 from sys import getrefcount
-from types import MethodType, SimpleNamespace
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from ..engine import (
     Array,
     Clock,
     Tensor,
-    array_of,
     as_array,
     is_observed,
     leaf,
@@ -35,10 +33,11 @@ from ..optim.algorithms import Prepare
 from ..optim.bucket import SMALL
 from .account import Account, account_of
 from .entry import entry_of, rebuilt
-from .guards import CONTAINERS, Guards, Surroundings, same
+from .guards import CONTAINERS, Guards, Surroundings, items_by_key, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
 from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced, owner_of
+from .results import fillings, kinds_in, structured
 from .source import Source
 
 __all__ = ["Compiled", "Program", "compile"]
@@ -310,78 +309,6 @@ def may_fail(i: Instruction) -> bool:
     return not (safe or i.function is np.copyto or is_view(i))
 
 
-def structured(result: Any) -> tuple[Any, list[Any]]:
-    """The result of a step as a structure with gaps, and the arrays that fill them."""
-    if isinstance(result, Tensor):
-        if result.requires_grad and result.inputs is not None:
-            raise RuntimeError(
-                "a compiled step returned a tensor that is still to be differentiated: call backward() inside it, or "
-                "return tensor.detach()"
-            )
-        return Tensor, [array_of(result)]
-    if isinstance(result, np.ndarray):
-        return np.ndarray, [recording_here().lift(result, "constant")]
-    if isinstance(result, Later):
-        return Later, [result.traced]
-    if isinstance(result, list | tuple | deque):
-        parts = [structured(r) for r in result]
-        kind: Any = partial(deque, maxlen=result.maxlen) if isinstance(result, deque) else type(result)
-        return (kind, [p for p, _ in parts]), [a for _, arrays in parts for a in arrays]
-    if type(result) in (dict, OrderedDict) or is_dataclass(result) or isinstance(result, SimpleNamespace):
-        kind = type(result) if isinstance(result, dict) else partial(remade, type(result))
-        held = attributes_of(result)
-        parts = [structured(r) for r in held.values()]
-        structure = dict(zip(held, (p for p, _ in parts), strict=True))
-        return (kind, structure), [a for _, arrays in parts for a in arrays]
-    if isinstance(result, dict | set | frozenset | Iterator) or has_tensors(result):
-        raise TypeError(
-            f"a compiled step returned a {type(result).__name__}, which later runs could not make anew; return "
-            "tensors, numbers, lists, tuples, dictionaries or dataclasses"
-        )
-    return ("value", result), []
-
-
-def attributes_of(result: Any) -> dict[Any, Any]:
-    """What a dictionary, a dataclass or a namespace holds, by key or name."""
-    if isinstance(result, dict):
-        return result
-    return {f.name: getattr(result, f.name) for f in fields(result)} if is_dataclass(result) else vars(result)
-
-
-def remade(kind: Any, attributes: dict[str, Any]) -> Any:
-    """An object of a dataclass, or a namespace, with these attributes."""
-    made: Any = kind.__new__(kind)
-    for name, value in attributes.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
-def has_tensors(result: Any) -> bool:
-    """Whether an object of some class has a tensor or an array of the step among its attributes."""
-    held = getattr(result, "__dict__", {}).values() if not isinstance(result, type | Module) else ()
-    return any(isinstance(v, Tensor | np.ndarray | Later) for v in held)
-
-
-def kinds_in(structure: Any) -> Iterator[Any]:
-    """What the gaps of a structure are, in order."""
-    if isinstance(structure, type):
-        yield structure
-    elif structure[0] != "value":
-        for part in structure[1].values() if isinstance(structure[1], dict) else structure[1]:
-            yield from kinds_in(part)
-
-
-def fillings(structure: Any, result: Any) -> Iterator[Array]:
-    """What fills the gaps of a structure in a result, in order, as arrays."""
-    if isinstance(structure, type):
-        yield as_array(result)
-    elif structure[0] != "value":
-        parts = structure[1]
-        held = [attributes_of(result)[k] for k in parts] if isinstance(parts, dict) else result
-        for part, value in zip(parts.values() if isinstance(parts, dict) else parts, held, strict=True):
-            yield from fillings(part, value)
-
-
 class Recording:
     """A run of the step that was recorded, and what it left."""
 
@@ -393,7 +320,7 @@ class Recording:
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
         self.is_tensor: list[bool] = []  # whether they are the arrays of tensors
-        self.given: list[tuple[Any, list[Any]]] = []  # lists and dictionaries among them, and what they held
+        self.given: list[tuple[Any, dict[Any, Any]]] = []  # lists and dictionaries among them, and what they held
         self.places: dict[int, int] = {}  # of argument tensors among the arguments, by identity
         failed = True
         set_recorder(recorder)
@@ -468,23 +395,18 @@ class Recording:
 
     def given_as(self, container: Any) -> Any:
         """A list or dictionary of arguments, noted with what is in it."""
-        self.given.append((container, list(container.items() if isinstance(container, dict) else container)))
+        self.given.append((container, items_by_key(container)))
         return container
 
     def check_given(self) -> None:
         """Refuse a step that changes a list or a dictionary that it was given."""
         for container, before in self.given:
-            now = list(container.items() if isinstance(container, dict) else container)
-            if len(now) != len(before) or not all(map(is_same_entry, before, now)):
+            now = items_by_key(container)
+            if now.keys() != before.keys() or any(now[k] is not before[k] for k in before):
                 raise RuntimeError(
                     f"a compiled step may not change a {type(container).__name__} that it is given: it has a copy; "
                     "return what is new"
                 )
-
-
-def is_same_entry(old: Any, new: Any) -> bool:
-    """Whether an element of a list, or a key of a dictionary with its value, is what it was."""
-    return old is new or (type(old) is type(new) is tuple and len(old) == len(new) == 2 and all(map(is_, old, new)))
 
 
 def largest_of(array: Array) -> float:
@@ -524,8 +446,7 @@ class State:
         self.around = around
         self.values = list(around.values())
         self.held = list(around.held())
-        streams = (state for _, state in around.streams)
-        self.streams: list[Callable[[], Any]] = [random.getstate, np.random.get_state, *streams]
+        self.streams: list[Callable[[], Any]] = [random.getstate, np.random.get_state, *around.streams]
         self.drawn = [pickle.dumps(state()) for state in self.streams]
 
     def changes(self) -> Iterator[str]:

@@ -20,10 +20,10 @@ from ..modes import Defaults, grad_mode
 from ..nn.module import Module, Settings
 from ..ops.random import Generator, forked
 from ..optim.optimizer import Optimizer
-from .entry import Names as Written
-from .naming import Names, names_of
+from .entry import Names
+from .naming import Mentioned, names_of
 
-__all__ = ["Guards", "Surroundings", "same"]
+__all__ = ["CONTAINERS", "Guards", "Surroundings", "items_by_key", "same"]
 
 PLAIN = (int, float, str, bool, complex, type(None))
 SMALL = 4096  # elements of an array up to which it is compared before every run
@@ -60,14 +60,14 @@ class Surroundings:
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
         self.arrays: list[tuple[str, np.ndarray[Any, Any]]] = []
-        self.streams: list[tuple[Any, Callable[[], Any]]] = []  # of random numbers, and how their state is asked for
+        self.streams: list[Callable[[], Any]] = []  # what tells the states of streams of random numbers
         self.containers: list[tuple[str, Any]] = []
         self.aliases: dict[int, set[str]] = {}  # names of containers, by their identity
         self.globals: dict[int, dict[str, Any]] = {}
         self.spaces: dict[int, tuple[str, Any]] = {}  # attributes by name, by the identity of what has them
         self.objects: list[tuple[str, dict[str, Any]]] = []  # attributes of the user's objects
         self.classes: list[tuple[str, Any]] = []
-        self.used = Names()
+        self.used = Mentioned()
         self.used.methods = {"__call__", "forward"}
         self.seen: set[int] = set()
         self.add("self", function)
@@ -183,13 +183,13 @@ class Surroundings:
         elif isinstance(value, Generator):
             pass  # its draws are ops
         elif isinstance(value, np.random.Generator):
-            self.streams.append((value, lambda: value.bit_generator.state))
+            self.streams.append(lambda: value.bit_generator.state)
         elif isinstance(value, np.random.RandomState):
-            self.streams.append((value, value.get_state))
+            self.streams.append(value.get_state)
         elif isinstance(value, random.SystemRandom):
             raise RuntimeError(f"a compiled step may not draw random numbers from the system, as with {name!r}")
         elif isinstance(value, random.Random):
-            self.streams.append((value, value.getstate))
+            self.streams.append(value.getstate)
         elif isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
             raise RuntimeError(
                 f"a compiled step may not draw from an iterator, as from {name!r}: later runs would not do that; give "
@@ -233,7 +233,7 @@ class Surroundings:
             yield name, space, dict(space)
         for name, c in self.containers:
             if not isinstance(c, set | frozenset):
-                yield name, c, dict(c if isinstance(c, dict) else enumerate(c))
+                yield name, c, items_by_key(c)
 
     def leaves(self) -> Iterator[Tensor]:
         """The tensors in reach that may have a gradient."""
@@ -249,6 +249,11 @@ class Surroundings:
             for k in self.names_in(m):
                 if not isinstance(vars(m)[k], Module):
                     self.add(f"{k}_{path.replace('.', '_')}" if path else k, vars(m)[k])
+
+
+def items_by_key(container: Any) -> dict[Any, Any]:
+    """What a dictionary holds, or a list by position."""
+    return dict(container if isinstance(container, dict) else enumerate(container))
 
 
 class Slots(Mapping[str, Any]):
@@ -355,7 +360,7 @@ class Guards:
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
 
-    def tests(self, names: Written) -> list[str]:
+    def tests(self, names: Names) -> list[str]:
         """Expressions that are all true as long as all is as it was."""
         quick = [f"{names(mode)}() is {names(value)}" for mode, value in self.modes]
         quick += [f"{names(owner)}.{name} is {names(value)}" for owner, name, value in self.slots]

@@ -6,7 +6,7 @@ from functools import cache
 from types import CodeType
 from typing import Any
 
-__all__ = ["Names", "names_of"]
+__all__ = ["Mentioned", "names_of"]
 
 GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "DELETE_ATTR"}
@@ -15,7 +15,7 @@ VARIABLES = GLOBALS | ATTRIBUTES | {"LOAD_DEREF", "LOAD_FAST", "LOAD_CLASSDEREF"
 GROWING = {"append", "appendleft", "extend", "extendleft", "add", "update", "insert"}
 
 
-class Names:
+class Mentioned:
     """Names by what is done with them.
 
     ``attributes`` has strings too, for ``getattr``; ``methods`` are called only, ``__getitem__`` with what is not known
@@ -30,16 +30,16 @@ class Names:
         self.grown: set[str] = set()
         self.read: set[str] = set()
 
-    def update(self, other: "Names") -> None:
+    def update(self, other: "Mentioned") -> None:
         """Add the names of another function."""
         for mine, others in zip(vars(self).values(), vars(other).values(), strict=True):
             mine |= others
 
 
 @cache
-def names_of(code: CodeType) -> Names:
+def names_of(code: CodeType) -> Mentioned:
     """The names in a code object and in those inside it."""
-    found = Names()
+    found = Mentioned()
     instructions = list(dis.get_instructions(code))
     for before, i, after in zip([None, *instructions], instructions, [*instructions[1:], None], strict=False):
         if i.opname in GLOBALS:
