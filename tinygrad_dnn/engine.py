@@ -1156,11 +1156,11 @@ def overflow(dtype: np.dtype[Any], error: Exception) -> RuntimeError:
 
 def check_mask(index: Any, value: Any) -> None:
     """Refuse to write one number where a mask of bytes is, as PyTorch does."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(i, Tensor) and i.array.dtype == np.uint8 for i in parts) and getattr(value, "ndim", 0) == 0:
-        raise RuntimeError(
-            "masked_fill_ only supports boolean masks, but got mask with dtype uint8; convert it, with .bool()"
-        )
+    for i in index if isinstance(index, tuple) else (index,):
+        if isinstance(i, Tensor) and i.array.dtype == np.uint8 and getattr(value, "ndim", 0) == 0:
+            raise RuntimeError(
+                "masked_fill_ only supports boolean masks, but got mask with dtype uint8; convert it, with .bool()"
+            )
 
 
 def index_arrays(index: Any) -> Any:

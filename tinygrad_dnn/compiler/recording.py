@@ -283,15 +283,6 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def fill(self, value: Any) -> None:
         self[...] = value
 
-    def sort(self, *args: Any, **params: Any) -> None:
-        self.recorder.record(np.ndarray.sort, (self, *args), params, writes=(self,))
-
-    def partition(self, *args: Any, **params: Any) -> None:
-        self.recorder.record(np.ndarray.partition, (self, *args), params, writes=(self,))
-
-    def put(self, *args: Any, **params: Any) -> None:
-        self.recorder.record(np.ndarray.put, (self, *args), params, writes=(self,))
-
     def __deepcopy__(self, memo: Any) -> Any:
         return self.recorder.record(np.ndarray.copy, (self,), {})
 
@@ -309,6 +300,16 @@ def noted(name: str) -> Callable[..., Any]:
     return method
 
 
+def noted_in_place(name: str) -> Callable[..., Any]:
+    """The same for one that changes the array."""
+    function = getattr(np.ndarray, name)
+
+    def method(self: Traced, *args: Any, **params: Any) -> None:
+        self.recorder.record(function, (self, *args), params, writes=(self,))
+
+    return method
+
+
 METHODS = [
     *("all", "any", "argmax", "argmin", "argpartition", "argsort", "astype", "choose", "clip", "conj", "copy"),
     *("cumprod", "cumsum", "diagonal", "dot", "flatten", "max", "mean", "min", "prod", "ravel", "repeat", "reshape"),
@@ -316,6 +317,8 @@ METHODS = [
 ]
 for _name in METHODS:
     setattr(Traced, _name, noted(_name))
+for _name in ("partition", "put", "sort"):
+    setattr(Traced, _name, noted_in_place(_name))
 
 # functions that tell of shapes, dtypes and memory, which do not change between runs
 ABOUT = {np.ndim, np.shape, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.may_share_memory,
