@@ -308,6 +308,33 @@ def test_integers_by_zero_are_an_error_and_reciprocals_are_floats() -> None:
     assert tg.reciprocal(tg.tensor([2])).tolist() == [0.5]
 
 
+NAN = float("nan")
+OF_NAN: dict[str, tuple[Callable[[tg.Tensor], tg.Tensor], list[float]]] = {  # PyTorch's gradients at 1, NaN, 3
+    "max": (tg.max, [0, 1, 0]),
+    "min": (tg.min, [0, 1, 0]),
+    "median": (tg.median, [0, 1, 0]),
+    "amax": (lambda x: x.amax(0), [NAN, NAN, NAN]),
+    "amin": (lambda x: x.amin(0), [NAN, NAN, NAN]),
+    "maximum": (lambda x: tg.maximum(x, tg.tensor([NAN, 0.0, 2.0])), [1, 1, 1]),
+    "minimum": (lambda x: tg.minimum(x, tg.tensor([NAN, 0.0, 2.0])), [1, 1, 0]),
+    "elu": (tg.nn.functional.elu, [1, 1, 1]),
+    "relu": (tg.relu, [1, 1, 1]),
+    "clamp": (lambda x: x.clamp(0, 2), [1, 0, 0]),
+    "bounds that are NaN": (lambda x: tg.clamp(x, tg.tensor([NAN, 0.0, 2.0])), [0, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("name", OF_NAN)
+def test_the_gradient_of_nan_goes_where_it_came_from(name: str, create_graph: bool) -> None:
+    function, wanted = OF_NAN[name]
+    x = tg.tensor([1.0, NAN, 3.0], requires_grad=True)
+    y = function(x)
+    assert y.isnan().any()
+    (found,) = tg.autograd.grad(y.sum(), x, create_graph=create_graph)
+    np.testing.assert_array_equal(found.detach().numpy(), wanted)
+
+
 def test_no_gradient_where_bounds_cross() -> None:
     x = leaf(-2.0)
     x.clamp(-1.0, -2.0).sum().backward()

@@ -377,12 +377,13 @@ def call(name: str, *args: Any, **params: Any) -> Symbol:
     return Symbol(name, given, array, **params)
 
 
-WRITTEN: dict[str, Callable[..., Symbol]] = {
+WRITTEN: dict[str, Callable[..., Any]] = {
     "add": add, "subtract": lambda a, b: add(a, negative(b)), "multiply": multiply, "divide": divide,
     "negative": negative, "power": power, "square": lambda a: power(a, number(2)), "matmul": matmul,
     "reciprocal": lambda a: divide(number(1), a), "rsqrt": lambda a: divide(number(1), call("sqrt", a)),
     "greater": greater, "exp": exp, "permute": permute, "reshape": reshape, "expand": expand, "getitem": getitem,
     "put": put, "zeros_like": lambda a: filled(number(0), a.shape), "clone": lambda a: a,
+    "isnan": lambda a: np.False_,  # what is written down is of numbers
     **{name: reduce(name) for name in REDUCTIONS},
 }  # fmt: skip
 

@@ -439,7 +439,7 @@ leaky_relu.fast(a=lambda g, a, negative_slope: g * leaky_slope(a, negative_slope
 def elu(a: Array, *, alpha: float = 1.0, out: Out = None) -> Any:
     """Elementwise ``y = a where a > 0, else alpha (e^a - 1)``.
 
-    da = g where a > 0, else g alpha e^a = g (y + alpha)
+    da = g alpha e^a = g (y + alpha) where a <= 0, else g
 
     >>> tg.elu(tg.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
@@ -448,7 +448,7 @@ def elu(a: Array, *, alpha: float = 1.0, out: Out = None) -> Any:
     return np.add(np.maximum(a, 0), negative_part, out=out)
 
 
-elu.vjp(a=lambda xp, g, y, a, alpha: xp.where(a > 0, g, g * (y + alpha)))
+elu.vjp(a=lambda xp, g, y, a, alpha: xp.where(xp.less_equal(a, 0), g * (y + alpha), g))
 
 
 @op(signature="()->()", composed=lambda xp, a: a * xp.sigmoid(a))
@@ -662,7 +662,7 @@ round.vjp(a=lambda xp, g: xp.zeros_like(g))
 def maximum(a: Array, b: Array) -> Any:
     """Elementwise larger of two; broadcasts like NumPy.
 
-    da = g where a > b, g / 2 where equal, else 0; db likewise
+    da = 0 where a < b, g / 2 where equal, else g, where one is NaN too; db likewise
 
     >>> tg.maximum(tg.tensor([1.0, 5.0]), 2.0)
     tensor([2., 5.])
@@ -670,8 +670,8 @@ def maximum(a: Array, b: Array) -> Any:
 
 
 maximum.vjp(
-    a=lambda xp, g, a, b: chosen(xp, g, xp.greater(a, b), xp.equal(a, b)),
-    b=lambda xp, g, a, b: chosen(xp, g, xp.greater(b, a), xp.equal(a, b)),
+    a=lambda xp, g, a, b: chosen(xp, g, xp.less(a, b), xp.equal(a, b)),
+    b=lambda xp, g, a, b: chosen(xp, g, xp.less(b, a), xp.equal(a, b)),
 )
 
 
@@ -679,7 +679,7 @@ maximum.vjp(
 def minimum(a: Array, b: Array) -> Any:
     """Elementwise smaller of two; broadcasts like NumPy.
 
-    da = g where a < b, g / 2 where equal, else 0; db likewise
+    da = 0 where a > b, g / 2 where equal, else g, where one is NaN too; db likewise
 
     >>> tg.minimum(tg.tensor([1.0, 5.0]), 2.0)
     tensor([1., 2.])
@@ -687,14 +687,14 @@ def minimum(a: Array, b: Array) -> Any:
 
 
 minimum.vjp(
-    a=lambda xp, g, a, b: chosen(xp, g, xp.less(a, b), xp.equal(a, b)),
-    b=lambda xp, g, a, b: chosen(xp, g, xp.less(b, a), xp.equal(a, b)),
+    a=lambda xp, g, a, b: chosen(xp, g, xp.greater(a, b), xp.equal(a, b)),
+    b=lambda xp, g, a, b: chosen(xp, g, xp.greater(b, a), xp.equal(a, b)),
 )
 
 
-def chosen(xp: Any, g: Any, won: Any, tied: Any) -> Any:
-    """The cotangent of an argument that ``won``, and half of it where it ``tied``."""
-    return xp.where(won, g, xp.where(tied, 0.5 * g, 0.0))
+def chosen(xp: Any, g: Any, lost: Any, tied: Any) -> Any:
+    """The cotangent of an argument: none where it ``lost``, half of it where it ``tied``."""
+    return xp.where(lost, 0.0, xp.where(tied, 0.5 * g, g))
 
 
 @op(signature="()->()", sample=lambda rng: ((rng.uniform(-2, 2, (3, 4)),), {"min": -1.0, "max": 1.0}))
@@ -913,8 +913,8 @@ def clamped(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
         return clamp(input, min=min, max=max)
-    y = input if min is None else where(less(input, min), min, input)
-    return y if max is None else where(greater(y, max), max, y)
+    y = input if min is None else where(less(input, min) | isnan(min), min, input)
+    return y if max is None else where(greater(y, max) | isnan(max), max, y)
 
 
 for _function in (addcdiv, addcmul, clamped, lerp, rounded):

@@ -431,7 +431,7 @@ norm.vjp(a=norm_slope)
 def amax(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -> Any:
     """Largest element over ``dim``.
 
-    da = g, shared equally by the elements that are largest
+    da = g, shared equally by the elements that are largest; of NaN, by all NaN, or with ``dim`` NaN, as in PyTorch
 
     >>> tg.amax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([5., 7.])
@@ -443,7 +443,7 @@ def amax(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
 def amin(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -> Any:
     """Smallest element over ``dim``.
 
-    da = g, shared equally by the elements that are smallest
+    da = g, shared equally by the elements that are smallest; of NaN, by all NaN, or with ``dim`` NaN, as in PyTorch
 
     >>> tg.amin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([1., 2.])
@@ -458,7 +458,11 @@ def shared_equally(xp: Any, g: Any, chosen: Any, dim: Any) -> Any:
 
 def extreme_rule(xp: Any, g: Any, y: Any, a: Any, shape: tuple[int, ...], dim: Any) -> Any:
     """The rule of `amax` and `amin`."""
-    return shared_equally(xp, kept(xp, g, shape, dim), xp.equal(a, kept(xp, y, shape, dim)), dim)
+    g, y = kept(xp, g, shape, dim), kept(xp, y, shape, dim)
+    if dim is None:
+        return shared_equally(xp, g, xp.where(xp.isnan(y), xp.isnan(a), xp.equal(a, y)), None)
+    equal = xp.equal(a, y)
+    return equal * g / xp.sum(equal, dim=dim, keepdim=True)  # 0 / 0 where the extreme is NaN, which equals nothing
 
 
 amax.vjp(a=extreme_rule)
