@@ -402,6 +402,35 @@ def test_integers_that_a_tracked_value_is_written_to_stay_untracked() -> None:
     assert (counts.tolist(), counts.requires_grad, counts.is_leaf) == ([4, 2], False, True)
 
 
+def test_what_was_computed_while_a_leaf_required_no_grad_does_not_lead_to_it() -> None:
+    w, x = leaf(3.0), tg.tensor([2.0], dtype=tg.float64)
+    before = w * x
+    x.requires_grad_()
+    with pytest.raises(RuntimeError, match="not have been used in the graph"):
+        tg.autograd.grad(before, x, retain_graph=True)
+    (before * x * x).backward()
+    assert (x.grad.tolist(), w.grad.tolist()) == ([24.0], [8.0])
+
+
+def test_what_was_computed_while_a_leaf_was_frozen_does_not_lead_to_it() -> None:
+    w, x = leaf(3.0), leaf(2.0)
+    before = w * x
+    x.requires_grad_(False)
+    between = w * x
+    x.requires_grad_()
+    (before + 10 * between).backward()
+    assert (x.grad.tolist(), w.grad.tolist()) == ([3.0], [22.0])
+
+
+def test_a_leaf_changed_after_a_use_that_was_not_tracked_is_noticed() -> None:
+    w, x = leaf(3.0), tg.tensor([2.0], dtype=tg.float64)
+    y = w * x
+    x.requires_grad_()
+    x.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
 def test_every_operand_of_a_sum_of_products_is_guarded() -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     y = tg.einsum("i,i->", a, b)

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from inspect import Parameter as Argument, signature as signature_of
+from math import inf
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
@@ -43,6 +44,11 @@ REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the 
 # Views that no tape entry ties to the tensor whose memory they share, by number: what is recorded of one would be
 # unknown to the other.
 UNRECORDED_VIEWS: "weakref.WeakValueDictionary[int, Tensor]" = weakref.WeakValueDictionary()
+
+
+# When a leaf last did not require grad, from one creation number to another, by its number: what was computed from it
+# then leads nowhere. A leaf that has required grad since before it can have been used is not here.
+UNTRACKED: dict[int, tuple[int, float]] = {}
 
 
 # --- the recorder and the clock ---------------------------------------------------------------------------------------
@@ -246,6 +252,8 @@ class Tensor(Operators):
                 "you can only change requires_grad flags of leaf variables; "
                 "use .detach() for a tensor that is cut off from its graph"
             )
+        if requires_grad != self.requires_grad and self.op is None:
+            switch(self, requires_grad)
         self.requires_grad = requires_grad
         return self
 
@@ -406,6 +414,24 @@ def check_gradient(t: Tensor, value: Any) -> None:
             f"attempting to assign a gradient with dtype '{value.array.dtype}' to a tensor with grad_dtype "
             f"'{t.array.dtype}'. The gradient must match the tensor's grad_dtype; convert it, with .to()"
         )
+
+
+def switch(t: Tensor, requires_grad: bool) -> None:
+    """Note that a leaf is tracked from now on, or no longer."""
+    now, known = tick(), t.serial in UNTRACKED
+    if not requires_grad:
+        UNTRACKED[t.serial] = now, inf
+    elif known or now > t.serial + 1:  # it may have been used
+        UNTRACKED[t.serial] = UNTRACKED.get(t.serial, (t.serial,))[0], now
+        Clock.last_change = now  # older tape entries are looked at before their rules run
+    if not known and t.serial in UNTRACKED:
+        weakref.finalize(t, UNTRACKED.pop, t.serial, None)
+
+
+def is_tracked(t: Tensor, serial: int) -> bool:
+    """Whether ``t``, which requires grad, did when the tape entry of this number was made."""
+    start, end = UNTRACKED.get(t.serial, (0, 0))
+    return not start <= serial < end
 
 
 def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
@@ -1327,7 +1353,7 @@ class Cotangents:
 def walk(
     roots: Sequence[Tensor], seeds: Sequence[Any], xp: Interpreter[Any], wanted: set[int] | None, retain_graph: bool
 ) -> dict[int, tuple[Tensor, Any]]:
-    """Cotangents of the leaves and of retained tensors, or of the ``wanted`` ones, by number.
+    """Cotangents of the leaves, or of the ``wanted`` tensors, and of those that retain theirs, by number.
 
     An op's inputs exist before its output does, so newest first is a reverse topological order, without recursion and
     without counting children. Walking from outputs to inputs in any order will not do: in ``y = x * x; z = y + x * y``
@@ -1353,7 +1379,7 @@ def walk(
             continue
         if GradientHook.of:
             g = hooked(t.serial, g)
-        if t.retains_grad if wanted is None else t.serial in wanted:
+        if t.retains_grad or (wanted is not None and t.serial in wanted):
             found[t.serial] = t, g
         o: Any = t.op
         if plain and (Clock.last_change < t.serial or is_unchanged(t)) and t.inputs is not None:
@@ -1437,18 +1463,23 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def is_unchanged(t: Tensor) -> bool:
-    """Whether neither ``t`` nor an operand of its op was changed in place since ``t`` was computed."""
+    """Whether neither ``t`` nor an operand of its op was changed in place, or tracked, since ``t`` was computed."""
     tensors_of = [x for x in (t, *(t.inputs or ())) if isinstance(x, Tensor)]
+    if UNTRACKED and not all(is_tracked(x, t.serial) for x in tensors_of):
+        return False
     return all(x.serial <= t.serial and origin(x).version <= t.serial for x in tensors_of)
 
 
 def settle(t: Tensor) -> None:
     """Have the inputs of ``t`` as they were when it was computed, whatever in-place ops have made of them since.
 
-    Each such op has as its first input the tensor from before it, its numbers copied; so has what was detached.
+    Each such op has as its first input the tensor from before it, its numbers copied; so has what was detached. A leaf
+    that did not require grad then is replaced by one that does not.
     """
     inputs = list(cast(Sequence[Any], t.inputs))
     for i, x in enumerate(inputs):
+        if isinstance(x, Tensor) and x.requires_grad and not is_tracked(x, t.serial):
+            inputs[i] = x = leaf(x.array, base=origin(x))
         while isinstance(x, Tensor) and (x.requires_grad or x.inputs) and x.serial > t.serial:
             if origin(x) is origin(t):  # the numbers of t, a view, are no longer those that it was computed with
                 raise stale(t, x)
@@ -1574,23 +1605,28 @@ def backward(
     wanted = None if inputs is None else {t.serial for t in inputs}
     found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
     for t, g in found.values():
-        if _recorder is not None:
-            _recorder.before_grad(t)
-        before = t._grad  # not ``grad``, which checks what is assigned
-        if before is None:
-            t._grad = gradient_of(g, taken)
-            continue
-        old = t.version > max(before.serial, before.version)
-        if create_graph or before.requires_grad:
-            Clock.last_read = tick()  # the tape may keep it
-            t._grad = before + gradient_of(g, taken)
-        else:
-            before.array += g
-            touch(before)
-            if old:
-                mix(before)
+        accumulate(t, g, taken, create_graph)
     for hook in after_backward:
         hook(found)
+
+
+def accumulate(t: Tensor, g: Any, taken: set[int], create_graph: bool) -> None:
+    """Add a cotangent of ``t`` to its ``.grad``."""
+    if _recorder is not None:
+        _recorder.before_grad(t)
+    before = t._grad  # not ``grad``, which checks what is assigned
+    if before is None:
+        t._grad = gradient_of(g, taken)
+        return
+    old = t.version > max(before.serial, before.version)
+    if create_graph or before.requires_grad:
+        Clock.last_read = tick()  # the tape may keep it
+        t._grad = before + gradient_of(g, taken)
+    else:
+        before.array += g
+        touch(before)
+        if old:
+            mix(before)
 
 
 # Gradients that are sums over two values of their leaf, numbers and versions. There is nothing wrong with them until
@@ -1638,6 +1674,9 @@ def grad(
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
     found, taken = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
+    for t, g in found.values():
+        if t.retains_grad:
+            accumulate(t, g, taken, create_graph)
     if not (allow_unused or materialize_grads) and any(t.serial not in found for t in inputs):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. "
