@@ -412,6 +412,27 @@ def test_what_was_computed_while_a_leaf_required_no_grad_does_not_lead_to_it() -
     assert (x.grad.tolist(), w.grad.tolist()) == ([24.0], [8.0])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_share_no_memory(create_graph: bool) -> None:
+    a, b, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), tg.ones(2, dtype=tg.float64)
+    (a + b).backward(seed, create_graph=create_graph)
+    a.sum().backward()
+    assert (a.grad.tolist(), b.grad.tolist(), seed.tolist()) == ([2.0, 2.0], [1.0, 1.0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_that_are_retained_are_kept_whoever_asks(create_graph: bool) -> None:
+    x = leaf(2.0)
+    y = x * 3
+    y.retain_grad()
+    z = (y * y).sum()
+    (found,) = tg.autograd.grad(z, x, retain_graph=True, create_graph=create_graph)
+    assert (found.tolist(), y.grad.tolist(), x.grad) == ([36.0], [12.0], None)
+    (kept,) = tg.autograd.grad(z, y, retain_graph=True, create_graph=create_graph)
+    z.backward(inputs=[x], create_graph=create_graph)
+    assert (kept.tolist(), y.grad.tolist(), x.grad.tolist()) == ([12.0], [36.0], [36.0])
+
+
 def test_what_was_computed_while_a_leaf_was_frozen_does_not_lead_to_it() -> None:
     w, x = leaf(3.0), leaf(2.0)
     before = w * x

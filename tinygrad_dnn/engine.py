@@ -1556,18 +1556,23 @@ def _derive(
 ) -> tuple[dict[int, tuple[Tensor, Any]], set[int]]:
     """Cotangents by serial number, Tensors if they are recorded, else arrays; and the arrays that have an owner."""
     checked = [seed_for(root, seed) for root, seed in zip(outputs, seeds, strict=True)]
+    given = [s.array for s in checked]
+    taken = set(map(id, given))
     retain = create_graph if retain_graph is None else retain_graph
     with np.errstate(all="ignore"):  # derivatives at poles are infinite, not worth a warning: sqrt'(0) = inf
         if create_graph:
             with enable_grad():
-                return walk(outputs, checked, tensors, wanted, retain), set()
-        given = [s.array for s in checked]
-        return walk(outputs, given, arrays, wanted, retain), set(map(id, given))
+                return walk(outputs, checked, tensors, wanted, retain), taken
+        return walk(outputs, given, arrays, wanted, retain), taken
 
 
 def gradient_of(g: Any, taken: set[int]) -> Tensor:
     """A cotangent as a tensor of its own: a rule may hand the same ``g``, or a view of it, to several inputs."""
     if isinstance(g, Tensor):
+        if g.array.base is not None or id(g.array) in taken:
+            with enable_grad():
+                g = tensors.clone(g)
+        taken.add(id(g.array))
         return g
     array = g if type(g) is np.ndarray else as_result(g)
     if array.base is not None or id(array) in taken:
