@@ -23,17 +23,17 @@ from tinygrad_dnn.nn import functional as F
 
 FUNCTIONS_AND_METHODS = """
     abs absolute acos acosh add addcdiv addcmul addmm addmv all allclose amax amin aminmax any arccos arccosh arcsin
-    arcsinh arctan arctan2 arctanh argmax argmin argsort argwhere asin asinh atan atan2 atanh baddbmm bernoulli
-    bincount bitwise_and bitwise_not bitwise_or bitwise_xor bmm broadcast_to ceil chunk clamp clip clone cos cosh
-    count_nonzero cross cumprod cumsum diag diag_embed diagflat diagonal diff dist div divide dot eq equal erf erfc exp
-    exp2 expm1 fix flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac gather ge greater greater_equal gt
-    histc hypot index_add index_copy index_fill index_select inner is_complex is_floating_point is_nonzero isclose
-    isfinite isinf isnan kron kthvalue le lerp less less_equal log log10 log1p log2 log_softmax logaddexp logical_and
-    logical_not logical_or logical_xor logsumexp lt masked_fill masked_select matmul max maximum mean median min
-    minimum mm moveaxis movedim msort mul multinomial multiply mv nan_to_num nanmean nansum narrow ne neg negative
-    nonzero norm not_equal numel outer permute pow prod ravel reciprocal relu remainder repeat_interleave reshape roll
-    rot90 round rsqrt scatter scatter_add select sgn sigmoid sign signbit sin sinh softmax sort split sqrt square
-    squeeze std sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split tile topk trace
+    arcsinh arctan arctan2 arctanh argmax argmin argsort argwhere asin asinh atan atan2 atanh baddbmm bernoulli bincount
+    bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bmm broadcast_to ceil chunk
+    clamp clip clone cos cosh count_nonzero cross cumprod cumsum diag diag_embed diagflat diagonal diff dist div divide
+    dot eq equal erf erfc exp exp2 expm1 fix flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac gather ge
+    greater greater_equal gt histc hypot index_add index_copy index_fill index_select inner is_complex is_floating_point
+    is_nonzero isclose isfinite isinf isnan kron kthvalue le lerp less less_equal log log10 log1p log2 log_softmax
+    logaddexp logical_and logical_not logical_or logical_xor logsumexp lt masked_fill masked_select matmul max maximum
+    mean median min minimum mm moveaxis movedim msort mul multinomial multiply mv nan_to_num nanmean nansum narrow ne
+    neg negative nonzero norm not_equal numel outer permute pow prod ravel reciprocal relu remainder repeat_interleave
+    reshape roll rot90 round rsqrt scatter scatter_add select sgn sigmoid sign signbit sin sinh softmax sort split sqrt
+    square squeeze std sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split tile topk trace
     transpose tril triu true_divide trunc unbind unflatten unique unique_consecutive unsqueeze var vdot xlogy
 """
 FUNCTIONS = """
@@ -403,6 +403,30 @@ def test_bytes_are_a_mask() -> None:
     assert written.gather(0, mask).tolist() == [0.0, 4.0, 4.0]
 
 
+@pytest.mark.parametrize(("index", "size"), [(0, (1, 3)), ((0, 1), (1, 1)), ((0, tg.tensor(1)), (1,)), (..., (1, 3))])
+def test_a_value_may_have_more_dimensions_of_one_than_what_it_is_written_to(index: Any, size: tuple[int, ...]) -> None:
+    value = tg.full(size, 2.0, requires_grad=True)
+    for v in (value, value.detach()):
+        x = tg.zeros(2, 3)
+        x[index] = v
+        assert (x[index] == 2).all()
+    written = x.sum().item() / 2
+    x[index] = value
+    x.sum().backward()
+    assert value.grad.sum() == written
+
+
+def test_integers_are_shifted() -> None:
+    x = tg.tensor([1, -8, 3])
+    assert ((x << 2).tolist(), (x >> tg.tensor([0, 1, 64])).tolist()) == ([4, -32, 12], [1, -4, 0])
+    assert ((1 << x[2:]).tolist(), (8 >> x[:1]).tolist()) == ([8], [4])
+    x <<= 1
+    x >>= 2
+    assert x.tolist() == [0, -4, 1]
+    with pytest.raises(TypeError, match="bitwise_left_shift"):
+        tg.tensor([1.0]) << 1
+
+
 SAME_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
     "diagonal": tg.diagonal,
     "diagonal above": lambda x: x.diagonal(1),
@@ -490,6 +514,8 @@ NEW_MEMORY: dict[str, Callable[[tg.Tensor], tg.Tensor]] = {
     **{f"repeat {n}": lambda x, n=n: x.repeat(n) for n in ((1, 1), (2, 1), (2, 1, 1), (1, 3))},
     "repeat of a row": lambda x: x[0].repeat(2, 1),
     "tile": lambda x: x.tile(1),
+    "ravel of columns": lambda x: x.t().ravel(),
+    "ravel of a column": lambda x: x[:, 0].ravel(),
     **{f"pad {width}": lambda x, width=width: F.pad(x, width) for width in ((), (0, 0), (-1, 0), (1, 0, -1, 0))},
     "diag": tg.diag,
     "diag_embed": lambda x: tg.diag_embed(x, dim1=0, dim2=1),

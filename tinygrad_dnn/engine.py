@@ -352,6 +352,8 @@ class Tensor(Operators):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         check_mask(index, value)
+        if isinstance(value, Tensor) and value.array.shape[:1] == (1,):
+            value = without_leading_ones(value)
         write(self, index, value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -1175,6 +1177,14 @@ def write(t: T, index: Any, value: Any) -> T:
     return t
 
 
+def without_leading_ones(value: Tensor) -> Tensor:
+    """``value`` without its first dimensions, as far as they are 1: it may be written where there are fewer."""
+    shape = value.array.shape
+    while shape[:1] == (1,):
+        shape = shape[1:]
+    return tensors.reshape(value, size=shape)
+
+
 def overflow(dtype: np.dtype[Any], error: Exception) -> RuntimeError:
     """PyTorch's error for a number that an integer dtype cannot hold."""
     return RuntimeError(f"value cannot be converted to type {dtype} without overflow: {error}")
@@ -1573,7 +1583,7 @@ def gradient_of(g: Any, taken: set[int]) -> Tensor:
             with enable_grad():
                 g = tensors.clone(g)
         taken.add(id(g.array))
-        return g
+        return cast(Tensor, g)
     array = g if type(g) is np.ndarray else as_result(g)
     if array.base is not None or id(array) in taken:
         array = array.copy()

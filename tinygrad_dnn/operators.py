@@ -97,6 +97,10 @@ class Operators:
     def __ror__(self, other: Any) -> "Tensor": return tensors.bitwise_or(other, self)
     def __xor__(self, other: Any) -> "Tensor": return tensors.bitwise_xor(self, other)
     def __rxor__(self, other: Any) -> "Tensor": return tensors.bitwise_xor(other, self)
+    def __lshift__(self, other: Any) -> "Tensor": return tensors.bitwise_left_shift(self, other)
+    def __rlshift__(self, other: Any) -> "Tensor": return tensors.bitwise_left_shift(other, self)
+    def __rshift__(self, other: Any) -> "Tensor": return tensors.bitwise_right_shift(self, other)
+    def __rrshift__(self, other: Any) -> "Tensor": return tensors.bitwise_right_shift(other, self)
 
     # --- arithmetic in place; `overwrite` says when it is refused
     def __iadd__(self, other: Any) -> Any: return self._augment("add", other)
@@ -109,6 +113,8 @@ class Operators:
     def __iand__(self, other: Any) -> Any: return self._augment("bitwise_and", other)
     def __ior__(self, other: Any) -> Any: return self._augment("bitwise_or", other)
     def __ixor__(self, other: Any) -> Any: return self._augment("bitwise_xor", other)
+    def __ilshift__(self, other: Any) -> Any: return self._augment("bitwise_left_shift", other)
+    def __irshift__(self, other: Any) -> Any: return self._augment("bitwise_right_shift", other)
     def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
     def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
     def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
@@ -386,6 +392,8 @@ class Operators:
     def bitwise_and(self, other: Any) -> "Tensor": return tensors.bitwise_and(self, other)
     def bitwise_or(self, other: Any) -> "Tensor": return tensors.bitwise_or(self, other)
     def bitwise_xor(self, other: Any) -> "Tensor": return tensors.bitwise_xor(self, other)
+    def bitwise_left_shift(self, other: Any) -> "Tensor": return tensors.bitwise_left_shift(self, other)
+    def bitwise_right_shift(self, other: Any) -> "Tensor": return tensors.bitwise_right_shift(self, other)
     def arctan2(self, other: Any) -> "Tensor": return tensors.atan2(self, other)
     def multiply(self, other: Any) -> "Tensor": return tensors.multiply(self, other)
     def not_equal(self, other: Any) -> "Tensor": return tensors.not_equal(self, other)

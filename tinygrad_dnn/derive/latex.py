@@ -12,6 +12,7 @@ IN_LATEX = {
 SIGNS = COMPARISONS | {
     "equal": "=", "not_equal": r"\ne", "less_equal": r"\le", "greater_equal": r"\ge",
     "bitwise_and": r"\wedge", "bitwise_or": r"\vee", "bitwise_xor": r"\oplus",
+    "bitwise_left_shift": r"\ll", "bitwise_right_shift": r"\gg",
 }  # fmt: skip
 
 

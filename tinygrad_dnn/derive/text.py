@@ -14,6 +14,7 @@ from .symbols import Symbol, coefficient
 COMPARISONS = {
     "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
     "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
+    "bitwise_left_shift": "<<", "bitwise_right_shift": ">>",
 }
 SUM, PRODUCT, MATMUL, POWER, ATOM = range(5)  # how tightly what is written holds together
 SHORT = {"amax": "max", "amin": "min"}

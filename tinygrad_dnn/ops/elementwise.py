@@ -16,11 +16,11 @@ from ..interpreters import arrays, tensors
 from ..modes import get_default_dtype
 
 __all__ = [
-    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos",
-    "divide", "elu", "exp", "expm1", "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf",
-    "isnan", "leaky_relu", "lerp", "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr",
-    "negative", "not_equal", "power", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu",
-    "sin", "softplus", "sqrt", "square", "subtract", "tanh",
+    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "ceil", "cos", "divide", "elu", "exp", "expm1", "floor", "floor_divide",
+    "gelu", "greater", "greater_equal", "isfinite", "isinf", "isnan", "leaky_relu", "lerp", "less", "less_equal", "log",
+    "log1p", "maximum", "minimum", "multiply", "ndtr", "negative", "not_equal", "power", "reciprocal", "relu",
+    "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "subtract", "tanh",
 ]
 
 SQRT_2, SQRT_2PI = sqrt_of(2), sqrt_of(2 * pi)
@@ -833,6 +833,20 @@ def bitwise_or(a: Array, b: Array) -> Any:
 @op(np.bitwise_xor, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_xor(a: Array, b: Array) -> Any:
     """Elementwise ``a ^ b``; broadcasts like NumPy."""
+
+
+def two_counts(rng: np.random.Generator) -> Any:
+    return (rng.integers(-9, 9, (3, 4)), rng.integers(0, 5, 4)), {}
+
+
+@op(np.left_shift, signature="(),()->()", sample=two_counts, differentiable=False)
+def bitwise_left_shift(a: Array, b: Array) -> Any:
+    """Elementwise ``a << b`` of integers; broadcasts like NumPy."""
+
+
+@op(np.right_shift, signature="(),()->()", sample=two_counts, differentiable=False)
+def bitwise_right_shift(a: Array, b: Array) -> Any:
+    """Elementwise ``a >> b`` of integers; broadcasts like NumPy."""
 
 
 @op(np.bitwise_not, signature="()->()", sample=lambda rng: ((rng.random(4) > 0.5,), {}), differentiable=False)

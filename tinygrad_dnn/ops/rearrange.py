@@ -123,8 +123,10 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 def ravel(input: Tensor) -> Tensor:
-    """``input`` in one dimension."""
-    return reshape(input, size=(-1,)) if input.numel() else reshape(input, size=(0,))
+    """``input`` in one dimension; a copy unless its elements lie one after the other."""
+    whole = input.contiguous()
+    y = reshape(whole, size=(input.numel(),))
+    return y if whole is input else unshared(y)
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
