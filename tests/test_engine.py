@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygrad_dnn as tg
+from tinygrad_dnn import nn
 from tinygrad_dnn.engine import REGISTRY, op
 
 
@@ -450,6 +451,40 @@ def test_a_leaf_changed_after_a_use_that_was_not_tracked_is_noticed() -> None:
     x.detach().mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+MAY_CHANGE: dict[str, object] = {  # results that PyTorch's rules do not read
+    "linear": lambda x: nn.functional.linear(x, x),
+    "clamp": lambda x: x.clamp(-1, 1),
+    "layer_norm": lambda x: nn.functional.layer_norm(x, (2,)),
+    "elu": nn.functional.elu,
+    "silu": nn.functional.silu,
+    "divide": lambda x: x / (x + 5),
+}
+
+
+@pytest.mark.parametrize("name", MAY_CHANGE)
+def test_a_result_that_is_not_needed_may_be_changed_before_backward(name: str) -> None:
+    x = tg.tensor([[0.5, -2.0], [-0.25, 1.5]], requires_grad=True)
+    y, z = MAY_CHANGE[name](x), MAY_CHANGE[name](x)
+    with tg.no_grad():
+        y.mul_(3)
+    found, wanted = (tg.autograd.grad((v * tg.tensor([1.0, 2.0])).sum(), x, retain_graph=True)[0] for v in (y, z))
+    np.testing.assert_array_equal(found.array, wanted.array)
+    with tg.no_grad():
+        x.mul_(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_parts_may_be_changed_after_they_were_joined() -> None:
+    x = leaf(1.0, 2.0)
+    parts = [x * 1, x * 2]
+    y = tg.cat(parts) * tg.arange(4.0)
+    with tg.no_grad():
+        parts[1].zero_()
+    y.sum().backward()
+    assert x.grad.tolist() == [4.0, 7.0]
 
 
 def test_every_operand_of_a_sum_of_products_is_guarded() -> None:

@@ -616,6 +616,7 @@ class Op:
         composed: Callable[..., Any] | None,
         view: bool,
         differentiable: bool,
+        recompute: bool = False,
     ) -> None:
         declared = signature_of(function).parameters.values()
         positional = (Argument.POSITIONAL_ONLY, Argument.POSITIONAL_OR_KEYWORD, Argument.VAR_POSITIONAL)
@@ -630,6 +631,7 @@ class Op:
         self.sample = sample
         self.view = view
         self.differentiable = differentiable
+        self.recompute = recompute
         self.arguments = tuple(p.name for p in declared if p.kind in positional)
         self.optional = {p.name for p in declared if p.kind in positional and p.default is None}
         self.variadic = any(p.kind is Argument.VAR_POSITIONAL for p in declared)
@@ -870,6 +872,7 @@ def op(
     composed: Callable[..., Any] | None = None,
     view: bool = False,
     differentiable: bool = True,
+    recompute: bool = False,
 ) -> Callable[[Callable[..., Any]], Op]:
     """Make an `Op` of a function: its positional arguments are arrays, its keyword-only ones parameters.
 
@@ -893,12 +896,16 @@ def op(
         Whether the output may share the memory of the first input.
     differentiable : bool, default True
         False for ops whose output never requires grad.
+    recompute : bool, default False
+        Whether the output is computed anew for a rule that reads it, if it was changed in place since: for ops whose
+        rules in PyTorch read the inputs alone.
     """
 
     def make(function: Callable[..., Any]) -> Op:
         kind = Elementwise if signature in ("()->()", "(),()->()") else Op
         examples = domain or {}, sample
-        made = kind(function, kernel or function, signature, *examples, residual, composed, view, differentiable)
+        options = view, differentiable, recompute
+        made = kind(function, kernel or function, signature, *examples, residual, composed, *options)
         REGISTRY[made.name] = made
         setattr(arrays, made.name, made.kernel)
         setattr(tensors, made.name, made)
@@ -1421,7 +1428,7 @@ def pull(
         raise RuntimeError(f"{o.name} has no derivative rules; give them with {o.name}.vjp(...)")
     if xp is arrays:
         raw = [x.array if isinstance(x, Tensor) else x for x in inputs]
-        env = [xp, g, t.array, t.residual, None, None, None, *t.params.values(), *raw]
+        env = [xp, g, output_of(t, raw) if changed else t.array, t.residual, None, None, None, *t.params.values(), *raw]
     else:
         env = [xp, g, t, None, None, None, None, *t.params.values(), *inputs]
         if o.residual is not None:
@@ -1439,7 +1446,7 @@ def pull(
         if rule is None:
             continue
         if changed:
-            check_fresh(t, rule, shared, o.residual if xp is tensors else None)
+            check_fresh(t, xp, rule, shared, o.residual if xp is tensors else None)
         env[SHAPE], env[POSITION] = x.array.shape, i
         given = rule.pick(env)
         gx = rule.function(*given) if _recorder is None else _recorder.apply(rule.function, given)
@@ -1499,10 +1506,22 @@ def settle(t: Tensor) -> None:
     t.inputs = inputs
 
 
-def check_fresh(t: Tensor, *rules: Rule | None) -> None:
+def is_recomputed(t: Tensor) -> bool:
+    """Whether rules on arrays get the output of the op of ``t`` computed anew."""
+    return cast(Op, t.op).recompute and origin(t).version > t.serial and _recorder is None
+
+
+def output_of(t: Tensor, raw: Sequence[Any]) -> Any:
+    """The output of the op of ``t``, as it was before it was changed in place if PyTorch's rule does not read it."""
+    return cast(Op, t.op).evaluate(raw, t.params)[0] if is_recomputed(t) else t.array
+
+
+def check_fresh(t: Tensor, xp: Interpreter[Any], *rules: Rule | None) -> None:
     """Refuse to differentiate with operands that were changed since ``t`` was computed."""
     o, inputs = cast(Op, t.op), cast(Sequence[Any], t.inputs)
     read = {name for rule in rules if rule is not None for name in rule.names}
+    if xp is arrays and "y" in read and is_recomputed(t):
+        read = {*read - {"y"}, *o.arguments}
     names = o.arguments * len(inputs) if o.variadic else o.arguments
     for name, x in (*zip(names, inputs, strict=False), ("y", t)):
         if name in read and isinstance(x, Tensor) and origin(x).version > t.serial:

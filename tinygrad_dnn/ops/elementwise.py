@@ -78,7 +78,7 @@ def multiply(a: Array, b: Array) -> Any:
 multiply.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 
-@op(np.divide, signature="(),()->()", domain={"b": (0.5, 3.0)})
+@op(np.divide, signature="(),()->()", domain={"b": (0.5, 3.0)}, recompute=True)
 def divide(a: Array, b: Array) -> Any:
     """Elementwise quotient ``y = a / b``; broadcasts like NumPy.
 
@@ -435,7 +435,7 @@ leaky_relu.vjp(a=lambda xp, g, a, negative_slope: xp.where(a > 0, g, negative_sl
 leaky_relu.fast(a=lambda g, a, negative_slope: g * leaky_slope(a, negative_slope))
 
 
-@op(signature="()->()", domain={"a": (-2.0, -0.1)})
+@op(signature="()->()", domain={"a": (-2.0, -0.1)}, recompute=True)
 def elu(a: Array, *, alpha: float = 1.0, out: Out = None) -> Any:
     """Elementwise ``y = a where a > 0, else alpha (e^a - 1)``.
 
@@ -451,7 +451,7 @@ def elu(a: Array, *, alpha: float = 1.0, out: Out = None) -> Any:
 elu.vjp(a=lambda xp, g, y, a, alpha: xp.where(xp.less_equal(a, 0), g * (y + alpha), g))
 
 
-@op(signature="()->()", composed=lambda xp, a: a * xp.sigmoid(a))
+@op(signature="()->()", composed=lambda xp, a: a * xp.sigmoid(a), recompute=True)
 def silu(a: Array, *, out: Out = None) -> Any:
     """Elementwise ``y = a sigmoid(a)``, also called swish.
 
@@ -697,7 +697,11 @@ def chosen(xp: Any, g: Any, lost: Any, tied: Any) -> Any:
     return xp.where(lost, 0.0, xp.where(tied, 0.5 * g, g))
 
 
-@op(signature="()->()", sample=lambda rng: ((rng.uniform(-2, 2, (3, 4)),), {"min": -1.0, "max": 1.0}))
+@op(
+    signature="()->()",
+    sample=lambda rng: ((rng.uniform(-2, 2, (3, 4)),), {"min": -1.0, "max": 1.0}),
+    recompute=True,
+)
 def clamp(a: Array, *, min: Any = None, max: Any = None, out: Out = None) -> Any:
     """Elementwise ``y = min(max(a, lower), upper)``; either bound may be None.
 

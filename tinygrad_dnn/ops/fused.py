@@ -32,6 +32,7 @@ def layer(xp: Any, x: Any, w: Any, b: Any, activation: str | None) -> Any:
         {"activation": "tanh"},
     ),
     composed=layer,
+    recompute=True,
 )
 def linear(x: Array, w: Array, b: Array | None = None, *, activation: str | None = None, out: Out = None) -> Any:
     """A layer ``y = f(x w^T + b)``: x is (..., i), w (o, i), b (o), y (..., o). Chapter, section 2.
@@ -226,6 +227,7 @@ def inverse_deviation(xp: Any, x: Any, dim: Any, eps: float) -> Any:
     composed=lambda xp, x, dim, eps: (
         (x - xp.mean(x, dim=dim, keepdim=True)) / xp.sqrt(xp.var(x, dim=dim, correction=0, keepdim=True) + eps)
     ),
+    recompute=True,
 )
 def standardize(x: Array, *, dim: Any, eps: float = 1e-5, r: Array, out: Out = None) -> Any:
     """Mean 0 and variance 1 over ``dim``: ``y = (x - mean x) / sqrt(var x + eps)``, the variance biased.

@@ -180,8 +180,17 @@ def of_joint_dtype(parts: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(p for p, e in zip(parts, empty, strict=True) if not e) if any(empty) and not all(empty) else parts
 
 
-@op(signature="(n),(n)->(n)", sample=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(2, 2))), {"dim": 1}))
-def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
+def shapes(xp: Any, parts: Sequence[Any]) -> Sequence[tuple[int, ...]]:
+    """What `cat` keeps: its rule reads no numbers, so the parts may change before it runs."""
+    return [np.shape(p) for p in parts]
+
+
+@op(
+    signature="(n),(n)->(n)",
+    sample=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(2, 2))), {"dim": 1}),
+    residual=shapes,
+)
+def cat(*parts: Array, dim: Any = 0, r: Any = None, out: Out = None) -> Any:
     """Tensors joined along ``dim``; other sizes must agree.
 
     dpart_i = the slice of g that came from it
@@ -198,11 +207,11 @@ def cat(*parts: Array, dim: Any = 0, out: Out = None) -> Any:
         raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}: {error}") from None
 
 
-def part_of(xp: Any, g: Any, i: int, parts: Sequence[Any], dim: int) -> Any:
+def part_of(xp: Any, g: Any, r: Any, i: int, dim: int) -> Any:
     """The slice of ``g`` that belongs to part ``i`` of a `cat`."""
-    sizes = [0 if p.shape == (0,) else p.shape[dim] for p in parts]
+    sizes = [0 if shape == (0,) else shape[dim] for shape in r]
     part = xp.getitem(g, index=along(g.ndim, dim, slice(sum(sizes[:i]), sum(sizes[: i + 1]))))
-    return part if sizes[i] else xp.reshape(part, size=parts[i].shape)
+    return part if sizes[i] else xp.reshape(part, size=r[i])
 
 
 def along(ndim: int, dim: int, where: Any) -> tuple[Any, ...]:
