@@ -182,7 +182,7 @@ def of_joint_dtype(parts: tuple[Array, ...]) -> tuple[Array, ...]:
 
 def shapes(xp: Any, parts: Sequence[Any]) -> Sequence[tuple[int, ...]]:
     """What `cat` keeps: its rule reads no numbers, so the parts may change before it runs."""
-    return [np.shape(p) for p in parts]
+    return [p.shape for p in parts]
 
 
 @op(
