@@ -434,6 +434,22 @@ def test_gradients_that_are_retained_are_kept_whoever_asks(create_graph: bool) -
     assert (kept.tolist(), y.grad.tolist(), x.grad.tolist()) == ([12.0], [36.0], [36.0])
 
 
+def test_only_what_leads_to_the_inputs_is_read_and_released() -> None:
+    x = leaf(2.0)
+    h = x * x
+    for inputs in (h, [h]):
+        z = (h * h).sum()
+        assert tg.autograd.grad(z, inputs)[0].tolist() == [8.0]
+    z = h * h
+    z.sum().backward(inputs=[h])
+    with pytest.raises(RuntimeError, match="second time"):
+        z.sum().backward(inputs=[h])
+    late = h * 3
+    h.sum().backward()
+    assert tg.autograd.grad(late.sum(), h)[0].tolist() == [3.0]
+    assert (x.grad.tolist(), h.grad.tolist()) == ([4.0], [8.0])
+
+
 def test_what_was_computed_while_a_leaf_was_frozen_does_not_lead_to_it() -> None:
     w, x = leaf(3.0), leaf(2.0)
     before = w * x

@@ -1294,14 +1294,19 @@ RELEASED = (
 )
 
 
-def recorded(roots: Iterable[Tensor]) -> tuple[list[Tensor], dict[int, Tensor]]:
-    """Every tensor the roots were computed from that requires grad: recorded ones newest first, leaves by number."""
+def recorded(roots: Iterable[Tensor], oldest: int = 0) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """Every tensor the roots were computed from that requires grad: recorded ones newest first, leaves by number.
+
+    Recorded ones up to the number ``oldest`` are left out, and what they were computed from with them.
+    """
     seen = {t.serial: t for t in roots}
     leaves = {key: t for key, t in seen.items() if t.op is None}
     stack = [t for t in seen.values() if t.op is not None]
     nodes = []
     while stack:
         t = stack.pop()
+        if t.serial <= oldest:
+            continue
         nodes.append(t)
         if t.inputs is None:
             raise RuntimeError(RELEASED)
@@ -1325,9 +1330,14 @@ def leading_to(nodes: Sequence[Tensor], wanted: set[int]) -> set[int]:
     """The numbers of the wanted tensors and of all that was computed from them."""
     useful = set(wanted)
     for t in reversed(nodes):
-        if any(isinstance(x, Tensor) and x.serial in useful for x in cast(Sequence[Any], t.inputs)):
+        if leads(t, useful):
             useful.add(t.serial)
     return useful
+
+
+def leads(t: Tensor, useful: set[int]) -> bool:
+    """Whether ``t`` was computed from a useful one."""
+    return any(isinstance(x, Tensor) and x.serial in useful for x in t.inputs or ())
 
 
 class Cotangents:
@@ -1379,8 +1389,8 @@ def walk(
     Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
     changed, and that only if all goes well.
     """
-    nodes = [] if wanted is None else recorded(roots)[0]
-    useful = None if wanted is None else leading_to(nodes, wanted)
+    nodes: list[Tensor] = []
+    useful = None if wanted is None else leading_to(recorded(roots, min(wanted, default=0))[0], wanted)
     watched = anomaly.get()
     plain = xp is arrays and useful is None and not watched and _recorder is None
     cotangents = Cotangents(xp)
@@ -1390,14 +1400,15 @@ def walk(
     of, newest = cotangents.of, cotangents.newest
     while newest:
         t, g = of.pop(-heappop(newest))
-        if useful is None:
-            nodes.append(t)
-        elif t.serial not in useful:
+        if useful is not None and t.serial not in useful:
             continue
         if GradientHook.of:
             g = hooked(t.serial, g)
         if t.retains_grad or (wanted is not None and t.serial in wanted):
             found[t.serial] = t, g
+        if useful is not None and not leads(t, useful):
+            continue
+        nodes.append(t)
         o: Any = t.op
         if plain and (Clock.last_change < t.serial or is_unchanged(t)) and t.inputs is not None:
             (o.pull or o.quick_pull())(t, g, cotangents)

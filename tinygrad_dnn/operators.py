@@ -505,7 +505,8 @@ class Operators:
     def swapdims(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
     def adjoint(self) -> "Tensor": return tensors.transpose(self, -2, -1)
     def t(self) -> "Tensor": return tensors.t(self)
-    def broadcast_to(self, *args: Any, **params: Any) -> "Tensor": return tensors.broadcast_to(self, *args, **params)
+    def broadcast_to(self, *size: Any, **params: Any) -> "Tensor":
+        return tensors.broadcast_to(self, **(params or {"size": sizes(size)}))
     def diag(self, *args: Any, **params: Any) -> "Tensor": return tensors.diag(self, *args, **params)
     def diag_embed(self, *args: Any, **params: Any) -> "Tensor": return tensors.diag_embed(self, *args, **params)
     def diagflat(self, *args: Any, **params: Any) -> "Tensor": return tensors.diagflat(self, *args, **params)
