@@ -416,6 +416,31 @@ def test_a_value_may_have_more_dimensions_of_one_than_what_it_is_written_to(inde
     assert value.grad.sum() == written
 
 
+@pytest.mark.parametrize("index", [(0, slice(None), [0, 2]), (tg.tensor(1), ..., tg.tensor([2, 0]))])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_what_is_written_beside_an_integer_is_what_is_read_there(index: Any, tracked: bool) -> None:
+    value, x = tg.arange(4.0).reshape(2, 2).requires_grad_(tracked), tg.zeros(2, 2, 3)
+    x[index] = value
+    assert x[index].tolist() == value.tolist()
+    x[index] += value
+    assert x[index].tolist() == (2 * value).tolist()
+
+
+def test_integers_are_divided_exactly() -> None:
+    large = 2**53 + 1
+    quotients = tg.div(tg.tensor([large, -7, 7, -7]), tg.tensor([1, 2, -2, -2]), rounding_mode="trunc")
+    assert quotients.tolist() == [large, -3, -3, 3]
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        tg.div(tg.tensor([1]), 0, rounding_mode="trunc")
+
+
+@pytest.mark.parametrize("name", ["index_add", "index_copy", "index_add_", "index_copy_"])
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 1), (3, 3)])
+def test_a_source_has_a_slice_for_each_index(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(RuntimeError, match="source tensor shape must match self tensor shape"):
+        getattr(tg.zeros(3, 3), name)(0, tg.tensor([0, 1]), tg.ones(*shape))
+
+
 def test_integers_are_shifted() -> None:
     x = tg.tensor([1, -8, 3])
     assert ((x << 2).tolist(), (x >> tg.tensor([0, 1, 64])).tolist()) == ([4, -32, 12], [1, -4, 0])

@@ -318,7 +318,7 @@ class Tensor(Operators):
         gradient: "Tensor | None" = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
-        inputs: "Sequence[Tensor] | None" = None,
+        inputs: "Tensor | Sequence[Tensor] | None" = None,
     ) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it depends on; see `backward`."""
         backward([self], [gradient], retain_graph, create_graph, inputs)
@@ -1049,7 +1049,7 @@ def check_writable(t: Tensor) -> None:
             "a leaf Variable that requires grad is being used in an in-place operation; "
             "put the change inside `with no_grad():`, or make a new tensor"
         )
-    if t.base is not None and t.base.requires_grad and t.requires_grad:
+    if t.base is not None and t.requires_grad and (t.base.requires_grad or cast(Op, t.op).view):
         raise RuntimeError(
             "a view of a Variable that requires grad is being used in an in-place operation; "
             "write to the whole tensor, as in `t[index] = value`, or make a new tensor"
@@ -1160,6 +1160,9 @@ def former(t: Tensor, array: Any = None) -> Tensor:
     return old
 
 
+SIMPLE = frozenset({int, slice, type(None), type(Ellipsis)})  # what PyTorch and NumPy index alike with
+
+
 def write(t: T, index: Any, value: Any) -> T:
     """``t[index] = value``."""
     if value is None or isinstance(value, str):
@@ -1167,10 +1170,16 @@ def write(t: T, index: Any, value: Any) -> T:
         raise TypeError(f"can't assign a {kind} to a tensor of {t.array.dtype}; give a number or a tensor")
     if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
         return overwrite(t, REGISTRY["setitem"], value, index=index)
-    raw_index = index_arrays(index)
+    first, then = index_arrays(index), None
+    if type(first) is tuple and not SIMPLE.issuperset(map(type, first)):
+        first, then = tensors.steps(first)
     raw_value = array_of(value) if isinstance(value, Tensor) else value
     try:
-        writable(array_of(t), raw_index)[raw_index] = raw_value
+        array = writable(array_of(t), first)
+        if then is None:
+            array[first] = raw_value
+        else:
+            array[first][then] = raw_value
     except OverflowError as error:
         raise overflow(t.array.dtype, error) from None
     except ValueError as error:
@@ -1626,7 +1635,7 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: "Tensor | Sequence[Tensor] | None" = None,
 ) -> None:
     """Add to ``.grad`` of every leaf x the vector-Jacobian product sum_k g_k dy_k/dx of the outputs y.
 
@@ -1640,19 +1649,29 @@ def backward(
         Keep the graph for another backward; by default it is kept only with ``create_graph``.
     create_graph : bool, default False
         Record the derivation, so that gradients can be differentiated again.
-    inputs : sequence of Tensor, optional
-        Accumulate in these only.
+    inputs : Tensor or sequence of Tensor, optional
+        Accumulate in these only; those that are no leaves retain their gradients from now on.
 
     Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
-    wanted = None if inputs is None else {t.serial for t in inputs}
+    wanted = None if inputs is None else asked_for(inputs)
     found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
     for t, g in found.values():
         accumulate(t, g, taken, create_graph)
     for hook in after_backward:
         hook(found)
+
+
+def asked_for(inputs: "Tensor | Sequence[Tensor]") -> set[int]:
+    """The numbers of the tensors that `backward` is to accumulate in."""
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty; leave it out for all leaves")
+    for t in inputs:
+        t.retain_grad()
+    return {t.serial for t in inputs}
 
 
 def accumulate(t: Tensor, g: Any, taken: set[int], create_graph: bool) -> None:

@@ -189,7 +189,9 @@ class Operators:
         self[tensors.slices(self, dim, index, "index_fill_", from_behind=True)] = value
         return self
     def index_copy_(self, dim: Int, index: Any, source: Any) -> Any:
-        self[tensors.slices(self, dim, index, "index_copy_")] = source
+        place = tensors.slices(self, dim, index, "index_copy_")
+        tensors.check_source("index_copy_", self, dim, index, source)
+        self[place] = source
         return self
     def index_add_(self, dim: Int, index: Any, source: Any, *, alpha: Float = 1) -> Any:
         return self.add_(tensors.index_add(tensors.zeros_like(self), dim, index, source), alpha=alpha)

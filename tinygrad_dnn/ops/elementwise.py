@@ -909,6 +909,8 @@ def rounded(input: Any, other: Any, rounding_mode: str) -> Any:
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
     dtype = add(input, other).array.dtype
+    if dtype.kind != "f":  # exact, and 0 is refused
+        return floor_divide(input - tensors.fmod(input, other), other)
     return tensors.to(tensors.trunc(divide(input, other)), dtype)
 
 

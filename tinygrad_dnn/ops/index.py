@@ -250,13 +250,30 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([1, 1]), tg.ones(2))
     tensor([0., 2., 0.])
     """
-    added = put(source, index=slices(input, dim, index, "index_add"), size=tuple(input.shape))
+    place = slices(input, dim, index, "index_add")
+    check_source("index_add", input, dim, index, source)
+    added = put(source, index=place, size=tuple(input.shape))
     return input + (added if alpha == 1 else alpha * added)
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
-    return setitem(input, source, index=slices(input, dim, index, "index_copy"))
+    place = slices(input, dim, index, "index_copy")
+    check_source("index_copy", input, dim, index, source)
+    return setitem(input, source, index=place)
+
+
+def check_source(name: str, input: Tensor, dim: int, index: Any, source: Tensor) -> None:
+    """Refuse a source that is not as many slices of ``input`` along ``dim`` as there are positions."""
+    n, shape = positions_of(index).size, list(input.shape)
+    if shape:
+        shape[dim] = n
+    number = n == 1 and input.ndim <= 1 and source.ndim <= 1 and source.numel() == 1
+    if not number and source.shape != tuple(shape):
+        raise RuntimeError(
+            f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension, where it "
+            f"must match the number of indices: it is {tuple(source.shape)} and should be {tuple(shape)}"
+        )
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
@@ -377,7 +394,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
 
 for _function in (
-    index_add, index_copy, index_fill, index_select, masked_fill, masked_select, scatter, scatter_add, slices, take,
-    take_along_dim,
+    check_source, index_add, index_copy, index_fill, index_select, masked_fill, masked_select, scatter, scatter_add,
+    slices, steps, take, take_along_dim,
 ):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
