@@ -171,9 +171,7 @@ class Operators:
         return self.add_(tensor1 * tensor2, alpha=value)
     def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Float = 1) -> Any:
         return self.add_(tensor1 / tensor2, alpha=value)
-    def lerp_(self, end: Any, weight: Any) -> Any:
-        part = weight * end  # before self changes, which may be one of them
-        return self.mul_(1 - weight).add_(part)
+    def lerp_(self, end: Any, weight: Any) -> Any: return self.copy_(tensors.lerp(self, end, weight))
     def addmm_(self, mat1: Any, mat2: Any, *, beta: Float = 1, alpha: Float = 1) -> Any:
         product = mat1 @ mat2  # before self changes, which may be a factor
         return self.mul_(beta).add_(product, alpha=alpha)
