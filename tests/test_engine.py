@@ -245,6 +245,31 @@ def test_grad_modes_as_decorators(make: object) -> None:
     assert tg.is_grad_enabled()
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: tg.no_grad, tg.no_grad, tg.inference_mode, lambda: tg.set_grad_enabled(False)]
+)
+def test_each_step_of_a_decorated_generator_is_in_the_mode(make: object) -> None:
+    @make()
+    def steps() -> object:
+        sent = yield tg.is_grad_enabled()
+        try:
+            yield sent, tg.is_grad_enabled()
+        except KeyError:
+            yield tg.is_grad_enabled()
+        return tg.is_grad_enabled()
+
+    running, seen = steps(), []
+    for step in (lambda: next(running), lambda: running.send(1), lambda: running.throw(KeyError)):
+        seen += [step(), tg.is_grad_enabled()]
+    with pytest.raises(StopIteration) as end:
+        next(running)
+    assert (seen, end.value.value) == ([False, True, (1, False), True, False, True], False)
+    closed = steps()
+    next(closed)
+    closed.close()
+    assert list(closed) == []
+
+
 def test_set_grad_enabled_as_a_statement() -> None:
     tg.set_grad_enabled(False)
     assert not tg.is_grad_enabled()
@@ -555,6 +580,22 @@ def test_a_view_of_what_was_changed_in_place_since_is_an_error_and_not_a_wrong_g
     for _ in range(2):
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             (row * 2).sum().backward()
+
+
+@pytest.mark.parametrize("part", [lambda h: h[0], lambda h: h[:2][0], lambda h: h.view(3, 1)[0, 0]])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_view_is_differentiated_as_it_was_read_before_a_change(part: object, create_graph: bool) -> None:
+    w = leaf(1.0, 2.0, 3.0)
+    h = w * 1
+    for i in (1, 2):
+        h[i] = part(h) * 2 + h[i] * 3
+    row = part(h)
+    h[0] = row * 5
+    loss = (h * tg.tensor([1.0, 10.0, 100.0])).sum()
+    (found,) = tg.autograd.grad(loss, w, create_graph=create_graph)
+    assert found.tolist() == [5.0 + 20.0 + 200.0, 30.0, 300.0]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        (row * 2).sum().backward()  # this one would have to lead to the new h
 
 
 CHANGES: dict[str, tuple[object, object]] = {  # in place, and as new tensors

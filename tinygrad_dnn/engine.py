@@ -120,7 +120,9 @@ def decided(condition: Any) -> bool:
 
 
 _grad_enabled = grad_mode.get
-tick = itertools.count(1).__next__  # creation numbers; also the time of an in-place change
+# Creation numbers, also the time of an in-place change: even, so that what a view was before a change has the odd one
+# below the view's own.
+tick = itertools.count(2, 2).__next__
 
 
 class Clock:
@@ -423,7 +425,7 @@ def switch(t: Tensor, requires_grad: bool) -> None:
     now, known = tick(), t.serial in UNTRACKED
     if not requires_grad:
         UNTRACKED[t.serial] = now, inf
-    elif known or now > t.serial + 1:  # it may have been used
+    elif known or now > t.serial + 2:  # it may have been used
         UNTRACKED[t.serial] = UNTRACKED.get(t.serial, (t.serial,))[0], now
         Clock.last_change = now  # older tape entries are looked at before their rules run
     if not known and t.serial in UNTRACKED:
@@ -1513,7 +1515,7 @@ def settle(t: Tensor) -> None:
     Each such op has as its first input the tensor from before it, its numbers copied; so has what was detached. A leaf
     that did not require grad then is replaced by one that does not.
     """
-    inputs = list(cast(Sequence[Any], t.inputs))
+    o, inputs = cast(Op, t.op), list(cast(Sequence[Any], t.inputs))
     for i, x in enumerate(inputs):
         if isinstance(x, Tensor) and x.requires_grad and not is_tracked(x, t.serial):
             inputs[i] = x = leaf(x.array, base=origin(x))
@@ -1523,7 +1525,25 @@ def settle(t: Tensor) -> None:
             if x.inputs is None:
                 raise RuntimeError(RELEASED)
             inputs[i] = x = x.inputs[0]
+        if isinstance(x, Tensor) and x.requires_grad and not o.view:
+            inputs[i] = view_then(x, t.serial)
     t.inputs = inputs
+
+
+def view_then(v: Tensor, serial: int) -> Tensor:
+    """``v`` as the tape entry of this number has read it, if ``v`` is a view and what it looks at was changed after."""
+    if v.base is None or v.op is None or not v.op.view or not v.inputs or v.retains_grad or v.serial in GradientHook.of:
+        return v
+    source = v.inputs[0]
+    then = view_then(source, serial) if source.serial < v.serial else source
+    while then.serial >= serial and then.inputs:
+        then = then.inputs[0]
+    if then is source or then.serial > v.serial:  # it was not changed, or before it was read
+        return v
+    old = former(v, v.array)
+    old.inputs = [then, *v.inputs[1:]]
+    old.serial = v.serial - 1
+    return old
 
 
 def is_recomputed(t: Tensor) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
+from functools import wraps
+from inspect import isgeneratorfunction
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -46,7 +48,38 @@ def is_grad_enabled() -> bool:
     return grad_mode.get()
 
 
-class Switch(ContextDecorator):
+class Mode(ContextDecorator):
+    """A block or a decorated function; each step of a generator function is a block of its own."""
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        return stepwise(self, function) if isgeneratorfunction(function) else super().__call__(function)
+
+
+def stepwise(mode: Any, function: Callable[..., Any]) -> Any:
+    """A generator function each step of which runs in ``mode``, and the code between steps outside of it."""
+
+    @wraps(function)
+    def generator(*args: Any, **params: Any) -> Any:
+        steps = function(*args, **params)
+        step, sent = steps.send, None
+        while True:
+            try:
+                with mode._recreate_cm():
+                    made = step(sent)
+            except StopIteration as end:
+                return end.value
+            try:
+                step, sent = steps.send, (yield made)
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:
+                step, sent = steps.throw, error
+
+    return generator
+
+
+class Switch(Mode):
     """A mode of this thread or task, set at once and until the ``with`` block, if there is one, ends."""
 
     variable: ClassVar[ContextVar[bool]]
@@ -85,7 +118,7 @@ class set_grad_enabled(Switch):
     variable = grad_mode
 
 
-class _GradMode(ContextDecorator):
+class _GradMode(Mode):
     """A block, or a decorated function, within which recording is on or off."""
 
     mode: bool
