@@ -158,6 +158,40 @@ def test_every_op_and_its_rules(o: Op, dtype: Any, backend: str) -> None:
         assert g is None or alike(g.array, w.array)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("o", [o for o in REGISTRY.values() if o.differentiable], ids=lambda o: o.name)
+def test_every_op_differentiated_twice(o: Op, backend: str) -> None:
+    """With labels and positions that are arguments too."""
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    example = example_of(o, np.random.default_rng(0))
+    places = [k for k, a in enumerate(example.args) if isinstance(a, np.ndarray)]
+
+    def step(*given: tg.Tensor) -> Any:
+        inputs = list(example.args)
+        for k, t in zip(places, given, strict=True):
+            inputs[k] = t
+        leaves = [t for t in given if t.requires_grad]
+        slopes = tg.autograd.grad(o(*inputs, **example.params).square().sum(), leaves, create_graph=True)
+        curved = [g for g in slopes if g.requires_grad]
+        if curved:
+            tg.autograd.backward([g.square().sum() for g in curved])
+        return [g.detach() for g in slopes], [t.grad for t in leaves]
+
+    def results(run: Callable[..., Any], order: int) -> list[Any]:
+        tg.manual_seed(0)
+        arrays = [np.array(example.args[k]) for k in places]
+        arrays = [a[::order].copy() if a.ndim and a.dtype.kind == "f" else a for a in arrays]
+        slopes, gradients = run(*(leaf(a, a.dtype.kind == "f") for a in arrays))
+        return [t if t is None else t.array for t in (*slopes, *gradients)]
+
+    compiled = tg.compile(step, backend=backend)
+    results(compiled, 1)
+    for g, w in zip(results(compiled, -1), results(step, -1), strict=True):
+        assert (g is None) == (w is None)
+        assert g is None or (same(g, w) if backend == "numpy" else close(g, w, 64))
+
+
 @pytest.mark.parametrize("name", [n for n in tg.optim.__all__ if isinstance(getattr(tg.optim, n), type)])
 def test_every_optimizer(name: str) -> None:
     kind = getattr(tg.optim, name)
