@@ -1,13 +1,19 @@
 """A compiled step sees every change that the step itself would see, or refuses: it never gives a stale number."""
 
+import argparse
 import copy
 import functools
+import os
 import pickle
 import random
-from collections import OrderedDict, deque
+import threading
+import weakref
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import SimpleNamespace
+from enum import IntEnum
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -438,6 +444,136 @@ def test_names_in_modules_classes_and_namespaces(monkeypatch: pytest.MonkeyPatch
     assert run(X) == 6.0
     model.settings.scale = 5.0
     assert run(X) == 30.0
+
+
+class Table(dict[str, Any]):
+    offset = 0.0
+
+    def value(self) -> Any:
+        return self["scale"] + self.offset
+
+
+class Number(float):
+    pass
+
+
+class Partly(Options):  # has slots and other attributes
+    pass
+
+
+OfAPackage = type("OfAPackage", (), {"__module__": "numpy"})
+
+
+@pytest.mark.parametrize(
+    "kind", [argparse.Namespace, threading.local, lambda: lambda: None, Partly, Table, Number, OfAPackage]
+)
+def test_attributes_are_seen_whatever_has_them(kind: Callable[[], Any]) -> None:
+    holder = kind()
+    run = tg.compile(lambda x: x * holder.scale + holder.offset)
+    for holder.scale, holder.offset in ((1.0, 0.0), (2.0, 0.0), (2.0, 1.0)):
+        assert run(X).tolist() == (X * holder.scale + holder.offset).tolist()
+
+
+@compared
+def containers_that_are_not_pythons_own(compile: Compile) -> Any:
+    source = {"scale": 1.0}
+    tables = [Table(scale=1.0), UserDict(scale=1.0), ChainMap({}, source), MappingProxyType(source)]
+    numbers_, call = UserList([1.0]), functools.partial(lambda x, scale: x * scale, scale=1.0)
+    runs = [compile(lambda x, t=t: x * t["scale"]) for t in tables]
+    runs += [compile(lambda x: x * numbers_[0]), compile(call), compile(lambda x: x * tables[0].value())]
+    found = [run(X) for run in runs]
+    for t in (tables[0], tables[1], source, call.keywords):
+        t["scale"] = 2.0
+    numbers_[0] = 2.0
+    found += [run(X) for run in runs]
+    tables[0].offset = 1.0
+    return [*found, runs[-1](X)]
+
+
+CURRENT: ContextVar[float] = ContextVar("CURRENT", default=1.0)
+
+
+@compared
+def what_the_context_and_the_system_tell(compile: Compile) -> Any:
+    run = compile(lambda x: x * CURRENT.get(1.0) + float(os.environ.get("TINYGRAD_DNN_OFFSET", "0")))
+    found = [run(X)]
+    token = CURRENT.set(2.0)
+    found.append(run(X))
+    CURRENT.reset(token)
+    os.environ["TINYGRAD_DNN_OFFSET"] = "3"
+    found.append(run(X))
+    del os.environ["TINYGRAD_DNN_OFFSET"]
+    return [*found, run(X)]
+
+
+class Order(IntEnum):
+    FIRST = 1
+    SECOND = 2
+
+
+@compared
+def members_of_enumerations_are_numbers(compile: Compile) -> Any:
+    order = Order.FIRST
+    run = compile(lambda x: x * order + x[order])
+    found = [run(X)]
+    order = Order.SECOND
+    return [*found, run(X)]
+
+
+@compared
+def what_is_referred_to_weakly(compile: Compile) -> Any:
+    settings = Config()
+    reference = weakref.ref(settings)
+    run = compile(lambda x: x * reference().scale)
+    found = [run(X)]
+    settings.scale = 2.0
+    return [*found, run(X)]
+
+
+@compared
+def code_that_is_exchanged(compile: Compile) -> Any:
+    def helper(x: tg.Tensor) -> Any:
+        return x * 2
+
+    run = compile(lambda x: helper(x))
+    found = [run(X)]
+    helper.__code__ = (lambda x: x * 3).__code__  # as a notebook does that loads a module anew
+    return [*found, run(X)]
+
+
+@refused("may not rebind 'step.calls'")
+def a_function_that_counts(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> Any:
+        step.calls += 1
+        return x * 2
+
+    step.calls = 0
+    return compile(step)(X)
+
+
+@compared
+def large_arrays_of_numpy(compile: Compile) -> Any:
+    table = np.arange(5000.0)
+    layers = Average()
+    layers.table, kept = table + 1, {"table": table + 2}
+
+    def step(x: tg.Tensor, rows: tg.Tensor) -> Any:
+        table[:2] += 1
+        return table.mean() * x, tg.tensor(table[rows]), layers.table[[0]] * x, np.sqrt(kept["table"])[:3] * x
+
+    run, rows = compile(step), tg.tensor([0, 2])
+    found = [run(X, rows)]
+    for array in (table, layers.table, kept["table"]):
+        array *= 4
+    found += [run(X, rows), run(X, rows + 1)]
+    assert type(table) is type(layers.table) is type(kept["table"]) is np.ndarray
+    return found
+
+
+@refused("asks for a value")
+def a_branch_on_a_large_array(compile: Compile) -> Any:
+    table = np.ones(5000)
+    return compile(lambda x: x if table.max() > 0 else -x)(X)
 
 
 @compared

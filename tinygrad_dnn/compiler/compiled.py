@@ -4,8 +4,8 @@ import pickle
 import random
 import threading
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, MutableMapping, MutableSequence, Sequence
 from copy import copy
 from functools import update_wrapper
 from itertools import combinations
@@ -36,7 +36,19 @@ from .entry import entry_of, rebuilt
 from .guards import CONTAINERS, Guards, Surroundings, items_by_key, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
-from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced, owner_of
+from .recording import (
+    Departed,
+    Instruction,
+    Later,
+    Recorder,
+    Storage,
+    Traced,
+    expect,
+    give,
+    is_traced,
+    owner_of,
+    untraced,
+)
 from .results import fillings, kinds_in, structured
 from .source import Source
 
@@ -76,10 +88,10 @@ def compile(
 
     The program holds for arguments of the same shapes and dtypes, the same modes and settings of modules, the same
     ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. NumPy arrays
-    that no tensor is made of are compared up to 4,096 elements, and taken to stay the same beyond. What Python does
-    besides, printing or counting, happens while recording only. Learning rates, step counts, running statistics
-    and random numbers stay live. Results are tensors without a graph. A gradient is overwritten by the next run, unless
-    somebody still holds it.
+    are compared up to 4,096 elements; larger ones that a variable, an attribute, a list or a dictionary holds are read
+    in every run. What Python does besides, printing or counting, happens while recording only. Learning rates, step
+    counts, running statistics and random numbers stay live. Results are tensors without a graph. A gradient is
+    overwritten by the next run, unless somebody still holds it.
 
     Raises RuntimeError, and leaves everything as it was, for a step that branches on values of tensors, computes with
     ``item()``, rebinds a variable, an attribute of a module or an item of a container, changes memory in place that an
@@ -180,6 +192,7 @@ class Program:
         self.arguments = [*run.arguments, *(g for _, g in run.before)]
         self.is_tensor = run.is_tensor
         self.names = recorder.names | {id(t.array): name for name, t in around.named.items()}
+        self.names |= {id(a): name for name, a in around.arrays}
         for t, g in run.gradients:
             name = self.names.get(id(t.array))
             g.storage.name = f"d_{name}" if name else g.storage.name
@@ -315,7 +328,6 @@ class Recording:
     def __init__(
         self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings, keep: bool = True
     ) -> None:
-        before = State(around)
         grads = {id(t): t._grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
@@ -325,6 +337,8 @@ class Recording:
         failed = True
         set_recorder(recorder)
         try:
+            around.exchange(recorder.outside)
+            before = State(around)
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
             before.check()
@@ -333,6 +347,7 @@ class Recording:
             failed = not keep
         finally:
             set_recorder(None)
+            around.exchange(untraced)
             touched = [t for t, _ in recorder.grads_before.values()]
             before_it = {id(t): g for t, g in recorder.grads_before.values()}
             self.gradients: list[tuple[Tensor, Any]] = [
@@ -458,7 +473,7 @@ class State:
             if array.tobytes() != bits:
                 yield name
         for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
-            keys = old.keys() if isinstance(place, list | deque) else old.keys() | new.keys()
+            keys = old.keys() if isinstance(place, MutableSequence) else old.keys() | new.keys()
             for k in keys:
                 kept = k in new and (same(old[k], new[k]) if k in old else is_constant(new[k]))
                 if not kept:
@@ -498,10 +513,10 @@ def put_back(place: Any, old: dict[Any, Any]) -> None:
         for k in vars(place).keys() - old.keys() - {"training"}:
             del vars(place)[k]
         vars(place).update(old)
-    elif isinstance(place, dict):
+    elif isinstance(place, MutableMapping):
         place.clear()
         place.update(old)
-    elif isinstance(place, list | deque):
+    elif isinstance(place, MutableSequence):
         place.clear()
         place.extend(old.values())
 

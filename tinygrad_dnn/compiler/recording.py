@@ -21,7 +21,7 @@ from ..ops.random import current_generator
 
 __all__ = [
     "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
-    "owner_of", "replaced", "traced_in",
+    "owner_of", "replaced", "traced_in", "untraced",
 ]
 
 
@@ -626,10 +626,12 @@ class Recorder:
         return self.record(np.concatenate, (parts, axis), params, out=() if out is None else (out,))
 
     def resolved(self, value: Any) -> Any:
-        """The same, with plain arrays that look at known memory traced."""
+        """The same, with tensors and plain arrays that look at known memory traced."""
         def one(v: Any) -> Any:
             if isinstance(v, Later):
                 raise Revealed(data_dependent("item"))
+            if isinstance(v, Tensor):
+                return self.adopt(v)
             if not isinstance(v, np.ndarray) or is_traced(v):
                 return v
             known = self.storages.get(id(owner_of(v)))

@@ -263,10 +263,8 @@ class Source:
             return "{" + ", ".join(f"{k!r}: {self.text_of(v)}" for k, v in value.items()) + "}"
         if isinstance(value, np.dtype):
             return repr(value.str)
-        if value is None or isinstance(value, bool | int | str):
-            return repr(value)
-        if isinstance(value, float) and np.isfinite(value):
-            return repr(value)
+        if type(value) in (type(None), bool, int, str) or (type(value) is float and np.isfinite(value)):
+            return repr(value)  # members of enumerations are numbers too, which show otherwise
         if isinstance(value, slice):
             return f"slice({self.text_of(value.start)}, {self.text_of(value.stop)}, {self.text_of(value.step)})"
         return self.bind(value, getattr(value, "__name__", type(value).__name__))
