@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -912,10 +913,10 @@ def test_two_threads_with_different_shapes() -> None:
 
 def test_eager_work_goes_on_in_other_threads_while_a_step_is_recorded() -> None:
     model = nn.Linear(2, 2)
-    found: list[Any] = []
+    found: SimpleQueue[Any] = SimpleQueue()
 
     def elsewhere() -> None:
-        found.append(model(tg.ones(1, 2)).sum().item())
+        found.put(model(tg.ones(1, 2)).sum().item())
 
     def step(x: tg.Tensor) -> tg.Tensor:
         y = model(x)
@@ -925,7 +926,7 @@ def test_eager_work_goes_on_in_other_threads_while_a_step_is_recorded() -> None:
         return y.sum().detach()
 
     run = tg.compile(step)
-    assert run(tg.ones(1, 2)).item() == found[0] == model(tg.ones(1, 2)).sum().item()
+    assert run(tg.ones(1, 2)).item() == found.get() == model(tg.ones(1, 2)).sum().item()
     assert run(tg.zeros(1, 2)).item() == pytest.approx(model.bias.sum().item())
 
 

@@ -3,6 +3,7 @@
 import argparse
 import copy
 import functools
+import logging
 import os
 import pickle
 import random
@@ -875,6 +876,26 @@ def a_schedule_whose_rate_is_read(compile: Compile) -> Any:
     return compile(step)(X)
 
 
+@refused("set it outside of the step, or have a scheduler do it")
+def a_rate_that_the_step_sets(compile: Compile) -> Any:
+    optimizer = optim.SGD([tg.ones(3)], lr=1.0)
+
+    def step(x: tg.Tensor, lr: float) -> Any:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        return x * 2
+
+    return compile(step)(X, 0.5)
+
+
+@refused(r"test_stale.py, line \d+ asks for a value \(item\)")
+def a_number_that_is_logged(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> str:
+        return logging.LogRecord("", logging.INFO, "", 0, "loss %.3f", (x.sum().item(),), None).getMessage()
+
+    return compile(step)(X)
+
+
 @refused("random numbers that are not drawn by an op")
 def numbers_drawn_by_an_initialisation(compile: Compile) -> Any:
     return compile(lambda x: x + nn.init.normal_(tg.empty(3)))(X)
@@ -883,6 +904,11 @@ def numbers_drawn_by_an_initialisation(compile: Compile) -> Any:
 @refused("cannot seed its random numbers")
 def a_seed_within_the_step(compile: Compile) -> Any:
     return compile(lambda x: x + tg.rand(3, generator=tg.Generator().manual_seed(0)))(X)
+
+
+def test_an_error_tells_the_type_that_was_given() -> None:
+    with pytest.raises(TypeError, match="must be Tensor, not ndarray"):
+        tg.compile(nn.functional.cross_entropy)(X, X.numpy())
 
 
 def test_what_is_refused_is_taken_back() -> None:
@@ -901,7 +927,7 @@ def test_what_is_refused_is_taken_back() -> None:
     assert (number, model.calls, hasattr(model, "last"), state, seen) == (0, 0, False, {"h": X}, [1])
 
 
-def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
+def test_lists_may_grow_with_a_warning_and_what_they_keep_is_not_garbage() -> None:
     kept: list[Any] = []
 
     def step(x: tg.Tensor) -> Any:
@@ -910,8 +936,9 @@ def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
         return y.sum()
 
     run = tg.compile(step)
-    assert [run(X).item(), run(X).item()] == [12.0, 12.0]
-    assert len(kept) == 1
+    with pytest.warns(UserWarning, match="adds to 'kept' while it is recorded only") as warned:
+        assert [run(X).item(), run(X).item()] == [12.0, 12.0]
+    assert (len(kept), len(warned), warned[0].filename) == (1, 1, __file__)
     with pytest.raises(RuntimeError, match="its numbers are gone"):
         np.asarray(kept[0])
 

@@ -479,6 +479,16 @@ class State:
                 if not kept:
                     yield f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
 
+    def warn_of_growth(self) -> None:
+        """Warn of a list that the step adds to and does not read: no later run does that."""
+        for name, place, old in self.held:
+            if isinstance(place, MutableSequence) and len(place) > len(old) and self.around.only_grows(place):
+                warnings.warn(
+                    f"a compiled step adds to {name!r} while it is recorded only, later runs do not: return the value, "
+                    "and add it to the list outside",
+                    stacklevel=6,
+                )
+
     def check(self) -> None:
         """Refuse a step that binds a variable anew, and take it back: a program could not see that."""
         if [pickle.dumps(state()) for state in self.streams] != self.drawn:
@@ -488,6 +498,7 @@ class State:
             )
         name = next(self.changes(), None)
         if name is None:
+            self.warn_of_growth()
             return
         self.around.put_back([old for _, old in self.values])
         for _, place, old in self.held:
@@ -495,10 +506,10 @@ class State:
         for _, array, bits in self.around.bits:
             if array.tobytes() != bits:
                 array[...] = np.frombuffer(bits, array.dtype).reshape(array.shape)
-        raise RuntimeError(
-            f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, with "
-            "copy_(), or return the value"
-        )
+        instead = "change a tensor in place, with copy_(), or return the value"
+        if name.startswith("param_groups["):
+            instead = "set it outside of the step, or have a scheduler do it, which may step inside"
+        raise RuntimeError(f"a compiled step may not rebind {name!r}: later runs would not do that; {instead}")
 
 
 def is_constant(value: Any) -> bool:

@@ -290,6 +290,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return f"traced {numbers_of(self)!r}"
 
 
+Traced.__name__ = np.ndarray.__name__  # what an error tells of a type
+
 def noted(name: str) -> Callable[..., Any]:
     """A method of ndarray whose calls are recorded."""
     function = getattr(np.ndarray, name)
