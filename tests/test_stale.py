@@ -329,6 +329,34 @@ def an_argument_that_the_step_also_finds_by_itself(compile: Compile) -> Any:
     return run(layer.weight.detach(), X[:2]), run(layer.weight, X[:2]), run(X[1:] * 1, X[:2])
 
 
+@compared
+def an_argument_that_is_the_gradient_at_times(compile: Compile) -> Any:
+    w = tg.zeros(3, requires_grad=True)
+
+    def step(g: tg.Tensor) -> Any:
+        before = g * 1
+        (w * X).sum().backward()
+        return before, g * 1, w.grad.clone()
+
+    found = []
+    for given in ("ones", "gradient"), ("gradient", "ones"), ("detached", "ones", "detached"):
+        w.grad, run = X * 1, compile(step)
+        for which in (*given, *given):
+            x = {"ones": tg.ones(3), "gradient": w.grad, "detached": w.grad.detach()}[which]
+            found.append(run(x))
+    return found
+
+
+@compared
+def an_array_of_numpy_that_is_given_and_changed(compile: Compile) -> Any:
+    def step(a: Any) -> Any:
+        a += 1
+        return a * 2
+
+    run, given = compile(step), np.ones(3)
+    return run(given), run(given), given
+
+
 @refused("changes memory in place that two of its arguments")
 def arguments_that_overlap_later(compile: Compile) -> Any:
     def step(x: tg.Tensor, y: tg.Tensor) -> Any:
@@ -1089,6 +1117,15 @@ def entries_that_the_step_does_not_name() -> Any:
     return run, 1
 
 
+def an_array_that_is_filled_anew() -> Any:
+    batch = np.zeros(3)
+    run = tg.compile(lambda x: x * 2)
+    for k in range(3):
+        batch[:] = k
+        assert run(batch)[0] == 2 * k
+    return run, 1
+
+
 def a_mask_that_is_kept_for_the_next_time() -> Any:
     masks: dict[int, Any] = {}
 
@@ -1107,7 +1144,7 @@ def a_mask_that_is_kept_for_the_next_time() -> Any:
     "trained",
     [
         micro_batches, a_leaf_made_in_the_step, counters_that_share_a_name_with_a_method,
-        entries_that_the_step_does_not_name, a_mask_that_is_kept_for_the_next_time,
+        entries_that_the_step_does_not_name, an_array_that_is_filled_anew, a_mask_that_is_kept_for_the_next_time,
     ],
 )
 def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -> None:

@@ -227,7 +227,8 @@ class Program:
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
         self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
-        self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in around.fixed]
+        found = around.fixed | {id(g) for _, g in run.entry}  # what the step finds by itself, gradients too
+        self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in found]
         externals = {s for s in recorder.storages.values() if s.kind == "external"}
         self.alone = [s.array for s in (externals if self.written else externals & written)]
         self.owners = {id(a) for a in self.alone}
@@ -569,12 +570,12 @@ class Compiled:
         with self.lock:
             if self.recorded != recorded:  # another thread has, and this one may have waited for it
                 return self(*args, **kwargs)
-            return self.record(shape, args, kwargs)
+            return self.record(shape, args, kwargs, leaves)
 
-    def record(self, shape: Any, args: Any, kwargs: Any) -> Any:
+    def record(self, shape: Any, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
-            around = Surroundings(self.step, (*args, *kwargs.values()))
+            around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
             run = Recording(self.step, args, kwargs, around)
             outputs = zip(kinds_in(run.structure), (t.value for t in run.outputs), strict=True)
             result = rebuilt(run.structure, [a.item() if kind is Later else a.copy() for kind, a in outputs])
@@ -593,7 +594,7 @@ class Compiled:
             if not program.holds(leaves):
                 raise Departed
             with RECORDING:
-                around = Surroundings(self.step, (*args, *kwargs.values()))
+                around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
                 wanted = Recording(self.step, args, kwargs, around, keep=False)
             result = program.run(leaves)
             got = {

@@ -57,9 +57,10 @@ class Surroundings:
     ``cells`` and ``attributes`` are the variables that it names: those of the functions around it, globals, and what
     hangs on objects, classes and modules of the user's; functions and methods among them are gone through too.
     ``modules`` are all `Module` s, with those inside them. Of objects of packages only what is named is looked at.
+    ``leaves`` are the tensors and arrays that a program takes as arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], args: Iterable[Any], leaves: Sequence[Any]) -> None:
         self.cells: dict[int, tuple[str, CellType]] = {}
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self.named: dict[str, Any] = {}
@@ -82,6 +83,7 @@ class Surroundings:
         self.add("self", function)
         self.explore()
         self.fixed = {id(t) for t in self.tensors}  # those that every call finds, whatever its arguments are
+        self.seen.update(id(x) for x in leaves if isinstance(x, np.ndarray))  # another one the next time
         for a in args:
             self.add("argument", a)
         self.explore()
