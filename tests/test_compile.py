@@ -697,7 +697,8 @@ def test_a_position_out_of_range_is_an_error_and_changes_nothing(name: str) -> N
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
-def test_gradients_that_somebody_keeps_stay() -> None:
+@pytest.mark.parametrize("between", ["nothing", "clearing", "another program"])
+def test_gradients_that_somebody_keeps_stay(between: str) -> None:
     w = tg.ones(3, requires_grad=True)
 
     def step(x: tg.Tensor) -> None:
@@ -709,6 +710,10 @@ def test_gradients_that_somebody_keeps_stay() -> None:
     for k in range(6):
         run(tg.tensor([1.0, 2.0, 3.0]) * k)
         kept.append([w.grad, w.grad.numpy(), w.grad.numpy()[1:]][k % 3])
+        if between == "clearing":
+            w.grad = None
+        elif between == "another program":
+            run(tg.ones(2, 3))
     for k, g in enumerate(kept):
         assert np.array_equal(np.asarray(g), (np.array([1.0, 4.0, 9.0]) * k * k)[1 if k % 3 == 2 else 0 :])
 

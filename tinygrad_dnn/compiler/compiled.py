@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, MutableSequence, Sequence
 from copy import copy
 from functools import update_wrapper
-from itertools import combinations
-from operator import gt
+from itertools import chain, combinations, repeat
+from operator import add, gt
 from sys import getrefcount
 from types import MethodType
 from typing import Any
@@ -254,8 +254,7 @@ class Program:
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
         del arrays, memory
         self.holds, self.run = entry_of(self)
-        # the leaves will hold them too
-        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
+        self.holders = [*map(getrefcount, self.watched)]
         self.last_read = Clock.last_read
 
     def written_outside(self, stop: int | None = None) -> list[Storage]:
@@ -280,7 +279,9 @@ class Program:
     def is_held(self) -> bool:
         """Whether somebody keeps a gradient of an earlier run, and with it memory of the program."""
         last_read = Clock.last_read
-        held = any(map(gt, map(getrefcount, self.watched), self.holders))
+        ours = [t._grad is g for t, g in zip(self.leaves, self.gradients, strict=True)]  # these hold them as well
+        holders = map(add, self.holders, chain(ours, repeat(False)))
+        held = any(map(gt, map(getrefcount, self.watched), holders))
         if not held:
             self.last_read = last_read
         return held
