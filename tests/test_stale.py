@@ -199,6 +199,18 @@ def an_update_by_itself(compile: Compile) -> Any:
 
 
 @compared
+def a_graph_that_needs_what_lies_beside_the_updated(compile: Compile) -> Any:
+    a, b = (tg.ones(2, requires_grad=True) for _ in range(2))
+    run = compile(optim.SGD([a, b], lr=0.5).step)  # which moves them together
+    for _ in range(2):
+        y = (b * b).sum()
+        a.grad, b.grad = tg.ones(2), None
+        run()
+        y.backward()
+    return a.detach(), b.grad
+
+
+@compared
 def gradients_that_become_zero(compile: Compile) -> Any:
     model, found = nn.Linear(2, 1), []
     optimizer = optim.SGD(model.parameters(), lr=0.1)

@@ -225,7 +225,7 @@ class Program:
         self.results = [*self.plan.kept[:outputs], *(g for _, g in new)]
         written = {t.storage for i in self.plan.instructions for t in i.writes}
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
-        self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
+        self.changed = [origin(t) for t in recorder.changed() if id(t) not in place]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
         found = around.fixed | {id(g) for _, g in run.entry}  # what the step finds by itself, gradients too
         self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in found]

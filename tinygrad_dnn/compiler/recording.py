@@ -702,6 +702,15 @@ class Recorder:
 
     # --- the end
 
+    def changed(self) -> Iterator[Tensor]:
+        """The tensors from before whose elements are written to: of one block of memory not all need be."""
+        written: dict[Storage, list[Array]] = {}
+        for target in (target for i in self.instructions for target in i.writes):
+            written.setdefault(target.storage, []).append(target.value)
+        for t, array in self.adopted.values():
+            if any(np.may_share_memory(array, w) for w in written.get(self.storage_of(array, "external"), ())):
+                yield t
+
     def forget(self) -> None:
         """Let go of all that was noted, which a program has taken over."""
         for noted in (self.instructions, self.storages, self.adopted, self.made, self.saved, self.undo):
@@ -724,8 +733,7 @@ class Recorder:
             for undo in reversed(self.undo):
                 undo()
         else:  # optimizers write to arrays, and a graph from before the step may need the tensors
-            known = ((t, self.storage_of(array, "external")) for t, array in self.adopted.values())
-            touch(*(t for t, storage in known if id(storage) in self.saved))
+            touch(*self.changed())
 
 
 class Step:
