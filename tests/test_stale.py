@@ -115,6 +115,18 @@ def arrays_of_numpy_that_change(compile: Compile) -> Any:
     return found
 
 
+@compared
+def normal_numbers_whose_spread_is_computed(compile: Compile) -> Any:
+    run, found = compile(lambda x: tg.normal(x * 2, x + 1)), []
+    for k in (1, 2, -5):
+        tg.manual_seed(0)
+        try:
+            found.append(run(X * k))
+        except RuntimeError as error:
+            found.append(str(error))
+    return found
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
