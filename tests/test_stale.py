@@ -87,6 +87,48 @@ def a_copy_of_what_was_changed_in_place(compile: Compile) -> Any:
 
 
 @compared
+def rows_that_an_integer_chooses(compile: Compile) -> Any:
+    table, place = tg.arange(12.0).reshape(4, 3), tg.tensor(1)
+
+    def step(x: tg.Tensor, k: tg.Tensor) -> Any:
+        table[k] += 1
+        return table[k] * 2, table[place] * 2, table[:, place].sum(), table[k, place], x[k] * 2, x[place] * 2
+
+    run = compile(step)
+    found = [run(X, tg.tensor(1))]  # where both are the same
+    place.fill_(2)
+    return [*found, run(X, tg.tensor(0)), run(X, tg.tensor(2)), table]
+
+
+@refused("asks for a value")
+def a_slice_that_ends_at_a_value(compile: Compile) -> Any:
+    end = tg.tensor(2)
+    return compile(lambda x: tg.from_numpy(x.numpy()[: end.numpy()]) * 1)(X)
+
+
+@compared
+def tensors_outside_in_what_is_no_op(compile: Compile) -> Any:
+    a, b, w = X.clone(), X.clone(), tg.zeros(3)
+    above = a[1:]
+
+    def step() -> Any:
+        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.count_nonzero(b), a.view(tg.int32) * 1
+        nn.utils.vector_to_parameters(a, [w])
+        before = w * 1
+        nn.init.constant_(w, 7.0)
+        a[:2] += above
+        return *found, before, w * 1, a * 1
+
+    run, found = compile(step), []
+    for k in range(3):
+        found.append(run())
+        a[k] = 5.0
+        w.fill_(k)
+        b.copy_(X - k)
+    return found
+
+
+@compared
 def numpy_functions_that_write_in_place(compile: Compile) -> Any:
     def step(x: tg.Tensor) -> Any:
         a, b = x.numpy() * 1, x.numpy() * 1
@@ -808,6 +850,12 @@ def a_rate_that_the_step_reads(compile: Compile) -> Any:
 def a_branch_on_a_tensor_outside(compile: Compile) -> Any:
     scale = tg.tensor(1.0)
     return compile(lambda x: x * 2 if scale > 0 else x)(X)
+
+
+@refused("asks for a value")
+def a_comparison_of_tensors_outside(compile: Compile) -> Any:
+    a, b = tg.ones(3), tg.ones(3)
+    return compile(lambda x: x if tg.equal(a, b) else -x)(X)
 
 
 @refused("asks for a value")

@@ -46,6 +46,7 @@ from .recording import (
     expect,
     give,
     is_traced,
+    moves,
     owner_of,
     untraced,
 )
@@ -215,7 +216,7 @@ class Program:
         before = set(map(id, self.before))
         alone = [users[g.storage] == 1 and id(t) not in before for t, g in gradients]
         stays = [
-            one and g.storage in self.plan.memory and g.storage.kind == "temporary"
+            one and g.storage in self.plan.memory and g.storage.kind == "temporary" and not moves(g)
             for one, (_, g) in zip(alone, gradients, strict=True)
         ]
         self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]

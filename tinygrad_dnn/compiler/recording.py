@@ -20,7 +20,7 @@ from ..interpreters import arrays
 from ..ops.random import current_generator
 
 __all__ = [
-    "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
+    "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced", "moves",
     "owner_of", "replaced", "traced_in", "untraced",
 ]
 
@@ -144,6 +144,14 @@ def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
     return mapped(value, one)
 
 
+def moves(t: "Traced") -> bool:
+    """Whether a view begins elsewhere in every run: its index is numbers of the step."""
+    if t.parent is None:
+        return False
+    others = (x.storage for x in traced_in(t.call[1:]) if x is not t.parent)
+    return moves(t.parent) or any(s.kind != "constant" or s.initial is not None for s in others)
+
+
 def owner_of(array: Any) -> Any:
     """The array whose memory ``array`` looks at."""
     return array.base if isinstance(array.base, np.ndarray) else array
@@ -233,7 +241,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Any:
         varies = any(t.value.dtype == bool and t.ndim for t in traced_in(index))
-        if varies and self.recorder.records():
+        if (varies or cuts(index)) and self.recorder.records():
             raise Varying(data_dependent("a size"))
         return self.recorder.record(np.ndarray.__getitem__, (self, index), {})
 
@@ -291,6 +299,13 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 Traced.__name__ = np.ndarray.__name__  # what an error tells of a type
+
+
+def cuts(index: Any) -> bool:
+    """Whether an index has a slice whose ends are values."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(i, slice) and next(traced_in(i), None) is not None for i in parts)
+
 
 def noted(name: str) -> Callable[..., Any]:
     """A method of ndarray whose calls are recorded."""

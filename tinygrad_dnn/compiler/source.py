@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Array
 from .program import COPIES, Plan, buffered, is_view, reductions_of
-from .recording import Instruction, Traced, is_traced
+from .recording import Instruction, Traced, is_traced, moves
 
 __all__ = ["Source"]
 
@@ -92,7 +92,7 @@ class Source:
 
     def fixed(self, t: Traced) -> Array | None:
         """The memory of an array, if it is the same in every run."""
-        if t.storage not in self.plan.memory:
+        if t.storage not in self.plan.memory or moves(t):
             return None
         if t.storage.kind in ("external", "constant"):
             return t.value
