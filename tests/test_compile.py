@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,40 @@ def test_every_op_and_its_rules(o: Op, dtype: Any, backend: str) -> None:
     for g, w in zip(got[1] or (), wanted[1] or (), strict=True):
         assert (g is None) == (w is None)
         assert g is None or alike(g.array, w.array)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("o", [o for o in REGISTRY.values() if o.differentiable], ids=lambda o: o.name)
+def test_every_op_differentiated_twice(o: Op, backend: str) -> None:
+    """With labels and positions that are arguments too."""
+    if backend == "native":
+        pytest.importorskip("numba", reason="the native backend is compiled by it")
+    example = example_of(o, np.random.default_rng(0))
+    places = [k for k, a in enumerate(example.args) if isinstance(a, np.ndarray)]
+
+    def step(*given: tg.Tensor) -> Any:
+        inputs = list(example.args)
+        for k, t in zip(places, given, strict=True):
+            inputs[k] = t
+        leaves = [t for t in given if t.requires_grad]
+        slopes = tg.autograd.grad(o(*inputs, **example.params).square().sum(), leaves, create_graph=True)
+        curved = [g for g in slopes if g.requires_grad]
+        if curved:
+            tg.autograd.backward([g.square().sum() for g in curved])
+        return [g.detach() for g in slopes], [t.grad for t in leaves]
+
+    def results(run: Callable[..., Any], order: int) -> list[Any]:
+        tg.manual_seed(0)
+        arrays = [np.array(example.args[k]) for k in places]
+        arrays = [a[::order].copy() if a.ndim and a.dtype.kind == "f" else a for a in arrays]
+        slopes, gradients = run(*(leaf(a, a.dtype.kind == "f") for a in arrays))
+        return [t if t is None else t.array for t in (*slopes, *gradients)]
+
+    compiled = tg.compile(step, backend=backend)
+    results(compiled, 1)
+    for g, w in zip(results(compiled, -1), results(step, -1), strict=True):
+        assert (g is None) == (w is None)
+        assert g is None or (same(g, w) if backend == "numpy" else close(g, w, 64))
 
 
 @pytest.mark.parametrize("name", [n for n in tg.optim.__all__ if isinstance(getattr(tg.optim, n), type)])
@@ -662,7 +697,8 @@ def test_a_position_out_of_range_is_an_error_and_changes_nothing(name: str) -> N
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
-def test_gradients_that_somebody_keeps_stay() -> None:
+@pytest.mark.parametrize("between", ["nothing", "clearing", "another program"])
+def test_gradients_that_somebody_keeps_stay(between: str) -> None:
     w = tg.ones(3, requires_grad=True)
 
     def step(x: tg.Tensor) -> None:
@@ -674,6 +710,10 @@ def test_gradients_that_somebody_keeps_stay() -> None:
     for k in range(6):
         run(tg.tensor([1.0, 2.0, 3.0]) * k)
         kept.append([w.grad, w.grad.numpy(), w.grad.numpy()[1:]][k % 3])
+        if between == "clearing":
+            w.grad = None
+        elif between == "another program":
+            run(tg.ones(2, 3))
     for k, g in enumerate(kept):
         assert np.array_equal(np.asarray(g), (np.array([1.0, 4.0, 9.0]) * k * k)[1 if k % 3 == 2 else 0 :])
 
@@ -878,10 +918,10 @@ def test_two_threads_with_different_shapes() -> None:
 
 def test_eager_work_goes_on_in_other_threads_while_a_step_is_recorded() -> None:
     model = nn.Linear(2, 2)
-    found: list[Any] = []
+    found: SimpleQueue[Any] = SimpleQueue()
 
     def elsewhere() -> None:
-        found.append(model(tg.ones(1, 2)).sum().item())
+        found.put(model(tg.ones(1, 2)).sum().item())
 
     def step(x: tg.Tensor) -> tg.Tensor:
         y = model(x)
@@ -891,7 +931,7 @@ def test_eager_work_goes_on_in_other_threads_while_a_step_is_recorded() -> None:
         return y.sum().detach()
 
     run = tg.compile(step)
-    assert run(tg.ones(1, 2)).item() == found[0] == model(tg.ones(1, 2)).sum().item()
+    assert run(tg.ones(1, 2)).item() == found.get() == model(tg.ones(1, 2)).sum().item()
     assert run(tg.zeros(1, 2)).item() == pytest.approx(model.bias.sum().item())
 
 

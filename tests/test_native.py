@@ -99,6 +99,13 @@ def test_products_of_every_layout(m: int, k: int, n: int, a_turned: bool, b_turn
     assert not step.programs[0].notes or m * k * n > native.LARGE_PRODUCT
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 4), (1, 2, 5, 4), (1, 1, 4)])
+def test_products_of_stacks_of_matrices(shape: tuple[int, ...]) -> None:
+    step = tg.compile(lambda a, b: (a @ b, b.T @ a.transpose(-1, -2)), backend="native", verify=1)
+    for _ in range(2):
+        step(tg.randn(shape), tg.randn(4, 3))
+
+
 RANGES = {"exp": (-87, 88.3), "log": (1e-37, 1e37), "log1p": (-0.89, 1e30), "tanh": (-20, 20), "sqrt": (0, 1e38)}
 
 

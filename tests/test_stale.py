@@ -1,13 +1,20 @@
 """A compiled step sees every change that the step itself would see, or refuses: it never gives a stale number."""
 
+import argparse
 import copy
 import functools
+import logging
+import os
 import pickle
 import random
-from collections import OrderedDict, deque
+import threading
+import weakref
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import SimpleNamespace
+from enum import IntEnum
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -80,6 +87,48 @@ def a_copy_of_what_was_changed_in_place(compile: Compile) -> Any:
 
 
 @compared
+def rows_that_an_integer_chooses(compile: Compile) -> Any:
+    table, place = tg.arange(12.0).reshape(4, 3), tg.tensor(1)
+
+    def step(x: tg.Tensor, k: tg.Tensor) -> Any:
+        table[k] += 1
+        return table[k] * 2, table[place] * 2, table[:, place].sum(), table[k, place], x[k] * 2, x[place] * 2
+
+    run = compile(step)
+    found = [run(X, tg.tensor(1))]  # where both are the same
+    place.fill_(2)
+    return [*found, run(X, tg.tensor(0)), run(X, tg.tensor(2)), table]
+
+
+@refused("asks for a value")
+def a_slice_that_ends_at_a_value(compile: Compile) -> Any:
+    end = tg.tensor(2)
+    return compile(lambda x: tg.from_numpy(x.numpy()[: end.numpy()]) * 1)(X)
+
+
+@compared
+def tensors_outside_in_what_is_no_op(compile: Compile) -> Any:
+    a, b, w = X.clone(), X.clone(), tg.zeros(3)
+    above = a[1:]
+
+    def step() -> Any:
+        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.count_nonzero(b), a.view(tg.int32) * 1
+        nn.utils.vector_to_parameters(a, [w])
+        before = w * 1
+        nn.init.constant_(w, 7.0)
+        a[:2] += above
+        return *found, before, w * 1, a * 1
+
+    run, found = compile(step), []
+    for k in range(3):
+        found.append(run())
+        a[k] = 5.0
+        w.fill_(k)
+        b.copy_(X - k)
+    return found
+
+
+@compared
 def numpy_functions_that_write_in_place(compile: Compile) -> Any:
     def step(x: tg.Tensor) -> Any:
         a, b = x.numpy() * 1, x.numpy() * 1
@@ -105,6 +154,18 @@ def arrays_of_numpy_that_change(compile: Compile) -> Any:
     for value in (1.0, 5.0):
         a[:] = value
         found += [run(X) for run in runs]
+    return found
+
+
+@compared
+def normal_numbers_whose_spread_is_computed(compile: Compile) -> Any:
+    run, found = compile(lambda x: tg.normal(x * 2, x + 1)), []
+    for k in (1, 2, -5):
+        tg.manual_seed(0)
+        try:
+            found.append(run(X * k))
+        except RuntimeError as error:
+            found.append(str(error))
     return found
 
 
@@ -189,6 +250,18 @@ def an_update_by_itself(compile: Compile) -> Any:
             late.sum().backward()
         found.append((run(), w.detach().clone(), late.detach().clone(), w.grad is None))
     return found
+
+
+@compared
+def a_graph_that_needs_what_lies_beside_the_updated(compile: Compile) -> Any:
+    a, b = (tg.ones(2, requires_grad=True) for _ in range(2))
+    run = compile(optim.SGD([a, b], lr=0.5).step)  # which moves them together
+    for _ in range(2):
+        y = (b * b).sum()
+        a.grad, b.grad = tg.ones(2), None
+        run()
+        y.backward()
+    return a.detach(), b.grad
 
 
 @compared
@@ -322,6 +395,34 @@ def an_argument_that_the_step_also_finds_by_itself(compile: Compile) -> Any:
     return run(layer.weight.detach(), X[:2]), run(layer.weight, X[:2]), run(X[1:] * 1, X[:2])
 
 
+@compared
+def an_argument_that_is_the_gradient_at_times(compile: Compile) -> Any:
+    w = tg.zeros(3, requires_grad=True)
+
+    def step(g: tg.Tensor) -> Any:
+        before = g * 1
+        (w * X).sum().backward()
+        return before, g * 1, w.grad.clone()
+
+    found = []
+    for given in ("ones", "gradient"), ("gradient", "ones"), ("detached", "ones", "detached"):
+        w.grad, run = X * 1, compile(step)
+        for which in (*given, *given):
+            x = {"ones": tg.ones(3), "gradient": w.grad, "detached": w.grad.detach()}[which]
+            found.append(run(x))
+    return found
+
+
+@compared
+def an_array_of_numpy_that_is_given_and_changed(compile: Compile) -> Any:
+    def step(a: Any) -> Any:
+        a += 1
+        return a * 2
+
+    run, given = compile(step), np.ones(3)
+    return run(given), run(given), given
+
+
 @refused("changes memory in place that two of its arguments")
 def arguments_that_overlap_later(compile: Compile) -> Any:
     def step(x: tg.Tensor, y: tg.Tensor) -> Any:
@@ -438,6 +539,136 @@ def test_names_in_modules_classes_and_namespaces(monkeypatch: pytest.MonkeyPatch
     assert run(X) == 6.0
     model.settings.scale = 5.0
     assert run(X) == 30.0
+
+
+class Table(dict[str, Any]):
+    offset = 0.0
+
+    def value(self) -> Any:
+        return self["scale"] + self.offset
+
+
+class Number(float):
+    pass
+
+
+class Partly(Options):  # has slots and other attributes
+    pass
+
+
+OfAPackage = type("OfAPackage", (), {"__module__": "numpy"})
+
+
+@pytest.mark.parametrize(
+    "kind", [argparse.Namespace, threading.local, lambda: lambda: None, Partly, Table, Number, OfAPackage]
+)
+def test_attributes_are_seen_whatever_has_them(kind: Callable[[], Any]) -> None:
+    holder = kind()
+    run = tg.compile(lambda x: x * holder.scale + holder.offset)
+    for holder.scale, holder.offset in ((1.0, 0.0), (2.0, 0.0), (2.0, 1.0)):
+        assert run(X).tolist() == (X * holder.scale + holder.offset).tolist()
+
+
+@compared
+def containers_that_are_not_pythons_own(compile: Compile) -> Any:
+    source = {"scale": 1.0}
+    tables = [Table(scale=1.0), UserDict(scale=1.0), ChainMap({}, source), MappingProxyType(source)]
+    numbers_, call = UserList([1.0]), functools.partial(lambda x, scale: x * scale, scale=1.0)
+    runs = [compile(lambda x, t=t: x * t["scale"]) for t in tables]
+    runs += [compile(lambda x: x * numbers_[0]), compile(call), compile(lambda x: x * tables[0].value())]
+    found = [run(X) for run in runs]
+    for t in (tables[0], tables[1], source, call.keywords):
+        t["scale"] = 2.0
+    numbers_[0] = 2.0
+    found += [run(X) for run in runs]
+    tables[0].offset = 1.0
+    return [*found, runs[-1](X)]
+
+
+CURRENT: ContextVar[float] = ContextVar("CURRENT", default=1.0)
+
+
+@compared
+def what_the_context_and_the_system_tell(compile: Compile) -> Any:
+    run = compile(lambda x: x * CURRENT.get(1.0) + float(os.environ.get("TINYGRAD_DNN_OFFSET", "0")))
+    found = [run(X)]
+    token = CURRENT.set(2.0)
+    found.append(run(X))
+    CURRENT.reset(token)
+    os.environ["TINYGRAD_DNN_OFFSET"] = "3"
+    found.append(run(X))
+    del os.environ["TINYGRAD_DNN_OFFSET"]
+    return [*found, run(X)]
+
+
+class Order(IntEnum):
+    FIRST = 1
+    SECOND = 2
+
+
+@compared
+def members_of_enumerations_are_numbers(compile: Compile) -> Any:
+    order = Order.FIRST
+    run = compile(lambda x: x * order + x[order])
+    found = [run(X)]
+    order = Order.SECOND
+    return [*found, run(X)]
+
+
+@compared
+def what_is_referred_to_weakly(compile: Compile) -> Any:
+    settings = Config()
+    reference = weakref.ref(settings)
+    run = compile(lambda x: x * reference().scale)
+    found = [run(X)]
+    settings.scale = 2.0
+    return [*found, run(X)]
+
+
+@compared
+def code_that_is_exchanged(compile: Compile) -> Any:
+    def helper(x: tg.Tensor) -> Any:
+        return x * 2
+
+    run = compile(lambda x: helper(x))
+    found = [run(X)]
+    helper.__code__ = (lambda x: x * 3).__code__  # as a notebook does that loads a module anew
+    return [*found, run(X)]
+
+
+@refused("may not rebind 'step.calls'")
+def a_function_that_counts(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> Any:
+        step.calls += 1
+        return x * 2
+
+    step.calls = 0
+    return compile(step)(X)
+
+
+@compared
+def large_arrays_of_numpy(compile: Compile) -> Any:
+    table = np.arange(5000.0)
+    layers = Average()
+    layers.table, kept = table + 1, {"table": table + 2}
+
+    def step(x: tg.Tensor, rows: tg.Tensor) -> Any:
+        table[:2] += 1
+        return table.mean() * x, tg.tensor(table[rows]), layers.table[[0]] * x, np.sqrt(kept["table"])[:3] * x
+
+    run, rows = compile(step), tg.tensor([0, 2])
+    found = [run(X, rows)]
+    for array in (table, layers.table, kept["table"]):
+        array *= 4
+    found += [run(X, rows), run(X, rows + 1)]
+    assert type(table) is type(layers.table) is type(kept["table"]) is np.ndarray
+    return found
+
+
+@refused("asks for a value")
+def a_branch_on_a_large_array(compile: Compile) -> Any:
+    table = np.ones(5000)
+    return compile(lambda x: x if table.max() > 0 else -x)(X)
 
 
 @compared
@@ -622,6 +853,12 @@ def a_branch_on_a_tensor_outside(compile: Compile) -> Any:
 
 
 @refused("asks for a value")
+def a_comparison_of_tensors_outside(compile: Compile) -> Any:
+    a, b = tg.ones(3), tg.ones(3)
+    return compile(lambda x: x if tg.equal(a, b) else -x)(X)
+
+
+@refused("asks for a value")
 def a_list_of_a_tensor_outside(compile: Compile) -> Any:
     scale = tg.ones(3)
     return compile(lambda x: x + sum(scale.tolist()))(X)
@@ -739,6 +976,26 @@ def a_schedule_whose_rate_is_read(compile: Compile) -> Any:
     return compile(step)(X)
 
 
+@refused("set it outside of the step, or have a scheduler do it")
+def a_rate_that_the_step_sets(compile: Compile) -> Any:
+    optimizer = optim.SGD([tg.ones(3)], lr=1.0)
+
+    def step(x: tg.Tensor, lr: float) -> Any:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        return x * 2
+
+    return compile(step)(X, 0.5)
+
+
+@refused(r"test_stale.py, line \d+ asks for a value \(item\)")
+def a_number_that_is_logged(compile: Compile) -> Any:
+    def step(x: tg.Tensor) -> str:
+        return logging.LogRecord("", logging.INFO, "", 0, "loss %.3f", (x.sum().item(),), None).getMessage()
+
+    return compile(step)(X)
+
+
 @refused("random numbers that are not drawn by an op")
 def numbers_drawn_by_an_initialisation(compile: Compile) -> Any:
     return compile(lambda x: x + nn.init.normal_(tg.empty(3)))(X)
@@ -747,6 +1004,11 @@ def numbers_drawn_by_an_initialisation(compile: Compile) -> Any:
 @refused("cannot seed its random numbers")
 def a_seed_within_the_step(compile: Compile) -> Any:
     return compile(lambda x: x + tg.rand(3, generator=tg.Generator().manual_seed(0)))(X)
+
+
+def test_an_error_tells_the_type_that_was_given() -> None:
+    with pytest.raises(TypeError, match="must be Tensor, not ndarray"):
+        tg.compile(nn.functional.cross_entropy)(X, X.numpy())
 
 
 def test_what_is_refused_is_taken_back() -> None:
@@ -765,7 +1027,7 @@ def test_what_is_refused_is_taken_back() -> None:
     assert (number, model.calls, hasattr(model, "last"), state, seen) == (0, 0, False, {"h": X}, [1])
 
 
-def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
+def test_lists_may_grow_with_a_warning_and_what_they_keep_is_not_garbage() -> None:
     kept: list[Any] = []
 
     def step(x: tg.Tensor) -> Any:
@@ -774,8 +1036,9 @@ def test_lists_may_grow_and_what_they_keep_is_not_garbage() -> None:
         return y.sum()
 
     run = tg.compile(step)
-    assert [run(X).item(), run(X).item()] == [12.0, 12.0]
-    assert len(kept) == 1
+    with pytest.warns(UserWarning, match="adds to 'kept' while it is recorded only") as warned:
+        assert [run(X).item(), run(X).item()] == [12.0, 12.0]
+    assert (len(kept), len(warned), warned[0].filename) == (1, 1, __file__)
     with pytest.raises(RuntimeError, match="its numbers are gone"):
         np.asarray(kept[0])
 
@@ -926,6 +1189,15 @@ def entries_that_the_step_does_not_name() -> Any:
     return run, 1
 
 
+def an_array_that_is_filled_anew() -> Any:
+    batch = np.zeros(3)
+    run = tg.compile(lambda x: x * 2)
+    for k in range(3):
+        batch[:] = k
+        assert run(batch)[0] == 2 * k
+    return run, 1
+
+
 def a_mask_that_is_kept_for_the_next_time() -> Any:
     masks: dict[int, Any] = {}
 
@@ -944,7 +1216,7 @@ def a_mask_that_is_kept_for_the_next_time() -> Any:
     "trained",
     [
         micro_batches, a_leaf_made_in_the_step, counters_that_share_a_name_with_a_method,
-        entries_that_the_step_does_not_name, a_mask_that_is_kept_for_the_next_time,
+        entries_that_the_step_does_not_name, an_array_that_is_filled_anew, a_mask_that_is_kept_for_the_next_time,
     ],
 )
 def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -> None:

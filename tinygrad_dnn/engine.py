@@ -1122,7 +1122,7 @@ def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
 def apart(a: Any, t: Tensor) -> Any:
     """An operand, copied if it is an untracked alias of ``t``, whose memory is about to be changed."""
     shared = isinstance(a, Tensor) and not a.requires_grad and origin(a) is origin(t)
-    return leaf(a.array.copy()) if shared else a
+    return leaf(array_of(a).copy()) if shared else a
 
 
 def writable(array: Array, index: Any = ()) -> Any:

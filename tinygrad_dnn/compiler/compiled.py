@@ -4,12 +4,12 @@ import pickle
 import random
 import threading
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, MutableMapping, MutableSequence, Sequence
 from copy import copy
 from functools import update_wrapper
-from itertools import combinations
-from operator import gt
+from itertools import chain, combinations, repeat
+from operator import add, gt
 from sys import getrefcount
 from types import MethodType
 from typing import Any
@@ -36,7 +36,20 @@ from .entry import entry_of, rebuilt
 from .guards import CONTAINERS, Guards, Surroundings, items_by_key, same
 from .native import NativeSource, buffered_natively
 from .program import Plan, buffered, is_view, reductions_of
-from .recording import Departed, Instruction, Later, Recorder, Storage, Traced, expect, give, is_traced, owner_of
+from .recording import (
+    Departed,
+    Instruction,
+    Later,
+    Recorder,
+    Storage,
+    Traced,
+    expect,
+    give,
+    is_traced,
+    moves,
+    owner_of,
+    untraced,
+)
 from .results import fillings, kinds_in, structured
 from .source import Source
 
@@ -76,10 +89,10 @@ def compile(
 
     The program holds for arguments of the same shapes and dtypes, the same modes and settings of modules, the same
     ``requires_grad`` and the same variables; else the step is recorded anew, and both programs are kept. NumPy arrays
-    that no tensor is made of are compared up to 4,096 elements, and taken to stay the same beyond. What Python does
-    besides, printing or counting, happens while recording only. Learning rates, step counts, running statistics
-    and random numbers stay live. Results are tensors without a graph. A gradient is overwritten by the next run, unless
-    somebody still holds it.
+    are compared up to 4,096 elements; larger ones that a variable, an attribute, a list or a dictionary holds are read
+    in every run. What Python does besides, printing or counting, happens while recording only. Learning rates, step
+    counts, running statistics and random numbers stay live. Results are tensors without a graph. A gradient is
+    overwritten by the next run, unless somebody still holds it.
 
     Raises RuntimeError, and leaves everything as it was, for a step that branches on values of tensors, computes with
     ``item()``, rebinds a variable, an attribute of a module or an item of a container, changes memory in place that an
@@ -180,6 +193,7 @@ class Program:
         self.arguments = [*run.arguments, *(g for _, g in run.before)]
         self.is_tensor = run.is_tensor
         self.names = recorder.names | {id(t.array): name for name, t in around.named.items()}
+        self.names |= {id(a): name for name, a in around.arrays}
         for t, g in run.gradients:
             name = self.names.get(id(t.array))
             g.storage.name = f"d_{name}" if name else g.storage.name
@@ -202,7 +216,7 @@ class Program:
         before = set(map(id, self.before))
         alone = [users[g.storage] == 1 and id(t) not in before for t, g in gradients]
         stays = [
-            one and g.storage in self.plan.memory and g.storage.kind == "temporary"
+            one and g.storage in self.plan.memory and g.storage.kind == "temporary" and not moves(g)
             for one, (_, g) in zip(alone, gradients, strict=True)
         ]
         self.leaves = [t for (t, _), fixed in zip(gradients, stays, strict=True) if fixed]
@@ -212,9 +226,10 @@ class Program:
         self.results = [*self.plan.kept[:outputs], *(g for _, g in new)]
         written = {t.storage for i in self.plan.instructions for t in i.writes}
         outside = [(t, a) for t, a in recorder.adopted.values() if id(t) not in place]
-        self.changed = [origin(t) for t, a in outside if recorder.storage_of(a, "external") in written]
+        self.changed = [origin(t) for t in recorder.changed() if id(t) not in place]
         self.written = [k for k, t in enumerate(self.arguments) if t.storage in written]
-        self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in around.fixed]
+        found = around.fixed | {id(g) for _, g in run.entry}  # what the step finds by itself, gradients too
+        self.named = [(k, recorder.adopted[key][0]) for key, k in place.items() if key in found]
         externals = {s for s in recorder.storages.values() if s.kind == "external"}
         self.alone = [s.array for s in (externals if self.written else externals & written)]
         self.owners = {id(a) for a in self.alone}
@@ -240,8 +255,7 @@ class Program:
         self.watched = [*self.gradients, *(g.array for g in self.gradients), *memory.values()]
         del arrays, memory
         self.holds, self.run = entry_of(self)
-        # the leaves will hold them too
-        self.holders = [n + (k < len(self.gradients)) for k, n in enumerate(map(getrefcount, self.watched))]
+        self.holders = [*map(getrefcount, self.watched)]
         self.last_read = Clock.last_read
 
     def written_outside(self, stop: int | None = None) -> list[Storage]:
@@ -266,7 +280,9 @@ class Program:
     def is_held(self) -> bool:
         """Whether somebody keeps a gradient of an earlier run, and with it memory of the program."""
         last_read = Clock.last_read
-        held = any(map(gt, map(getrefcount, self.watched), self.holders))
+        ours = [t._grad is g for t, g in zip(self.leaves, self.gradients, strict=True)]  # these hold them as well
+        holders = map(add, self.holders, chain(ours, repeat(False)))
+        held = any(map(gt, map(getrefcount, self.watched), holders))
         if not held:
             self.last_read = last_read
         return held
@@ -315,7 +331,6 @@ class Recording:
     def __init__(
         self, step: Callable[..., Any], args: Any, kwargs: Any, around: Surroundings, keep: bool = True
     ) -> None:
-        before = State(around)
         grads = {id(t): t._grad for t in around.leaves()}
         self.recorder = recorder = Recorder()
         self.arguments: list[Traced] = []
@@ -325,6 +340,8 @@ class Recording:
         failed = True
         set_recorder(recorder)
         try:
+            around.exchange(recorder.outside)
+            before = State(around)
             given, named = self.traced((args, kwargs))
             self.structure, self.outputs = structured(step(*given, **named))
             before.check()
@@ -333,6 +350,7 @@ class Recording:
             failed = not keep
         finally:
             set_recorder(None)
+            around.exchange(untraced)
             touched = [t for t, _ in recorder.grads_before.values()]
             before_it = {id(t): g for t, g in recorder.grads_before.values()}
             self.gradients: list[tuple[Tensor, Any]] = [
@@ -458,11 +476,21 @@ class State:
             if array.tobytes() != bits:
                 yield name
         for (name, place, old), (_, _, new) in zip(self.held, self.around.held(), strict=True):
-            keys = old.keys() if isinstance(place, list | deque) else old.keys() | new.keys()
+            keys = old.keys() if isinstance(place, MutableSequence) else old.keys() | new.keys()
             for k in keys:
                 kept = k in new and (same(old[k], new[k]) if k in old else is_constant(new[k]))
                 if not kept:
                     yield f"{name}[{k!r}]" if isinstance(place, CONTAINERS) else f"{name}.{k}"
+
+    def warn_of_growth(self) -> None:
+        """Warn of a list that the step adds to and does not read: no later run does that."""
+        for name, place, old in self.held:
+            if isinstance(place, MutableSequence) and len(place) > len(old) and self.around.only_grows(place):
+                warnings.warn(
+                    f"a compiled step adds to {name!r} while it is recorded only, later runs do not: return the value, "
+                    "and add it to the list outside",
+                    stacklevel=6,
+                )
 
     def check(self) -> None:
         """Refuse a step that binds a variable anew, and take it back: a program could not see that."""
@@ -473,6 +501,7 @@ class State:
             )
         name = next(self.changes(), None)
         if name is None:
+            self.warn_of_growth()
             return
         self.around.put_back([old for _, old in self.values])
         for _, place, old in self.held:
@@ -480,10 +509,10 @@ class State:
         for _, array, bits in self.around.bits:
             if array.tobytes() != bits:
                 array[...] = np.frombuffer(bits, array.dtype).reshape(array.shape)
-        raise RuntimeError(
-            f"a compiled step may not rebind {name!r}: later runs would not do that; change a tensor in place, with "
-            "copy_(), or return the value"
-        )
+        instead = "change a tensor in place, with copy_(), or return the value"
+        if name.startswith("param_groups["):
+            instead = "set it outside of the step, or have a scheduler do it, which may step inside"
+        raise RuntimeError(f"a compiled step may not rebind {name!r}: later runs would not do that; {instead}")
 
 
 def is_constant(value: Any) -> bool:
@@ -498,10 +527,10 @@ def put_back(place: Any, old: dict[Any, Any]) -> None:
         for k in vars(place).keys() - old.keys() - {"training"}:
             del vars(place)[k]
         vars(place).update(old)
-    elif isinstance(place, dict):
+    elif isinstance(place, MutableMapping):
         place.clear()
         place.update(old)
-    elif isinstance(place, list | deque):
+    elif isinstance(place, MutableSequence):
         place.clear()
         place.extend(old.values())
 
@@ -543,12 +572,12 @@ class Compiled:
         with self.lock:
             if self.recorded != recorded:  # another thread has, and this one may have waited for it
                 return self(*args, **kwargs)
-            return self.record(shape, args, kwargs)
+            return self.record(shape, args, kwargs, leaves)
 
-    def record(self, shape: Any, args: Any, kwargs: Any) -> Any:
+    def record(self, shape: Any, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
-            around = Surroundings(self.step, (*args, *kwargs.values()))
+            around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
             run = Recording(self.step, args, kwargs, around)
             outputs = zip(kinds_in(run.structure), (t.value for t in run.outputs), strict=True)
             result = rebuilt(run.structure, [a.item() if kind is Later else a.copy() for kind, a in outputs])
@@ -567,7 +596,7 @@ class Compiled:
             if not program.holds(leaves):
                 raise Departed
             with RECORDING:
-                around = Surroundings(self.step, (*args, *kwargs.values()))
+                around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
                 wanted = Recording(self.step, args, kwargs, around, keep=False)
             result = program.run(leaves)
             got = {

@@ -99,8 +99,12 @@ def entry_of(program: "Program") -> tuple[Callable[..., bool], Callable[..., Any
     tests = program.guards.tests(names)
     given = [f"leaves[{k}]{'.array' * kind}" for k, kind in enumerate(program.is_tensor)]
     before = [f"{names(t)}._grad" for t in program.before]
+    changed = [program.arguments[k].storage for k in program.written]
     for grad, t in zip(before, program.arguments[len(given) :], strict=True):
         tests += [f"{grad} is not None", f"{grad}.array.strides == {t.strides!r}"]
+        if t.storage in changed:  # a gradient that is an argument too, which nobody gives by chance if shapes differ
+            alike = [a for a, x in zip(given, program.arguments, strict=False) if x.shape == t.shape]
+            tests += [f"not {names(np.may_share_memory)}({a}, {grad}.array)" for a in alike]
     tests += [f"leaves[{k}]._grad is None" for k in program.given]
     tests += [f"leaves[{k}] is {names(t)}" for k, t in program.named]
     owners = names(program.owners)

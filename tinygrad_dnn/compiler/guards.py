@@ -4,14 +4,17 @@ A program is right only as long as the step would do the same again: the same te
 modes and settings of modules. All of it is compared before every run.
 """
 
+import os
 import random
 import sys
-from collections import deque
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from contextvars import ContextVar
+from functools import cache, partial, partialmethod
 from pathlib import Path
-from types import CellType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import CellType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple
+from weakref import ReferenceType
 
 import numpy as np
 
@@ -28,9 +31,12 @@ __all__ = ["CONTAINERS", "Guards", "Surroundings", "items_by_key", "same"]
 PLAIN = (int, float, str, bool, complex, type(None))
 SMALL = 4096  # elements of an array up to which it is compared before every run
 ON_THE_SIDE = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__hash__", "__init_subclass__"}
-CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+MAPPINGS = (dict, Mapping)  # told in this order: the first takes no time
+CONTAINERS = (list, tuple, dict, set, frozenset, deque, ChainMap, MappingProxyType, UserDict, UserList)
+NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace", "_thread._local"}  # of Python, for values of the user's
 BY_VALUE = {"items", "values", "get", "pop", "setdefault", "__getitem__"}  # ways to values of a dictionary
 REFLECTION = {"getattr", "vars", "__dict__", "attrgetter"}  # and of objects, by names that are not known before
+ENVIRONMENT = {"environ", "getenv"}
 RATES = {"param_groups", "get_last_lr", "get_lr"}  # names by which a step reads what an optimizer is told
 
 
@@ -41,7 +47,8 @@ def same(old: Any, new: Any) -> bool:
 
 def is_plain(value: Any) -> bool:
     """Whether a value is told by what it shows."""
-    return isinstance(value, PLAIN) or (type(value) is tuple and all(map(is_plain, value)))
+    plain = type(value) in PLAIN or isinstance(value, np.generic)
+    return plain or (type(value) is tuple and all(map(is_plain, value)))
 
 
 class Surroundings:
@@ -49,10 +56,11 @@ class Surroundings:
 
     ``cells`` and ``attributes`` are the variables that it names: those of the functions around it, globals, and what
     hangs on objects, classes and modules of the user's; functions and methods among them are gone through too.
-    ``modules`` are all `Module` s, with those inside them.
+    ``modules`` are all `Module` s, with those inside them. Of objects of packages only what is named is looked at.
+    ``leaves`` are the tensors and arrays that a program takes as arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], args: Iterable[Any], leaves: Sequence[Any]) -> None:
         self.cells: dict[int, tuple[str, CellType]] = {}
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self.named: dict[str, Any] = {}
@@ -60,6 +68,8 @@ class Surroundings:
         self.optimizers: list[Optimizer] = []
         self.tensors: list[Tensor] = []
         self.arrays: list[tuple[str, np.ndarray[Any, Any]]] = []
+        self.functions: list[FunctionType] = []
+        self.contexts: list[Callable[[], Any]] = []  # what tells the values of context variables
         self.streams: list[Callable[[], Any]] = []  # what tells the states of streams of random numbers
         self.containers: list[tuple[str, Any]] = []
         self.aliases: dict[int, set[str]] = {}  # names of containers, by their identity
@@ -73,6 +83,7 @@ class Surroundings:
         self.add("self", function)
         self.explore()
         self.fixed = {id(t) for t in self.tensors}  # those that every call finds, whatever its arguments are
+        self.seen.update(id(x) for x in leaves if isinstance(x, np.ndarray))  # another one the next time
         for a in args:
             self.add("argument", a)
         self.explore()
@@ -84,6 +95,10 @@ class Surroundings:
     def function(self, function: FunctionType) -> None:
         """Add the variables of a function."""
         code = function.__code__
+        self.functions.append(function)
+        self.spaces[id(function)] = function.__name__, vars(function)
+        if vars(function):
+            self.objects.append(self.spaces[id(function)])
         self.used.update(names_of(code))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.cells[id(cell)] = name, cell
@@ -111,6 +126,8 @@ class Surroundings:
             for m in list(self.modules):
                 for k in self.names_in(m):
                     self.add(k, vars(m)[k])
+            if not ENVIRONMENT.isdisjoint(self.used.globals | self.used.attributes | self.used.methods):
+                self.add("os.environ", vars(os.environ)["_data"])
         if not RATES.isdisjoint(self.used.attributes | self.used.methods):  # else they are live
             for group in (group for o in self.optimizers for group in o.param_groups):
                 for k in (k for k, v in group.items() if is_plain(v)):
@@ -136,7 +153,7 @@ class Surroundings:
 
     def items_of(self, container: Any) -> list[Any]:
         """What a container holds that matters: of a dictionary keys, and values that are looked up or gone through."""
-        if not isinstance(container, dict):
+        if not isinstance(container, MAPPINGS):
             return list(container)
         named = self.used.attributes
         every = not BY_VALUE.isdisjoint(self.used.methods | named)
@@ -157,6 +174,19 @@ class Surroundings:
         for name, space, key in self.attributes.values():
             yield name, space.get(key)
 
+    def exchange(self, change: Callable[[Any], Any]) -> None:
+        """Have variables and attributes hold ``change(array)`` for arrays that are too large to be compared."""
+        attributes = self.attributes.values()
+        spaces: list[tuple[Any, Any]] = [(s, k) for _, s, k in attributes if isinstance(s, dict) and k in s]
+        spaces += [(vars(m), k) for m in self.modules for k in self.names_in(m)]
+        spaces += [(c, k) for _, c in self.containers if isinstance(c, list | dict) for k in items_by_key(c)]
+        for space, key in spaces:
+            if is_large(space[key]):
+                space[key] = change(space[key])
+        for _, cell in self.cells.values():
+            if is_large(contents(cell)):
+                cell.cell_contents = change(cell.cell_contents)
+
     def put_back(self, values: Iterable[Any]) -> None:
         """Give the variables these values, in the order of `values`."""
         slots: list[Any] = [*(cell for _, cell in self.cells.values()), *self.attributes.values()]
@@ -170,7 +200,7 @@ class Surroundings:
         """Add a value and what is in it."""
         if id(value) in self.aliases:
             self.aliases[id(value)].add(name)
-        if isinstance(value, PLAIN) or id(value) in self.seen:
+        if type(value) in PLAIN or id(value) in self.seen:
             return
         self.seen.add(id(value))
         if isinstance(value, Tensor):
@@ -202,8 +232,13 @@ class Surroundings:
         elif isinstance(value, CONTAINERS):
             self.containers.append((name, value))
             self.aliases[id(value)] = {name}
-            for k, v in value.items() if isinstance(value, dict) else enumerate(value):
+            for k, v in items_by_key(value).items():
                 self.add(f"{name}_{k}", v)
+            if is_looked_into(type(value)):
+                self.object(name, value)
+        elif isinstance(value, ContextVar):
+            self.contexts.append(partial(value.get, None))
+            self.add(name, value.get(None))
         elif isinstance(value, FunctionType):
             if is_users(value.__module__ or ""):
                 self.function(value)
@@ -219,11 +254,26 @@ class Surroundings:
         elif parts := list(parts_of(value)):
             for part in parts:
                 self.add(name, part)
+            if isinstance(value, partial | partialmethod):
+                self.spaces[id(value)] = name, value.keywords
+                self.objects.append((name, value.keywords))
+                for k in value.keywords:
+                    self.attribute(f"{name}.", id(value), value.keywords, k)
         elif is_looked_into(type(value)):
-            self.spaces[id(value)] = name, vars(value) if hasattr(value, "__dict__") else Slots(value)
-            if hasattr(value, "__dict__") and not any(map(is_ours, type(value).__mro__)):
+            self.object(name, value)
+        elif hasattr(value, "__dict__"):  # of a package: what the step names of it is seen, and may not be put back
+            self.spaces[id(value)] = name, MappingProxyType(vars(value))
+
+    def object(self, name: str, value: Any) -> None:
+        """Add the attributes of an object, and its class."""
+        if hasattr(value, "__dict__"):
+            self.spaces[id(value)] = name, vars(value)
+            if not any(map(is_ours, type(value).__mro__)):
                 self.objects.append((name, vars(value)))
-            self.add(name, type(value))
+        slots = Slots(value)
+        if slots:
+            self.spaces[id(slots)] = name, slots
+        self.add(name, type(value))
 
     def held(self) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
         """Containers and the attributes of modules: names, where they are, and what is in them by key."""
@@ -253,7 +303,7 @@ class Surroundings:
 
 def items_by_key(container: Any) -> dict[Any, Any]:
     """What a dictionary holds, or a list by position."""
-    return dict(container if isinstance(container, dict) else enumerate(container))
+    return dict(container if isinstance(container, MAPPINGS) else enumerate(container))
 
 
 class Slots(Mapping[str, Any]):
@@ -263,8 +313,9 @@ class Slots(Mapping[str, Any]):
         self.owner = owner
 
     def __iter__(self) -> Iterator[str]:
-        names = (name for kind in type(self.owner).__mro__ for name in vars(kind).get("__slots__", ()))
-        return (name for name in names if hasattr(self.owner, name))
+        kinds = [kind for kind in type(self.owner).__mro__ if "__slots__" in vars(kind)]
+        members = (k for kind in kinds for k, v in vars(kind).items() if isinstance(v, MemberDescriptorType))
+        return (name for name in members if hasattr(self.owner, name))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -284,6 +335,11 @@ class Attribute(NamedTuple):
     key: str
 
 
+def is_large(value: Any) -> bool:
+    """Whether this is an array of numbers that is not compared before every run."""
+    return isinstance(value, np.ndarray) and value.size > SMALL and not value.dtype.hasobject
+
+
 def contents(cell: CellType) -> Any:
     """What a variable of a function holds; None if it is not assigned yet."""
     try:
@@ -296,17 +352,20 @@ def parts_of(value: Any) -> Iterator[Any]:
     """What a callable of some other kind calls, and with what."""
     if isinstance(value, MethodType):
         yield from (value.__self__, value.__func__)
-    elif isinstance(value, partial):
-        yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, partial | partialmethod):
+        yield from (value.func, *value.args)
     elif isinstance(value, property):
         yield value.fget
+    elif isinstance(value, ReferenceType):
+        yield value()
     elif hasattr(value, "__wrapped__"):  # a compiled function, a static method
         yield value.__wrapped__
 
 
 def is_looked_into(kind: type) -> bool:
     """Whether the attributes of such an object may be what a step computes with."""
-    return is_ours(kind) or is_users(kind.__module__) or issubclass(kind, SimpleNamespace)
+    names = {f"{k.__module__}.{k.__qualname__}" for k in kind.__mro__}
+    return is_ours(kind) or is_users(kind.__module__) or not NAMESPACES.isdisjoint(names)
 
 
 def is_ours(kind: type) -> bool:
@@ -353,12 +412,13 @@ class Guards:
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for _, cell in around.cells.values()]
+        slots += [(f, "__code__", f.__code__) for f in around.functions]  # a notebook that loads a module anew sets it
         slots.append((Defaults, "dtype", Defaults.dtype))
         self.slots = slots
         self.hooks, self.tensors = GradientHook.changes, tensors
         self.hooked = self.hooks_now()
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
-        self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get)]
+        self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get, *around.contexts)]
 
     def tests(self, names: Names) -> list[str]:
         """Expressions that are all true as long as all is as it was."""
@@ -380,7 +440,7 @@ class Guards:
     def equal(self) -> bool:
         """Whether all is as it was, numbers and texts being told by their values."""
         return (
-            all(mode() is value for mode, value in self.modes)
+            all(same(value, mode()) for mode, value in self.modes)
             and all(same(value, getattr(owner, name)) for owner, name, value in self.slots)
             and all(same(value, space.get(key)) for space, key, value in self.variables)
         )

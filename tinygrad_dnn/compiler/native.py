@@ -271,7 +271,7 @@ class NativeSource(Source):
         y = self.memory_of(i.result)
         if a is None or b is None or y is None or b.ndim != 2 or {a.dtype, b.dtype, y.dtype} != {self.floats}:
             return None
-        if not y.flags.c_contiguous or 0 in (a.size, b.size):
+        if not y.flags.c_contiguous or 0 in (a.size, b.size) or a.ndim > 2:
             return None
         if a.ndim == 1:
             k, n = b.shape
@@ -281,7 +281,7 @@ class NativeSource(Source):
             return self.dot(n, k, 1, index_of(b), index_of(a), index_of(y), machine.NEITHER) if columns else None
         (m, k), n = a.shape, b.shape[1]
         flat = all(x.flags.c_contiguous or x.flags.f_contiguous for x in (a, b))
-        if a.ndim != 2 or not flat or m * k * n > LARGE_PRODUCT:
+        if not flat or m * k * n > LARGE_PRODUCT:
             return None
         a_turned, b_turned = (not x.flags.c_contiguous for x in (a, b))
         if m == 1 and not b_turned:

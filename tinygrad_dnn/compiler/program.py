@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Array
 from ..optim.bucket import LINE, aligned
-from .recording import NOTHING, Instruction, Storage, Traced, is_traced, replaced
+from .recording import NOTHING, Instruction, Storage, Traced, is_traced, moves, replaced
 
 __all__ = ["Plan", "buffered", "is_view", "reductions_of"]
 
@@ -357,7 +357,7 @@ def is_one(value: Any) -> bool:
 def frozen(value: Any) -> Any:
     """Something to look arguments up by: arrays by where they are, numbers by type and value."""
     if is_traced(value):
-        return id(value.storage), position(value)
+        return id(value if moves(value) else value.storage), position(value)
     if isinstance(value, list | tuple):
         return type(value).__name__, tuple(map(frozen, value))
     if isinstance(value, dict):

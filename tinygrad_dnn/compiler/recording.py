@@ -20,8 +20,8 @@ from ..interpreters import arrays
 from ..ops.random import current_generator
 
 __all__ = [
-    "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced",
-    "owner_of", "replaced", "traced_in",
+    "Departed", "Instruction", "Later", "Recorder", "Revealed", "Storage", "Traced", "give", "is_traced", "moves",
+    "owner_of", "replaced", "traced_in", "untraced",
 ]
 
 
@@ -144,6 +144,14 @@ def replaced(value: Any, change: Callable[["Traced"], Any]) -> Any:
     return mapped(value, one)
 
 
+def moves(t: "Traced") -> bool:
+    """Whether a view begins elsewhere in every run: its index is numbers of the step."""
+    if t.parent is None:
+        return False
+    others = (x.storage for x in traced_in(t.call[1:]) if x is not t.parent)
+    return moves(t.parent) or any(s.kind != "constant" or s.initial is not None for s in others)
+
+
 def owner_of(array: Any) -> Any:
     """The array whose memory ``array`` looks at."""
     return array.base if isinstance(array.base, np.ndarray) else array
@@ -233,7 +241,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Any:
         varies = any(t.value.dtype == bool and t.ndim for t in traced_in(index))
-        if varies and self.recorder.records():
+        if (varies or cuts(index)) and self.recorder.records():
             raise Varying(data_dependent("a size"))
         return self.recorder.record(np.ndarray.__getitem__, (self, index), {})
 
@@ -288,6 +296,15 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         return f"traced {numbers_of(self)!r}"
+
+
+Traced.__name__ = np.ndarray.__name__  # what an error tells of a type
+
+
+def cuts(index: Any) -> bool:
+    """Whether an index has a slice whose ends are values."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(i, slice) and next(traced_in(i), None) is not None for i in parts)
 
 
 def noted(name: str) -> Callable[..., Any]:
@@ -626,10 +643,12 @@ class Recorder:
         return self.record(np.concatenate, (parts, axis), params, out=() if out is None else (out,))
 
     def resolved(self, value: Any) -> Any:
-        """The same, with plain arrays that look at known memory traced."""
+        """The same, with tensors and plain arrays that look at known memory traced."""
         def one(v: Any) -> Any:
             if isinstance(v, Later):
                 raise Revealed(data_dependent("item"))
+            if isinstance(v, Tensor):
+                return self.adopt(v)
             if not isinstance(v, np.ndarray) or is_traced(v):
                 return v
             known = self.storages.get(id(owner_of(v)))
@@ -698,6 +717,15 @@ class Recorder:
 
     # --- the end
 
+    def changed(self) -> Iterator[Tensor]:
+        """The tensors from before whose elements are written to: of one block of memory not all need be."""
+        written: dict[Storage, list[Array]] = {}
+        for target in (target for i in self.instructions for target in i.writes):
+            written.setdefault(target.storage, []).append(target.value)
+        for t, array in self.adopted.values():
+            if any(np.may_share_memory(array, w) for w in written.get(self.storage_of(array, "external"), ())):
+                yield t
+
     def forget(self) -> None:
         """Let go of all that was noted, which a program has taken over."""
         for noted in (self.instructions, self.storages, self.adopted, self.made, self.saved, self.undo):
@@ -720,8 +748,7 @@ class Recorder:
             for undo in reversed(self.undo):
                 undo()
         else:  # optimizers write to arrays, and a graph from before the step may need the tensors
-            known = ((t, self.storage_of(array, "external")) for t, array in self.adopted.values())
-            touch(*(t for t, storage in known if id(storage) in self.saved))
+            touch(*self.changed())
 
 
 class Step:

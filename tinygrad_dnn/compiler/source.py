@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Array
 from .program import COPIES, Plan, buffered, is_view, reductions_of
-from .recording import Instruction, Traced, is_traced
+from .recording import Instruction, Traced, is_traced, moves
 
 __all__ = ["Source"]
 
@@ -92,7 +92,7 @@ class Source:
 
     def fixed(self, t: Traced) -> Array | None:
         """The memory of an array, if it is the same in every run."""
-        if t.storage not in self.plan.memory:
+        if t.storage not in self.plan.memory or moves(t):
             return None
         if t.storage.kind in ("external", "constant"):
             return t.value
@@ -263,10 +263,8 @@ class Source:
             return "{" + ", ".join(f"{k!r}: {self.text_of(v)}" for k, v in value.items()) + "}"
         if isinstance(value, np.dtype):
             return repr(value.str)
-        if value is None or isinstance(value, bool | int | str):
-            return repr(value)
-        if isinstance(value, float) and np.isfinite(value):
-            return repr(value)
+        if type(value) in (type(None), bool, int, str) or (type(value) is float and np.isfinite(value)):
+            return repr(value)  # members of enumerations are numbers too, which show otherwise
         if isinstance(value, slice):
             return f"slice({self.text_of(value.start)}, {self.text_of(value.stop)}, {self.text_of(value.step)})"
         return self.bind(value, getattr(value, "__name__", type(value).__name__))

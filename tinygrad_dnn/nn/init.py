@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, touch
+from ..engine import Tensor, array_of, touch
 from ..ops.random import Generator, stream
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
 
 def written(tensor: Tensor, values: Any) -> Tensor:
     """``tensor`` with ``values`` copied into it, unrecorded."""
-    np.copyto(tensor.array, values, casting="unsafe")
+    np.copyto(array_of(tensor), values, casting="unsafe")
     touch(tensor)
     return tensor
 

@@ -126,7 +126,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ValueError(f"the parameters have {total} elements, the vector has shape {vec.shape}")
     start = 0
     for p in targets:
-        p.array[...] = vec.array[start : start + p.numel()].reshape(p.shape)
+        array_of(p)[...] = array_of(vec)[start : start + p.numel()].reshape(p.shape)
         start += p.numel()
     touch(*targets)
 

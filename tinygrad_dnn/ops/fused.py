@@ -152,7 +152,7 @@ def column(xp: Any, weight: Any) -> Any:
 
 softmax_cross_entropy.vjp(
     x=lambda xp, g, r, target, weight: (
-        g * column(xp, weight) * (xp.exp(r) - np.eye(r.shape[-1], dtype=r.dtype)[np.asarray(target)])
+        g * column(xp, weight) * (xp.exp(r) - xp.getitem(np.eye(r.shape[-1], dtype=r.dtype), index=target))
     ),
     target=None,
     weight=lambda xp, g, r, target: -g * picked(xp, r, target),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Tensor, leaf, op
+from ..engine import Array, Tensor, array_of, as_array, leaf, op
 from ..interpreters import tensors
 from .reduce import axes
 
@@ -47,7 +47,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     """
     if not isinstance(other, Tensor):
         raise TypeError(f"equal(): argument 'other' must be Tensor, not {type(other).__name__}; eq() takes numbers")
-    return bool(np.array_equal(input.array, other.array))
+    return bool(np.array_equal(array_of(input), array_of(other)))
 
 
 def isclose(
@@ -64,7 +64,7 @@ def isclose(
         raise RuntimeError(f"{input.array.dtype} did not match {other.array.dtype}; convert one of them, with .to()")
     try:
         with np.errstate(invalid="ignore"):
-            return leaf(np.asarray(np.isclose(input.array, other.array, rtol, atol, equal_nan)))
+            return leaf(as_array(np.isclose(array_of(input), array_of(other), rtol, atol, equal_nan)))
     except ValueError:
         raise RuntimeError(
             f"The size of tensor a must match the size of tensor b: {input.shape} and {other.shape} do not broadcast"
@@ -88,8 +88,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     >>> tg.isin(tg.tensor([1, 2, 3]), tg.tensor([2, 5]))
     tensor([False,  True, False])
     """
-    a, b = (x.array if isinstance(x, Tensor) else x for x in (elements, test_elements))
-    return leaf(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+    a, b = (array_of(x) if isinstance(x, Tensor) else x for x in (elements, test_elements))
+    return leaf(as_array(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
 
 
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
@@ -98,7 +98,7 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     >>> tg.count_nonzero(tg.tensor([0, 3, 4]))
     tensor(2)
     """
-    return leaf(np.asarray(np.count_nonzero(input.array, axis=axes(input.array, dim))))
+    return leaf(as_array(np.sum(array_of(input) != 0, axis=axes(input.array, dim))))
 
 
 for _function in (allclose, count_nonzero, isclose):

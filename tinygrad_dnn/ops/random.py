@@ -332,9 +332,9 @@ def normal(
 
     Raises RuntimeError for a negative std.
     """
-    smallest = std.array.min(initial=0) if isinstance(std, Tensor) else std
-    if smallest < 0:
-        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {smallest}")
+    smallest = array_of(std).min(initial=0) if isinstance(std, Tensor) else std
+    if decided(smallest < 0):
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {shown(smallest)}")
     if size is None:
         size = np.broadcast_shapes(np.shape(mean), np.shape(std))
     mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType
-from ..engine import Array, Out, Tensor, into, leaf, op, origin
+from ..engine import Array, Out, Tensor, array_of, into, leaf, op, origin
 from ..interpreters import tensors
 from ..operators import sizes
 
@@ -256,7 +256,7 @@ def view(a: Tensor, *shape: Any) -> Tensor:
             [2, 3]])
     """
     if len(shape) == 1 and isinstance(shape[0], np.dtype | DType | type):
-        return leaf(a.array.view(np.dtype(shape[0])), base=origin(a))
+        return leaf(array_of(a).view(np.dtype(shape[0])), base=origin(a))
     y: Tensor = reshape(a, size=sizes(shape))
     if a.array.size and not np.may_share_memory(y.array, a.array):
         raise RuntimeError(
