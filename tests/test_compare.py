@@ -515,6 +515,34 @@ def test_one_factor_is_not_taken_for_an_early_update() -> None:
         assert (report.first_wrong, report.cause.names) == (name, ())
 
 
+def test_one_number_is_not_taken_for_a_penalty_or_an_early_update() -> None:
+    rng = np.random.default_rng(0)
+    ones = [np.ones((1, 1))] * 2
+    net = Net([1, 1, 1], ["relu"], ones, [-2 * np.ones((1, 1)), np.ones((1, 1))], np.ones((1, 1)), np.ones((1, 1)))
+    grads = Student(net, "chapter", rng).backward()
+    assert not grads["dW2"].any(), "relu lets nothing through"
+    report = compared(net, "chapter", grads | {"dW2": np.full((1, 1), 0.3)})
+    assert (report.first_wrong, report.cause.names) == ("dW2", ())
+
+
+def test_a_mistake_in_what_was_not_handed_in_does_not_contradict_what_is_right() -> None:
+    net, grads = small()
+    made = Student(net, "chapter", np.random.default_rng(0), ("g' at A for Z", "dZ1")).backward()
+    handed = {name: g for name, g in grads.items() if name[1] in "Wb"}
+    report = compared(net, "chapter", handed | {"dW1": made["dW1"], "db1": made["db1"]})
+    assert (report.first_wrong, report.cause.names, report.cause.site) == ("dW1", ("g' at A for Z",), "dZ1")
+    report = compared(net, "chapter", handed | {"db1": made["db1"]})
+    assert (report.first_wrong, report.cause.names) == ("db1", ())
+
+
+def test_zeros_are_said_to_be_zeros() -> None:
+    net, grads = small()
+    for name, g in grads.items():
+        report = compared(net, "chapter", {**grads, name: np.zeros_like(g)})
+        assert report.first_wrong == name
+        assert "it is 0 everywhere, as an array that was made with zeros and never filled" in report.cause.text
+
+
 def test_a_mistake_must_explain_the_whole_deviation() -> None:
     right = np.ones((2, 3))
     assert reproduces(right * 1.5, right * 1.5 * (1 + 1e-9), right, 1e-7, 0.0)

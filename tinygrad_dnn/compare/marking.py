@@ -23,6 +23,7 @@ TOLERANCE = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4, np.dtype(np
 SAFETY = 10.0  # the effect of rounding is itself estimated
 LOOKED_AT = 3  # elements of a quantity that finite differences are taken of
 STEP = 1.0 / 16  # shorter than `derivative` takes unasked: of thousands of relus some change sides within a long step
+NEVER_FILLED = "it is 0 everywhere, as an array that was made with zeros and never filled"
 CHEAP = 100_000  # multiplications of one pass, up to which they are taken unless asked not to
 
 
@@ -212,6 +213,7 @@ class Marking:
         assert self.walk is not None
         s = Situation(self.network, name, self.walk, self.given)
         found = explain(s, self.readings[name], self.names_given(), TOLERANCE[self.dtype(name)])
+        found = [e for e in found if not e.implied or self.agreeing(e.implied, name) >= self.agreeing({}, name)]
         if not found:
             return self.unknown(name), False
         best = self.preferred(found)
@@ -221,7 +223,7 @@ class Marking:
         self.causes.add(best.names)
         others = tuple(sorted({e.names for e in found} - {best.names}))
         only_shape = len(best.steps) == 1 and best.names[0] in ("keepdims lost", "keepdims kept", "dimension lost")
-        return Cause(best.names, self.told(best, others), others, best.steps[0].site), only_shape
+        return Cause(best.names, self.told(name, best, others), others, best.steps[0].site), only_shape
 
     def names_given(self) -> set[str]: return {name for name in self.names if name in self.grads}
 
@@ -229,17 +231,18 @@ class Marking:
         """Of explanations of one quantity the one that makes most of the others right."""
         if len({(e.names, *sorted(e.implied)) for e in found}) == 1:
             return found[0]
-        return max(found, key=lambda e: (self.agreeing(e), e.names in self.causes, -len(e.implied)))
+        return max(found, key=lambda e: (self.agreeing(e.implied), e.names in self.causes, -len(e.implied)))
 
-    def agreeing(self, explanation: Explanation) -> int:
-        """How many of the quantities handed in follow if the explanation holds."""
+    def agreeing(self, implied: Mapping[str, Array], but: str = "") -> int:
+        """How many of the quantities handed in, ``but`` one, follow if those not handed in are as ``implied``."""
         network = self.network
-        implied = {network.tensors[n].serial: network.to_tape(n, v) for n, v in explanation.implied.items()}
-        walk = network.walk(self.given | implied)
-        usable = {name: self.usable(name) for name in self.names if not self.faults[name]}
+        walk = network.walk(self.given | {network.tensors[n].serial: network.to_tape(n, v) for n, v in implied.items()})
+        usable = {name: self.usable(name) for name in self.names if name != but and not self.faults[name]}
         return sum(r is not None and self.is_close(n, r.array, network.total(walk, n)) for n, r in usable.items())
 
-    def told(self, best: Explanation, others: tuple[tuple[str, ...], ...]) -> str:
+    def is_filled(self, name: str) -> bool: return any(r.array.any() for r in self.readings[name])
+
+    def told(self, name: str, best: Explanation, others: tuple[tuple[str, ...], ...]) -> str:
         """The explanation in words."""
         said = "; and ".join(
             f"{step}, as in {step.mistake.formula_of(step.site)}; {step.mistake.says}" for step in best.steps
@@ -247,7 +250,7 @@ class Marking:
         if others:
             these = ", ".join(" with ".join(names) for names in others)
             said += f". It cannot be told apart here from: {these}; use more examples or other layer sizes"
-        return said
+        return said if self.is_filled(name) else f"{said}. But {NEVER_FILLED}"
 
     def unknown(self, name: str) -> Cause:
         """What can be said of numbers that no mistake of the catalogue gives."""
@@ -257,7 +260,8 @@ class Marking:
             asked, got = network.shape(name), np.shape(array_of(self.grads[name]))
             return Cause((), f"shape {got}, and {name} is {asked} in layout {network.layout!r}", site=name)
         sizes = sorted({*network.sizes, network.m})
-        hint = likely_cause(reading.array, network.total(self.walk, name), sizes)
+        right = network.total(self.walk, name)
+        hint = likely_cause(reading.array, right, sizes) if self.is_filled(name) else NEVER_FILLED
         text = "unknown: no mistake of the catalogue, nor two of them, gives these numbers"
         text += f" (beside the right one: {hint})" if hint else ""
         before = {"W": "dZ", "b": "dZ", "Z": "dA"}.get(name[1], "dZ") + str(split(name)[1] + (name[1] == "A"))

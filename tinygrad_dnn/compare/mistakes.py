@@ -746,7 +746,7 @@ def tried(
             if value is None:
                 continue
             slope = recipe.slope()
-            t = 0.0 if slope is None else fit(reading.array, value, slope)
+            t = 0.0 if slope is None else fit(reading.array - value, value - recipe.sign * recipe.extra, slope)
             value = value if slope is None else value + t * slope
             if slope is not None and t <= 0:
                 continue
@@ -782,15 +782,15 @@ def number_of(choice: Choice, t: float, s: Situation) -> str:
     return f"alpha = {t:.4g}" if choice.step.mistake.name.startswith("update") else f"lambda = {t * s.m:.4g}"
 
 
-def fit(hand: Array, value: Array, slope: Array) -> float:
-    """The t that brings ``value + t slope`` nearest to ``hand``; 0 if that says nothing.
+def fit(off: Array, product: Array, slope: Array) -> float:
+    """The t that brings ``t slope`` nearest to ``off``; 0 if that says nothing.
 
-    A slope that is a multiple of the value would account for any factor.
+    A slope that is a multiple of the product would account for any factor, one of a single element for any number.
     """
-    ratio = float(np.vdot(slope, value)) / (float(np.vdot(value, value)) or 1.0)
-    if close(slope, ratio * value, 1e-9):
+    ratio = float(np.vdot(slope, product)) / (float(np.vdot(product, product)) or 1.0)
+    if np.count_nonzero(slope) < 2 or close(slope, ratio * product, 1e-9):
         return 0.0
-    return float(np.vdot(hand - value, slope)) / float(np.vdot(slope, slope))
+    return float(np.vdot(off, slope)) / float(np.vdot(slope, slope))
 
 
 def close(a: Array, b: Array, rtol: float, atol: float = 0.0) -> bool:
