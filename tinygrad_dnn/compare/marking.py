@@ -12,6 +12,8 @@ from ..check.gradcheck import likely_cause
 from ..check.numeric import derivative
 from ..derive.layouts import LAYOUTS, layout_named
 from ..engine import Array, Tensor
+from ..nn.layers import Dropout
+from ..nn.module import Module
 from .mistakes import Cause, Explanation, Reading, Situation, close, explain
 from .quantities import Layer, Network, Walk, in_double, read, split
 from .report import Numeric, Report, Row
@@ -110,7 +112,13 @@ def backprop(
         cheap = found.m * sum(layer.w.array.size for layer in found.layers) <= CHEAP
         if numeric or (numeric is None and cheap):
             marking.take_differences()
-    return marking.report()
+    report = marking.report()
+    if not report.ok and isinstance(model, Module) and any(is_dropping(m) for m in model.modules()):
+        report.notes.append("Dropout draws a mask of its own: call model.eval(), or let the model multiply by yours")
+    return report
+
+
+def is_dropping(module: Module) -> bool: return isinstance(module, Dropout) and module.training and module.p > 0
 
 
 class Marking:
@@ -161,12 +169,14 @@ class Marking:
             return Row(name, "right", shape, expected, difference)
         self.walk = self.walk or network.walk(self.given)
         if plain is not None and self.is_close(name, plain, network.total(self.walk, name)):
+            if all(row.status == "right" for row in self.rows):  # what rounding has added up to
+                return Row(name, "right", shape, expected, difference)
             return Row(name, "follows", shape, expected, difference, self.follows(name))
         cause, only_shape = self.cause(name)
         return Row(name, "wrong shape" if only_shape else "wrong", shape, expected, difference, cause)
 
     def follows(self, name: str) -> Cause:
-        earlier = next((row.name for row in self.rows if row.is_wrong), "an earlier quantity")
+        earlier = next(row.name for row in self.rows if row.is_wrong)
         return Cause((), f"rightly computed from a wrong {earlier}", site=name)
 
     # --- rounding ---
@@ -179,7 +189,7 @@ class Marking:
     def is_close(self, name: str, hand: Array, right: Array) -> bool:
         """Equal within the tolerance of the precision, or within what rounding of A[L] and of g' may do."""
         dtype = self.dtype(name)
-        if close(hand, right, TOLERANCE[dtype]):
+        if close(hand, right, TOLERANCE[dtype], right.size * float(np.finfo(dtype).tiny)):  # less is rounded to 0
             return True
         if hand.shape != right.shape:
             return False
@@ -188,7 +198,7 @@ class Marking:
         return bool(np.linalg.norm(hand - right) <= SAFETY * self.rounding[dtype][name])
 
     def effect_of_rounding(self, eps: float) -> dict[str, float]:
-        """How far each quantity moves if A[L] - Y and g'(Z) are off by rounding, which is relative to 1."""
+        """How far each quantity moves if every Z is off by rounding, or A[L] - Y and g'(Z), there relative to 1."""
         network, rng = self.network, np.random.default_rng(0)
 
         def noise(layer: Layer, g: Array, part: Array) -> Array:
@@ -204,7 +214,10 @@ class Marking:
         moved = network.walk({Z.serial: first + 4 * eps * scale * rng.choice([-1.0, 1.0], first.shape)}, noise)
         effects = {n: network.total(moved, n) - network.total(self.right, n) for n in network.tensors}
         effects[f"dZ{network.L}"] = network.from_tape(f"dZ{network.L}", np.full_like(first, 4 * eps * scale))
-        return {n: float(np.linalg.norm(e)) for n, e in effects.items()}
+        rounded = network.rounded(eps, rng)
+        back = rounded.walk()
+        of_forward = {n: rounded.total(back, n) - network.total(self.right, n) for n in network.tensors}
+        return {n: float(np.linalg.norm(e) + np.linalg.norm(of_forward[n])) for n, e in effects.items()}
 
     # --- causes ---
 
@@ -258,7 +271,11 @@ class Marking:
         network, reading = self.network, self.usable(name)
         if reading is None:
             asked, got = network.shape(name), np.shape(array_of(self.grads[name]))
-            return Cause((), f"shape {got}, and {name} is {asked} in layout {network.layout!r}", site=name)
+            text = f"shape {got}, and {name} is {asked} in layout {network.layout!r}"
+            n = max(asked)
+            if got == (n, n) and asked in ((n, 1), (1, n)):
+                text += f"; ({n},) or {asked[::-1]} was broadcast against it: keep both dimensions, in the same order"
+            return Cause((), text, site=name)
         sizes = sorted({*network.sizes, network.m})
         right = network.total(self.walk, name)
         hint = likely_cause(reading.array, right, sizes) if self.is_filled(name) else NEVER_FILLED
@@ -365,7 +382,7 @@ def unknown_key(network: Network, key: Any) -> str:
     same = [name for name in network.order if name.lower() == plain.lower()]
     layers = re.fullmatch(r"d[ZWbA]\d+", plain)
     near = same or ([] if layers else difflib.get_close_matches(plain, network.order, 1))
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"{key!r} is no quantity of this network{hint} There are {', '.join(network.order)}."
 
 
@@ -373,7 +390,8 @@ def readings(network: Network, name: str, raw: Any) -> tuple[list[Reading], str]
     """A student's array in the chapter's orientation, in every way it may be meant, and what is wrong with it."""
     array = array_of(raw)
     if array.dtype.kind not in "fiub":
-        return [], f"{name} is no array of real numbers but {type(raw).__name__}"
+        dtype = f" of dtype {array.dtype}" if isinstance(raw, np.ndarray) else ""
+        return [], f"{name} is no array of real numbers but {type(raw).__name__}{dtype}"
     layout, kind = LAYOUTS[network.layout], split(name)[0]
     expected = network.shape(name)
     turned = layout.inputs_first if kind == "W" else not layout.columns
