@@ -67,6 +67,8 @@ class Net:
     Y: Array
     l2: float = 0.0
     skip: int = 0  # A[skip] = g(Z[skip]) + A[skip-1]
+    masked: int = 0  # A[masked] = g(Z[masked]) * mask
+    mask: Any = None
 
     @property
     def L(self) -> int: return len(self.W)
@@ -83,6 +85,7 @@ class Net:
                 A.append(logistic(Z[k]) if self.head == "sigmoid" else softmax(Z[k]))
             else:
                 g = FUNCTIONS[self.activations[k - 1]](Z[k])
+                g = g * self.mask if k == self.masked else g
                 A.append(g + A[-1] if k == self.skip else g)
         return A, Z
 
@@ -95,7 +98,8 @@ class Model(nn.Module):
 
     def __init__(self, net: Net) -> None:
         self.layers = [nn.Linear(a, b).double() for a, b in pairwise(net.sizes)]
-        self.activations, self.skip = net.activations, net.skip
+        self.activations, self.skip, self.masked = net.activations, net.skip, net.masked
+        self.mask = tg.tensor(net.mask.T) if self.masked else None
         for layer, W, b in zip(self.layers, net.W, net.b, strict=True):
             layer.weight.array[...] = W
             layer.bias.array[...] = b[:, 0]
@@ -103,6 +107,7 @@ class Model(nn.Module):
     def forward(self, a: Any) -> Any:
         for k, layer in enumerate(self.layers[:-1], 1):
             h = getattr(tg, self.activations[k - 1])(layer(a))
+            h = h * self.mask if k == self.masked else h
             a = h + a if k == self.skip else h
         return self.layers[-1](a)
 
@@ -177,6 +182,10 @@ class Student:
         c, s = (1.0, 1 / net.m) if self.mean_in_parameters else (1 / net.m, 1.0)
         dA = np.zeros(0)
         for k in range(net.L, 0, -1):
+            if k == net.masked and not self.makes("mask of dropout forgotten", f"dZ{k}"):
+                dA = dA * net.mask
+            elif k == net.masked and self.rng.random() < 0.5:
+                dA = dA * (net.mask > 0)
             dZ = c * self.first(A[k], Z[k], f"dZ{k}") if k == net.L else dA * self.slope(k, A[k], Z[k])
             dZ = self.scaled(f"dZ{k}", dZ, k == net.L and not self.mean_in_parameters)
             grads[f"dZ{k}"] = dZ
@@ -255,7 +264,7 @@ HEADS = {"softmax over the wrong axis": "softmax", "diagonal of the softmax Jaco
 AT_THE_END = {"clipped cost", "epsilon-smoothed cost", "shortcut with the wrong head", "shortcut multiplied by g'(Z)",
               *HEADS}
 HIDDEN_Z = {"missing g'(Z)", "g' at A for Z", "g' at Z for A", "g' of another activation", "relu mask inverted",
-            "relu mask with >="}
+            "relu mask with >=", "mask of dropout forgotten"}
 OF_W = {"A[l] for A[l-1]", "Z[l-1] for A[l-1]", "A of the wrong layer", "L2 without 1/m", "L2 forgotten",
         "L2 with a factor of 2", "L2 with the wrong sign", "L2 that the cost does not have"}
 OF_B = {"sum over the wrong axis", "sum over examples missing", "sum over units too", "keepdims lost", "keepdims kept",
@@ -313,7 +322,9 @@ def random_net(rng: np.random.Generator, mistake: str = "", name: str = "", L: i
     Y = rng.integers(2, size=(1, m)).astype(float) if head == "sigmoid" else np.eye(sizes[-1])[labels].T
     l2 = float(rng.uniform(0.1, 2)) if "L2" in mistake and "not have" not in mistake else 0.0
     skip = k + 1 if "paths" in mistake and k + 1 < L else 0
-    return Net(sizes, activations, W, b, rng.normal(size=(sizes[0], m)), Y, l2, skip)
+    masked = k if mistake == "mask of dropout forgotten" else 0
+    mask = 2.0 * (rng.random((sizes[k], m)) < 0.5) if masked else None
+    return Net(sizes, activations, W, b, rng.normal(size=(sizes[0], m)), Y, l2, skip, masked, mask)
 
 
 def compared(net: Net, layout: str, grads: Gradients, **options: Any) -> Any:
@@ -513,6 +524,34 @@ def test_one_factor_is_not_taken_for_an_early_update() -> None:
     for name in ("dA1", "dW2"):
         report = compared(net, "chapter", {**grads, name: 0.77 * grads[name]})
         assert (report.first_wrong, report.cause.names) == (name, ())
+
+
+def test_one_number_is_not_taken_for_a_penalty_or_an_early_update() -> None:
+    rng = np.random.default_rng(0)
+    ones = [np.ones((1, 1))] * 2
+    net = Net([1, 1, 1], ["relu"], ones, [-2 * np.ones((1, 1)), np.ones((1, 1))], np.ones((1, 1)), np.ones((1, 1)))
+    grads = Student(net, "chapter", rng).backward()
+    assert not grads["dW2"].any(), "relu lets nothing through"
+    report = compared(net, "chapter", grads | {"dW2": np.full((1, 1), 0.3)})
+    assert (report.first_wrong, report.cause.names) == ("dW2", ())
+
+
+def test_a_mistake_in_what_was_not_handed_in_does_not_contradict_what_is_right() -> None:
+    net, grads = small()
+    made = Student(net, "chapter", np.random.default_rng(0), ("g' at A for Z", "dZ1")).backward()
+    handed = {name: g for name, g in grads.items() if name[1] in "Wb"}
+    report = compared(net, "chapter", handed | {"dW1": made["dW1"], "db1": made["db1"]})
+    assert (report.first_wrong, report.cause.names, report.cause.site) == ("dW1", ("g' at A for Z",), "dZ1")
+    report = compared(net, "chapter", handed | {"db1": made["db1"]})
+    assert (report.first_wrong, report.cause.names) == ("db1", ())
+
+
+def test_zeros_are_said_to_be_zeros() -> None:
+    net, grads = small()
+    for name, g in grads.items():
+        report = compared(net, "chapter", {**grads, name: np.zeros_like(g)})
+        assert report.first_wrong == name
+        assert "it is 0 everywhere, as an array that was made with zeros and never filled" in report.cause.text
 
 
 def test_a_mistake_must_explain_the_whole_deviation() -> None:
@@ -732,6 +771,7 @@ def test_missing_keys_are_wrong_only_where_they_are_asked_for() -> None:
         (lambda g: None, "no array of real numbers but NoneType"),
         (lambda g: "dW", "no array of real numbers but str"),
         (lambda g: g + 0j, "no array of real numbers"),
+        (lambda g: g.astype(object), "no array of real numbers but ndarray of dtype object"),
         (lambda g: [[1.0], [1.0, 2.0]], "no array of real numbers but list"),
         (lambda g: g[:, :-1], "shape (4, 2), and dW2 is (4, 3) in layout 'chapter'"),
         (lambda g: g[None], "shape (1, 4, 3), and dW2 is"),
@@ -799,7 +839,49 @@ def test_arguments_that_do_not_fit() -> None:
         backprop(lambda a: a * nn.Parameter(np.ones(1)), net.X, net.Y, grads)
     with pytest.raises(ValueError, match="one number"):
         backprop(model, net.X, net.Y, grads, loss=lambda output, y: output)
+    with pytest.raises(TypeError, match="y must be an array of labels or probabilities, got NoneType"):
+        backprop(model, net.X, None, grads)
     assert all(p.array.dtype == np.float64 and p.grad is None for p in model.parameters())
+    model.layers[0].weight.array[0, 0] = np.nan
+    with pytest.raises(ValueError, match="the cost is NaN with these parameters"):
+        backprop(model, net.X, net.Y, grads)
+
+
+def test_a_column_that_was_broadcast_against_a_row() -> None:
+    net = random_net(np.random.default_rng(0), "", "", 2)
+    while net.head != "sigmoid":
+        net = random_net(np.random.default_rng(net.m), "", "", 2)
+    cause = compared(net, "rows", {"dZ2": net.forward()[0][2].T - net.Y[0]}).cause
+    assert f"({net.m},) or (1, {net.m}) was broadcast against it" in cause.text
+
+
+def test_a_random_mask_is_noted_where_something_is_wrong() -> None:
+    net, grads = small()
+    layers = net.model().layers
+    model = nn.Sequential(layers[0], nn.Sigmoid(), nn.Dropout(0.5), layers[1], nn.Sigmoid(), layers[2])
+    assert any("call model.eval()" in note for note in backprop(model, net.X, net.Y, grads).notes)
+    assert backprop(model.eval(), net.X, net.Y, grads).notes == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_that_a_chaotic_network_makes_large_is_no_mistake(seed: int) -> None:
+    hand = DeepNeuralNetwork([16] * 10 + [1], "tanh", init=3.0, seed=seed, dtype=np.float32)
+    model = nn.Sequential(*[nn.Dense(16, 16, activation="tanh") for _ in range(9)], nn.Dense(16, 1))
+    for k, layer in enumerate(model, 1):
+        layer.weight.array[...], layer.bias.array[...] = hand.parameters[f"W{k}"], 0
+    X, Y = np.random.default_rng(0).normal(size=(16, 8)), np.ones((1, 8))
+    hand.forward(X)
+    report = backprop(model, X, Y, hand.backward(Y), numeric=False)
+    assert report.ok, report
+
+
+def test_what_is_too_small_for_the_precision_is_no_mistake() -> None:
+    one = np.ones((1, 1))
+    net = Net([1] * 6, ["tanh"] * 4, [1e-12 * one] * 5, [0 * one] * 5, one, 0 * one)
+    grads = Student(net, "chapter", np.random.default_rng(0)).backward()
+    assert 0 < grads["dW1"][0, 0] < 1e-46
+    assert compared(net, "chapter", {"dW1": np.zeros((1, 1), np.float32)})
+    assert not compared(net, "chapter", {"dW1": np.zeros((1, 1))})
 
 
 def test_labels_are_taken_too() -> None:
@@ -926,6 +1008,12 @@ class Raises(RowsNetwork):
         raise KeyError("dW3")
 
 
+class Diverges(RowsNetwork):
+    def update(self, alpha: float) -> None:
+        super().update(alpha)
+        self.W1 = self.W1 * np.inf
+
+
 class Forgets(RowsNetwork):
     def backward(self, Y: Array) -> Gradients:
         grads = super().backward(Y)
@@ -945,6 +1033,8 @@ class WrongForward(RowsNetwork):
         (Uphill, "W1", "subtract it, to go downhill"),
         (Flat, "W1", "as it was before the update"),
         (Raises, None, "update raised KeyError: 'dW3'"),
+        (Diverges, "W1", "the update has made W1 NaN or infinite"),
+        (Diverges, "W1", "the cost is NaN with these parameters"),
         (Forgets, "db1", "db1 was not handed in"),
         (WrongForward, "A2", "the forward pass is wrong"),
     ],

@@ -72,6 +72,23 @@ def test_nan_of_a_derivative_is_told_with_the_line_of_the_forward_pass() -> None
         (x * 0).sqrt().sum().backward()
 
 
+class Spoilt(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, a: tg.Tensor) -> tg.Tensor: return a.clone()
+    @staticmethod
+    def backward(ctx: object, g: tg.Tensor) -> tg.Tensor: return g * np.nan
+
+
+def test_nan_is_not_laid_to_the_op_that_was_given_an_infinite_gradient() -> None:
+    x = tg.tensor([0.0, 1.0], requires_grad=True)
+    with tg.debug(), pytest.raises(RuntimeError, match=r"MulBackward0.*infinite already: explain\(\) tells which op"):
+        (x * 0).sqrt().sum().backward()
+    with tg.debug(), pytest.raises(RuntimeError, match=r"SpoiltBackward.*look at what was given to it in the forward"):
+        Spoilt.apply(x).sum().backward()
+    loss = (x * 0).sqrt().sum()
+    assert "sqrt() of shape (2,) makes it of a finite gradient" in str(tg.explain(x, loss))
+
+
 # --- arrays that change -----------------------------------------------------------------------------------------------
 
 

@@ -765,12 +765,21 @@ def test_a_line_that_gives_other_numbers_is_refused() -> None:
         del REGISTRY["triple"]
 
 
+class Doubled(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Any) -> Any: return 2 * a
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any: return 2 * g
+
+
 REFUSED: list[tuple[Any, Any, Any, dict[str, Any], type[Exception], str]] = [
     (lambda x: x, X, BINARY, {"loss": lambda a, y: a.sum()}, RuntimeError, "does not require grad"),
     (linear(2, 3), X, CLASSES, {"loss": lambda a, y: a}, RuntimeError, "only for scalar outputs"),
     (linear(2, 3), X, CLASSES, {"loss": lambda a, y: a.sum() * np.nan}, RuntimeError, "the loss is nan"),
     (linear(2, 3), X, CLASSES, {"loss": lambda a, y: SCALAR}, RuntimeError, "the loss is a leaf"),
     (linear(3, 3), X, CLASSES, {}, RuntimeError, "shapes cannot be multiplied"),
+    (lambda x: Doubled.apply(linear(2, 3)(x)), X, CLASSES, {}, RuntimeError, "Doubled has no derivative rules"),
+    (linear(2, 3), X, None, {}, TypeError, "argument 'target' must be Tensor, not NoneType"),
     (linear(2, 3), X, CLASSES[:3], {}, ValueError, r"input batch_size \(5\) to match target batch_size \(3\)"),
     (linear(2, 1), X, REAL, {}, ValueError, "a single unit takes zeros and ones"),
     (linear(2, 1), X, CLASSES, {}, ValueError, "values other than 0 and 1"),

@@ -1,5 +1,6 @@
 """What the doctor finds, and that it leaves the patient alone."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -64,15 +65,20 @@ class Uncalled(Unused):
 
 
 class Functions(nn.Module):
-    """Its relu is no layer, and gives 0 for two units."""
+    """Its relu is no layer, and gives 0 for six units."""
 
     def __init__(self) -> None:
         self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
         with tg.no_grad():
-            self.first.bias[:2] = -90.0
+            self.first.bias[:6] = -90.0
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
         return self.last(nn.functional.relu(self.first(x)))
+
+
+class ThroughNumPy(Unused):
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return tg.tensor(self.used(x).detach().numpy(), requires_grad=True)
 
 
 class Asserting(Unused):
@@ -104,10 +110,16 @@ ONES = tg.ones(32, 1)
         (nn.Linear(5, 3), CE, (X, LABELS), r"the model failed: mat1 and mat2.*make it Linear\(in_features=4\)"),
         (Unused(), CE, (X, LABELS), "does not depend on unused.weight, unused.bias"),
         (Uncalled(), CE, (X, LABELS), "does not depend on used.bias, unused.weight, unused.bias"),
+        (ThroughNumPy(), CE, (X, LABELS), "does not depend on used.weight, used.bias, unused.weight, unused.bias"),
+        (network(last=1), CE, (X, LABELS * 0), "4 has one unit, of which the cross-entropy is always 0"),
+        (scaled(network(), 1000), CE, (X, LABELS), "the logits have scale"),
+        (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), CE, (X, LABELS), "nothing stands between 0 and 1"),
+        (network(nn.LogSoftmax(0)), nn.NLLLoss(), (X, LABELS), "5 is a softmax over the examples of the batch"),
+        (network(), CE, (tg.ones(32, 4), LABELS), "all examples of the batch are equal"),
         (Asserting(), CE, (X, LABELS), "the model failed: AssertionError"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "8 of 8 units of 1 are dead"),
         (with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS), "gradient of 0.weight, 0.bias, 2.weight is zero"),
-        (Functions(), CE, (X, LABELS), r"\d of 8 units of first get no gradient"),
+        (Functions(), CE, (X, LABELS), "6 of 8 units of first get no gradient"),
         (scaled(network(), 100), CE, (X, LABELS), "2 is saturated"),
         (scaled(deep(), 1), CE, (X, LABELS), "gradients vanish"),
         (
@@ -134,6 +146,42 @@ def test_a_healthy_model_has_no_findings() -> None:
     assert [x.name for x in report.layers] == ["0", "1", "2", "3", "4"]
     assert report.layers[0].gradient > 0
     assert np.isnan(report.layers[2].gradient)
+
+
+def digits_like(seed: int) -> tuple[nn.Module, tuple[tg.Tensor, tg.Tensor]]:
+    """The digits network, a few of whose relus are off for a whole batch, as in any such network."""
+    tg.manual_seed(seed)
+    sizes = [64, 128, 64, 32]
+    hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Linear(32, 10)), (tg.rand(64, 64), tg.arange(64) % 10)
+
+
+SQUEEZED = network(last=1), lambda y, t: (y.squeeze(1) - t).square().mean(), (X, X[:, 0])
+BOTTLENECK = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 4)), nn.MSELoss(), (X, X)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "data"),
+    [(digits_like(k)[0], CE, digits_like(k)[1]) for k in range(3)]
+    + [SQUEEZED, BOTTLENECK]
+    + [(relu_net(), CE, (X[:n], LABELS[:n])) for n in (1, 2, 4)],
+)
+def test_what_is_usual_is_no_finding(model: nn.Module, loss: object, data: object) -> None:
+    optimizer = tg.optim.Adam(model.parameters(), 0.01)
+    assert tg.doctor(model, loss, data, optimizer).findings == []
+
+
+@pytest.mark.parametrize("optimizer", [tg.optim.SGD, tg.optim.Adam, tg.optim.RMSprop])
+def test_a_learning_rate_that_is_too_large(optimizer: type[tg.optim.Optimizer]) -> None:
+    model = relu_net()
+    findings = tg.doctor(model, CE, (X, LABELS), optimizer(model.parameters(), 100.0)).findings
+    assert re.search(r"a step changes \d.weight by .* times its scale: lower the learning rate", "\n".join(findings))
+
+
+def test_the_cause_comes_before_what_follows_from_it() -> None:
+    first, second = tg.doctor(with_weight(relu_net(), 0, 0.01, -9.0), CE, (X, LABELS)).findings[-2:]
+    assert "8 of 8 units of 1 are dead" in first
+    assert "is zero, see explain()" in second
 
 
 def test_what_the_optimizer_does_not_have() -> None:

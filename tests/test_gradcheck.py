@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygrad_dnn as tg
+from tinygrad_dnn import nn
 from tinygrad_dnn.check import (
     GradcheckError,
     adapter_for,
@@ -23,7 +24,7 @@ from tinygrad_dnn.check import (
 from tinygrad_dnn.check.adapters import OURS
 from tinygrad_dnn.check.gradcheck import Problem
 from tinygrad_dnn.check.numeric import Analytic
-from tinygrad_dnn.engine import REGISTRY, Op
+from tinygrad_dnn.engine import REGISTRY, Op, grad, leaf
 from tinygrad_dnn.interpreters import tensors
 
 Array = np.ndarray
@@ -136,6 +137,23 @@ def test_kinks_are_not_failures() -> None:
     assert repr(report) == "gradcheck passed: 2 elements right, 1 kink"
 
 
+@pytest.mark.parametrize(
+    ("fn", "x"),
+    [
+        (lambda x: nn.functional.normalize(x, dim=0), [2e-8, -3e-9]),
+        (lambda x: x.reciprocal(), [6e-9, -9e-9]),
+        (lambda x: x.abs().sqrt(), [1e-8, -3e-4]),
+        (lambda x: (1e5 * x).sin(), [0.3, -2.0]),
+        (lambda x: x + 1e-3 * (1e3 * x).sin(), [2272.4, 20800.5]),
+        (lambda x: (1e3 * x).floor() * x, [0.2345, -1.2345]),
+    ],
+)
+def test_what_a_function_does_nearer_than_usual_steps_is_no_false_alarm(fn: Callable[..., Any], x: list[float]) -> None:
+    assert gradcheck(fn, tg.tensor(x, dtype=tg.float64))
+    twice = by_hand(lambda g, a: 2 * grad(fn(t := leaf(a, True)), t, leaf(g))[0].array)
+    assert not gradcheck(lambda a: fn(leaf(a)).array, np.array(x), adapter=twice, raise_exception=False)
+
+
 def test_what_cannot_be_judged_is_not_called_right() -> None:
     report = gradcheck(tg.sqrt, np.array([1e-9, 4.0]))
     assert report
@@ -174,6 +192,13 @@ CAUSES: list[tuple[Callable[[Array, Array, Array], Any], str]] = [
     (lambda g, a, b: (g * b).sum(0), "the sum over broadcast dimensions is missing"),
     (lambda g, a, b: g * b * np.nan, "not finite"),
 ]
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e6])
+@pytest.mark.parametrize(("rule", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])
+def test_the_cause_does_not_depend_on_the_scale(rule: Callable[..., Any], cause: str, scale: float) -> None:
+    adapter = by_hand(lambda g, a, b: (rule(g, a, b) * scale, g * a * scale))
+    assert cause in gradcheck(lambda a, b: a * b * scale, [A, B], adapter=adapter, raise_exception=False).message
 
 
 @pytest.mark.parametrize(("rule", "cause"), CAUSES, ids=[cause for _, cause in CAUSES])

@@ -62,6 +62,11 @@ BROKEN: list[tuple[str, Callable[..., Any], Callable[..., Any]]] = [
     ("layout", in_memory_order, lambda g, a: 2 * g * a),
     ("out", lambda a, out: a * a, lambda g, a: 2 * g * a),
     ("linearity", right, lambda g, a: 2 * g * g * a),
+    ("layout", right, lambda g, a: 2 * g * a * (1 if isinstance(g, tg.Tensor) or g.flags.c_contiguous else 2)),
+    ("precision", right, lambda g, a: 2 * g * a * (1 if a.dtype == tg.float64 else 1.1)),
+    ("precision", lambda a, out: np.multiply(a, a + (a.dtype == np.float32), out=out), lambda g, a: 2 * g * a),
+    ("elements", right, lambda g, a: 2 * g * a * (1 + (a.ndim == 0))),
+    ("elements", lambda a, out: np.multiply(a, a + (np.ndim(a) == 0), out=out), lambda g, a: 2 * g * a),
     ("shortcuts", right, lambda g, a: 2 * g * a * (1 + next(calls))),
     ("shortcuts", lambda a, out: np.multiply(a, a + next(calls), out=out), lambda g, a: 2 * g * a),
     ("interpreters", right, lambda xp, g, a: 2 * g * a * (1 + isinstance(g, tg.Tensor))),
@@ -97,6 +102,17 @@ def test_the_law_of_broadcasting_is_broken_by_a_rule_that_sums_itself() -> None:
     summed.vjp(a=lambda g: g, b=lambda xp, g, shape: xp.sum(g) * xp.reciprocal(1.0 * g.size) + 0 * g)
     with pytest.raises(LawError, match="summed breaks the law of"):
         check_op(summed)
+
+
+def test_a_rule_that_is_wrong_where_its_argument_is_broadcast_is_found() -> None:
+    @op(signature="(),()->()")
+    def product(a: Array, b: Array, *, out: Any = None) -> Any:
+        """``y = a b``."""
+        return np.multiply(a, b, out=out)
+
+    product.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a * (1 + 1e-4 * (g.shape != a.shape)))
+    with pytest.raises(LawError, match="product breaks the law of broadcasting"):
+        check_op(product)
 
 
 def test_the_law_of_aliasing_is_broken_by_a_rule_that_tells_its_arguments_apart() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 
 from .data import DataLoader
 from .debugging import is_finite
-from .engine import Array, Tensor, former
+from .engine import Array, Tensor, former, recorded
 from .modes import enable_grad
 from .nn import BatchNorm1d, Dropout, Linear, Module, Parameter
 from .nn.module import forward_hooks
 from .ops.random import default_generator
+from .optim import SGD, Adam, RMSprop
 from .plot import PathLike, layer_scales
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ __all__ = ["Diagnosis", "doctor"]
 
 LARGE = 10.0  # inputs beyond it, in mean or standard deviation, should be scaled
 FAR = 1e4  # gradients that shrink by it from the last layer to the first vanish, those so much above a weight explode
+FEW = 8  # examples, of fewer a unit may well be 0 by chance
+SURE = 100.0  # logits of this scale make a softmax sure of everything
+LOGITS = ("bcewithlogits", "binarycrossentropywithlogits", "crossentropy")  # the losses of them, as ends() calls them
 FLAT = {"tanh": 0.99, "sigmoid": 0.98}  # |y|, or |2 y - 1|, from which on an output is saturated
 
 
@@ -74,7 +78,7 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
     data : (x, y), or an iterable of such, as a `DataLoader`
         One batch; of an iterable the first one.
     optimizer : Optimizer, optional
-        To see whether it has the parameters of the model.
+        To see whether it has the parameters of the model, and how far a step takes them.
 
     Returns a `Diagnosis`, which prints as a report and has a ``plot()``; scales in it are root mean squares.
     Everything is left as it was: parameters, gradients, running statistics, the random state, a loader's own too.
@@ -101,7 +105,8 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
     try:
         with warnings.catch_warnings(record=True) as caught, enable_grad():
             warnings.simplefilter("always")
-            findings += [*attempted(model, loss, x, y), *(str(w.message) for w in caught)]
+            told, ran = attempted(model, loss, x, y)
+            findings += [*told, *(str(w.message) for w in caught)]
         gradients = {name: p.grad for name, p in named.items()}
     finally:
         forward_hooks.remove(hook)
@@ -115,9 +120,10 @@ def doctor(model: Module, loss: Callable[..., Any], data: Any, optimizer: Any = 
     names = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
     seen = [(names[id(m)], m, t) for m, t in outputs if id(m) in names and not any(True for _ in m.children())]
     by_parameter = {id(p): gradients[name] for name, p in named.items()}
-    if any(g is not None for g in gradients.values()):
-        told = [*units(seen)] or idle(seen, by_parameter)
-        findings += [*told, *flows(named, gradients), *ends(seen, loss)]
+    if ran:
+        off = [*units(seen)] or idle(seen, by_parameter)
+        findings += [*ends(seen, loss), *between(seen), *off]
+        findings += [*flows(named, gradients), *steps(named, gradients, optimizer)]
     return Diagnosis(findings, [layer_of(*s, by_parameter) for s in seen])
 
 
@@ -143,27 +149,27 @@ def outputs_of(outputs: list[tuple[Module, Tensor]]) -> Callable[[Module, Any], 
     return keep
 
 
-def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> Iterator[str]:
-    """Take the step; what goes wrong in it."""
-    what = "the model"
+def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> tuple[list[str], bool]:
+    """Take the step; what goes wrong in it, and whether it was taken."""
+    what, told = "the model", list[str]()
     try:
         output = model(x)
         what = "the loss"
         value = loss(output, y)
-        yield from sizes(output, y)
+        told += sizes(output, y, value)
         what = "backward()"
         value.backward()
     except Exception as error:
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()) if what == "the model")
-        told = (str(error) or type(error).__name__).splitlines()[0]
-        yield f"{what} failed: {told.partition(';')[0].partition(': ')[0]}{notes}"
-        return
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        return [*told, f"{what} failed: {first.partition(';')[0].partition(': ')[0]}{notes}"], False
     if not is_finite(value.array):
-        yield "the loss is not finite: run the step in debug() to know where that starts"
+        told.append("the loss is not finite: run the step in debug() to know where that starts")
+    return told, True
 
 
-def sizes(output: Any, y: Tensor) -> Iterator[str]:
-    """An output and a target, numbers both, that broadcast to more than either."""
+def sizes(output: Any, y: Tensor, value: Tensor) -> Iterator[str]:
+    """An output and a target, numbers both, that the loss broadcasts to more than either."""
     if not isinstance(output, Tensor) or y.array.dtype.kind != "f":
         return
     shapes = output.array.shape, y.array.shape
@@ -171,7 +177,7 @@ def sizes(output: Any, y: Tensor) -> Iterator[str]:
         joint = np.broadcast_shapes(*shapes)
     except ValueError:  # whatever the loss does, it is not elementwise
         return
-    if joint not in shapes:
+    if joint not in shapes and any(t.array.shape == joint for t in recorded([value])[0]):
         yield (
             f"the output has shape {shapes[0]} and the target {shapes[1]}, which broadcast to {joint}: reshape one, as "
             "in target.unsqueeze(1) or output.squeeze(1)"
@@ -191,13 +197,15 @@ def modes(model: Module) -> Iterator[str]:
 
 def inputs(x: Tensor) -> Iterator[str]:
     """Inputs that are not finite, or not of the order of 1."""
-    if x.array.dtype.kind != "f":
+    if x.array.dtype.kind != "f" or not x.array.ndim:
         return
     if not is_finite(x.array):
         yield "the input holds nan or inf"
     elif x.array.size and max(abs(x.array.mean()), x.array.std()) > LARGE:
         mean, deviation = x.array.mean(), x.array.std()
         yield f"the input has mean {mean:.3g} and standard deviation {deviation:.3g}: scale it to 0 and 1"
+    elif len(x.array) >= FEW and (x.array == x.array[:1]).all():
+        yield "all examples of the batch are equal: look at what the loader gives"
 
 
 def twins(named: dict[str, Parameter]) -> Iterator[str]:
@@ -226,28 +234,31 @@ def listed(named: dict[str, Parameter], optimizer: Any) -> Iterator[str]:
 
 
 def units(seen: Sequence[tuple[str, Module, Tensor]]) -> Iterator[str]:
-    """Units that give 0 for the whole batch, and layers that are saturated."""
+    """Layers of which most units give 0 for the whole batch, a few being usual, and layers that are saturated."""
+    dead = []
     for name, module, output in seen:
         y = output.array
-        if y.ndim != 2 or len(y) < 2 or isinstance(module, Dropout):
+        if y.ndim != 2 or len(y) < FEW or isinstance(module, Dropout):
             continue
-        dead = int((y == 0).all(axis=0).sum())
-        if dead:
-            yield f"{dead} of {y.shape[1]} units of {name} are dead, 0 for all of the batch: lower the learning rate"
+        off = int((y == 0).all(axis=0).sum())
+        if off > y.shape[1] / 2:
+            dead.append(f"{off} of {y.shape[1]} units of {name}")
         kind = output.op.name if output.op is not None else ""
         if kind in FLAT and name != seen[-1][0]:
             far = np.abs(y if kind == "tanh" else 2 * y - 1) > FLAT[kind]
             if far.mean() > 0.5:
                 yield f"{name} is saturated, {far.mean():.0%} of its outputs are at the ends of {kind}: scale its input"
+    if dead:
+        yield f"{some(dead)} are dead, 0 for all of the batch: lower the learning rate, or initialize anew"
 
 
 def idle(seen: Sequence[tuple[str, Module, Tensor]], gradients: dict[int, Tensor | None]) -> Iterator[str]:
-    """Units whose weights get no gradient, as from a relu that is no layer; gradients by identity of the weight."""
-    for name, module, _ in seen:
-        g = gradients.get(id(module.weight)) if isinstance(module, Linear) else None
+    """Layers of which most units get no gradient, as from a relu that is no layer; gradients by identity of weights."""
+    for name, module, output in seen:
+        g = gradients.get(id(module.weight)) if isinstance(module, Linear) and len(output.array) >= FEW else None
         if g is not None and g.array.any():
             dead = int((~g.array.any(axis=1)).sum())
-            if dead:
+            if dead > len(g.array) / 2:
                 yield f"{dead} of {len(g.array)} units of {name} get no gradient: are they 0 for all of the batch?"
 
 
@@ -282,12 +293,45 @@ def ends(seen: Sequence[tuple[str, Module, Tensor]], loss: Callable[..., Any]) -
     kind = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "").removesuffix("loss")
     name, _, output = seen[-1]
     last = output.op.name if output.op is not None else ""
-    if kind in ("bcewithlogits", "binarycrossentropywithlogits", "crossentropy") and last == "sigmoid":
+    if kind in LOGITS and last == "sigmoid":
         yield f"the loss takes logits, but {name} ends in a sigmoid: leave it out"
     if kind == "nll" and last != "log_softmax":
         yield f"the loss takes log-probabilities, but {name} does not end in log_softmax: use cross_entropy"
+    if kind == "crossentropy" and output.array.ndim == 2 and output.array.shape[1] == 1:
+        yield f"{name} has one unit, of which the cross-entropy is always 0: take BCEWithLogitsLoss, or a unit a class"
+    if kind in LOGITS and last in ("linear", "matmul", "add") and rms(output.array) > SURE:
+        yield f"the logits have scale {rms(output.array):.2g}, so that the loss is far off: use a smaller init or scale"
     if last == "relu":
         yield f"the output of {name} ends in relu, so it cannot be negative: leave it out"
+
+
+def between(seen: Sequence[tuple[str, Module, Tensor]]) -> Iterator[str]:
+    """Linear layers with nothing between them, but for a bottleneck, and a softmax over the examples."""
+    names = {t.serial: (name, module) for name, module, t in seen if isinstance(module, Linear)}
+    for name, module, output in seen:
+        op, inputs = output.op, output.inputs or ()
+        if isinstance(module, Linear) and op is not None and inputs and isinstance(inputs[0], Tensor):
+            before, earlier = names.get(inputs[0].serial, ("", None))
+            if earlier is not None and earlier.out_features >= min(earlier.in_features, module.out_features):
+                yield f"nothing stands between {before} and {name}, which are one linear layer: add an activation"
+        if op is not None and op.name in ("softmax", "log_softmax") and output.params.get("dim") == 0 < output.ndim - 1:
+            yield f"{name} is a softmax over the examples of the batch: give it dim=1"
+
+
+def steps(named: dict[str, Parameter], gradients: dict[str, Tensor | None], optimizer: Any) -> Iterator[str]:
+    """A first step that is larger than the weights."""
+    if not isinstance(optimizer, SGD | Adam | RMSprop):
+        return
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    changes = {}
+    for name, p in named.items():
+        g = gradients[name]
+        if id(p) in rates and g is not None and p.array.ndim > 1 and g.array.any() and p.array.any():
+            change = rms(g.array) if isinstance(optimizer, SGD) else 1.0  # others divide by it
+            changes[name] = float(rates[id(p)]) * change / rms(p.array)
+    worst = max(changes, key=changes.__getitem__, default="")
+    if worst and changes[worst] > 1:
+        yield f"a step changes {worst} by {changes[worst]:.2g} times its scale: lower the learning rate"
 
 
 def some(names: Sequence[str]) -> str:

@@ -1475,17 +1475,20 @@ def pull(
         if gx is None:
             continue
         if watched:
-            refuse_nan(t, gx, i)
+            refuse_nan(t, g, gx, i)
         cotangents.add(x, gx)
 
 
-def refuse_nan(t: Tensor, gx: Any, i: int) -> None:
-    """Raise if ``gx``, a gradient that the op of ``t`` gave, is NaN somewhere; see `autograd.detect_anomaly`."""
+def refuse_nan(t: Tensor, g: Any, gx: Any, i: int) -> None:
+    """Raise if ``gx``, what the op of ``t`` made of ``g``, is NaN somewhere; see `autograd.detect_anomaly`."""
     if np.isnan(gx.array if isinstance(gx, Tensor) else gx).any():
+        made_here = np.isfinite(g.array if isinstance(g, Tensor) else g).all()
         o, shapes = cast(Op, t.op), [x.array.shape for x in cast(Sequence[Any], t.inputs) if isinstance(x, Tensor)]
         raise RuntimeError(
             f"Function '{o.label}' returned nan values in its {i}th output: the backward of {o.name}() of shapes "
-            f"{', '.join(map(str, shapes))}{made_at(t)}; look at what was given to it in the forward pass"
+            f"{', '.join(map(str, shapes))}{made_at(t)}; "
+            + ("look at what was given to it in the forward pass" if made_here else
+               "the gradient that came to it is infinite already: explain() tells which op made it so")
         )
 
 

@@ -131,6 +131,11 @@ def law(holds: Callable[[Example], None]) -> Callable[[Example], None]:
     return holds
 
 
+def elementwise(example: Example) -> bool:
+    """Whether the op does the same to every element."""
+    return set(example.op.signature.removesuffix("->()").split(",")) == {"()"}
+
+
 def random(example: Example) -> bool:
     """Whether the op draws its result anew in every call: it has no tensor inputs."""
     return example.op.signature.startswith("->")
@@ -219,6 +224,18 @@ def shapes_and_dtypes(example: Example) -> None:
 
 
 @law
+def precision(example: Example) -> None:
+    """In float32 value and gradient are those of float64, to rounding."""
+    if not example.tracked or "dtype" in example.params:
+        return
+    args = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in example.args]
+    wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in args]
+    g = example.cotangent.astype(np.float32)
+    equal([example.called(args).array], [example.called(wide).array], rtol=1e-3)
+    equal(example.gradients(g, args), example.gradients(g.astype(np.float64), wide), rtol=1e-3)
+
+
+@law
 def accumulation(example: Example) -> None:
     """Two backward passes add up to twice the gradient."""
     if not example.tracked:
@@ -250,16 +267,33 @@ def aliasing(example: Example) -> None:
 @law
 def broadcasting(example: Example) -> None:
     """The gradient of what is broadcast is the sum of the gradients of its copies."""
-    if example.op.signature != "(),()->()" or not example.tracked:
+    if not elementwise(example) or len(example.args) < 2 or not example.tracked:
         return
     shape = example.cotangent.shape
-    copies = example.gradients(example.cotangent, [np.broadcast_to(a, shape).copy() for a in example.args])
-    summed = []
-    for k, gx in zip(example.tracked, copies, strict=True):
-        own = (1,) * (len(shape) - example.args[k].ndim) + example.args[k].shape
-        stretched = tuple(axis for axis, n in enumerate(own) if n != shape[axis])
-        summed.append(gx.sum(axis=stretched, keepdims=True).reshape(example.args[k].shape))
-    equal(example.gradients(example.cotangent), summed, rtol=1e-12)
+    full = [np.broadcast_to(a, shape).copy() for a in example.args]
+    cut = [[a[..., :1] if k == j else a for j, a in enumerate(full)] for k in range(len(full)) if shape]
+    for args in (example.args, *cut):
+        copies = example.gradients(example.cotangent, [np.broadcast_to(a, shape).copy() for a in args])
+        summed = []
+        for k, gx in zip(example.tracked, copies, strict=True):
+            own = (1,) * (len(shape) - args[k].ndim) + args[k].shape
+            stretched = tuple(axis for axis, n in enumerate(own) if n != shape[axis])
+            summed.append(gx.sum(axis=stretched, keepdims=True).reshape(args[k].shape))
+        equal(example.gradients(example.cotangent, args), summed, rtol=1e-12)
+
+
+@law
+def elements(example: Example) -> None:
+    """An elementwise op does to one number what it does to it among others, value and gradient."""
+    if not elementwise(example) or random(example) or not example.cotangent.size:
+        return
+    full = [np.broadcast_to(a, example.cotangent.shape).copy() for a in example.args]
+    one = [a[(-1,) * a.ndim].reshape(()) for a in full]
+    last = (-1,) * example.cotangent.ndim
+    equal([example.called(one).array], [example.called(full).array[last]], rtol=1e-12)
+    if example.tracked:
+        g = example.cotangent
+        equal(example.gradients(g[last].reshape(()), one), [gx[last] for gx in example.gradients(g, full)], rtol=1e-12)
 
 
 @law
@@ -303,10 +337,10 @@ def layout(example: Example) -> None:
     if random(example):
         return
     for change in (np.asfortranarray, lambda a: np.flip(np.flip(a).copy())):
-        args = [change(a) if a.ndim else a for a in example.args]
+        *args, g = (change(a) if a.ndim else a for a in (*example.args, example.cotangent))
         equal([example.called(args).array], [example.called().array], rtol=1e-12)
         if example.tracked:
-            equal(example.gradients(example.cotangent, args), example.gradients(example.cotangent), rtol=1e-12)
+            equal(example.gradients(g, args), example.gradients(example.cotangent), rtol=1e-12)
 
 
 @law

@@ -9,7 +9,8 @@ __all__ = ["Analytic", "Estimate", "complex_step", "derivative"]
 
 EPS = float(np.finfo(np.float64).eps)
 START = 2.0**-3  # the first step
-HALVINGS = 10  # so the last step is 1.2e-4
+HALVINGS = 10
+LAST = START * 0.5**HALVINGS  # 1.2e-4
 ORDERS = 5  # powers of the step that extrapolation removes
 
 

@@ -82,7 +82,7 @@ def network(
     layout_named(layout)
     grading = Grading(hand, model, layout, loss, float(getattr(hand, "l2", 0.0) if l2 is None else l2), numeric)
     grading.data = (x, y, m, np.random.default_rng(seed))
-    with in_double(model):
+    with in_double(model), np.errstate(all="ignore"):
         return NetworkReport(grading.stages(steps, alpha))
 
 
@@ -191,7 +191,10 @@ class Grading:
             rows = value if name[0] == "b" else found.stored("d" + name, value)
             turned = name[0] == "W" and found.is_turned("d" + name)
             tensor.array[...] = (rows.T if turned else rows).reshape(tensor.array.shape)
-        return read(self.model, X, Y, self.layout, self.loss, self.l2, False, False)
+        try:
+            return read(self.model, X, Y, self.layout, self.loss, self.l2, False, False)
+        except ValueError as error:
+            raise FailedError(str(error)) from error
 
     def gradients(self, stage: str, X: Array, Y: Array) -> Report:
         """Output and gradients on one batch."""
@@ -240,6 +243,9 @@ class Grading:
             return Row(name, "wrong", after.shape, before.shape, cause=Cause(("keepdims lost",), text, site=name))
         if g.dtype.kind != "f" or g.size != before.size:
             return Row(name, "wrong", after.shape, before.shape, cause=Cause((), f"d{name} does not fit {name}"))
+        if not np.isfinite(after).all():
+            text = f"the update has made {name} NaN or infinite"
+            return Row(name, "wrong", after.shape, before.shape, cause=Cause((), text, site=name))
         g = g.reshape(before.shape)
         rtol = 1e-5 if before.dtype == np.float32 else 1e-10
         difference = relative(after, before - alpha * g)

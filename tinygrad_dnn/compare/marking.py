@@ -12,6 +12,8 @@ from ..check.gradcheck import likely_cause
 from ..check.numeric import derivative
 from ..derive.layouts import LAYOUTS, layout_named
 from ..engine import Array, Tensor
+from ..nn.layers import Dropout
+from ..nn.module import Module
 from .mistakes import Cause, Explanation, Reading, Situation, close, explain
 from .quantities import Layer, Network, Walk, in_double, read, split
 from .report import Numeric, Report, Row
@@ -23,6 +25,7 @@ TOLERANCE = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4, np.dtype(np
 SAFETY = 10.0  # the effect of rounding is itself estimated
 LOOKED_AT = 3  # elements of a quantity that finite differences are taken of
 STEP = 1.0 / 16  # shorter than `derivative` takes unasked: of thousands of relus some change sides within a long step
+NEVER_FILLED = "it is 0 everywhere, as an array that was made with zeros and never filled"
 CHEAP = 100_000  # multiplications of one pass, up to which they are taken unless asked not to
 
 
@@ -109,7 +112,13 @@ def backprop(
         cheap = found.m * sum(layer.w.array.size for layer in found.layers) <= CHEAP
         if numeric or (numeric is None and cheap):
             marking.take_differences()
-    return marking.report()
+    report = marking.report()
+    if not report.ok and isinstance(model, Module) and any(is_dropping(m) for m in model.modules()):
+        report.notes.append("Dropout draws a mask of its own: call model.eval(), or let the model multiply by yours")
+    return report
+
+
+def is_dropping(module: Module) -> bool: return isinstance(module, Dropout) and module.training and module.p > 0
 
 
 class Marking:
@@ -160,12 +169,14 @@ class Marking:
             return Row(name, "right", shape, expected, difference)
         self.walk = self.walk or network.walk(self.given)
         if plain is not None and self.is_close(name, plain, network.total(self.walk, name)):
+            if all(row.status == "right" for row in self.rows):  # what rounding has added up to
+                return Row(name, "right", shape, expected, difference)
             return Row(name, "follows", shape, expected, difference, self.follows(name))
         cause, only_shape = self.cause(name)
         return Row(name, "wrong shape" if only_shape else "wrong", shape, expected, difference, cause)
 
     def follows(self, name: str) -> Cause:
-        earlier = next((row.name for row in self.rows if row.is_wrong), "an earlier quantity")
+        earlier = next(row.name for row in self.rows if row.is_wrong)
         return Cause((), f"rightly computed from a wrong {earlier}", site=name)
 
     # --- rounding ---
@@ -178,7 +189,7 @@ class Marking:
     def is_close(self, name: str, hand: Array, right: Array) -> bool:
         """Equal within the tolerance of the precision, or within what rounding of A[L] and of g' may do."""
         dtype = self.dtype(name)
-        if close(hand, right, TOLERANCE[dtype]):
+        if close(hand, right, TOLERANCE[dtype], right.size * float(np.finfo(dtype).tiny)):  # less is rounded to 0
             return True
         if hand.shape != right.shape:
             return False
@@ -187,7 +198,7 @@ class Marking:
         return bool(np.linalg.norm(hand - right) <= SAFETY * self.rounding[dtype][name])
 
     def effect_of_rounding(self, eps: float) -> dict[str, float]:
-        """How far each quantity moves if A[L] - Y and g'(Z) are off by rounding, which is relative to 1."""
+        """How far each quantity moves if every Z is off by rounding, or A[L] - Y and g'(Z), there relative to 1."""
         network, rng = self.network, np.random.default_rng(0)
 
         def noise(layer: Layer, g: Array, part: Array) -> Array:
@@ -203,7 +214,10 @@ class Marking:
         moved = network.walk({Z.serial: first + 4 * eps * scale * rng.choice([-1.0, 1.0], first.shape)}, noise)
         effects = {n: network.total(moved, n) - network.total(self.right, n) for n in network.tensors}
         effects[f"dZ{network.L}"] = network.from_tape(f"dZ{network.L}", np.full_like(first, 4 * eps * scale))
-        return {n: float(np.linalg.norm(e)) for n, e in effects.items()}
+        rounded = network.rounded(eps, rng)
+        back = rounded.walk()
+        of_forward = {n: rounded.total(back, n) - network.total(self.right, n) for n in network.tensors}
+        return {n: float(np.linalg.norm(e) + np.linalg.norm(of_forward[n])) for n, e in effects.items()}
 
     # --- causes ---
 
@@ -212,6 +226,7 @@ class Marking:
         assert self.walk is not None
         s = Situation(self.network, name, self.walk, self.given)
         found = explain(s, self.readings[name], self.names_given(), TOLERANCE[self.dtype(name)])
+        found = [e for e in found if not e.implied or self.agreeing(e.implied, name) >= self.agreeing({}, name)]
         if not found:
             return self.unknown(name), False
         best = self.preferred(found)
@@ -221,7 +236,7 @@ class Marking:
         self.causes.add(best.names)
         others = tuple(sorted({e.names for e in found} - {best.names}))
         only_shape = len(best.steps) == 1 and best.names[0] in ("keepdims lost", "keepdims kept", "dimension lost")
-        return Cause(best.names, self.told(best, others), others, best.steps[0].site), only_shape
+        return Cause(best.names, self.told(name, best, others), others, best.steps[0].site), only_shape
 
     def names_given(self) -> set[str]: return {name for name in self.names if name in self.grads}
 
@@ -229,17 +244,18 @@ class Marking:
         """Of explanations of one quantity the one that makes most of the others right."""
         if len({(e.names, *sorted(e.implied)) for e in found}) == 1:
             return found[0]
-        return max(found, key=lambda e: (self.agreeing(e), e.names in self.causes, -len(e.implied)))
+        return max(found, key=lambda e: (self.agreeing(e.implied), e.names in self.causes, -len(e.implied)))
 
-    def agreeing(self, explanation: Explanation) -> int:
-        """How many of the quantities handed in follow if the explanation holds."""
+    def agreeing(self, implied: Mapping[str, Array], but: str = "") -> int:
+        """How many of the quantities handed in, ``but`` one, follow if those not handed in are as ``implied``."""
         network = self.network
-        implied = {network.tensors[n].serial: network.to_tape(n, v) for n, v in explanation.implied.items()}
-        walk = network.walk(self.given | implied)
-        usable = {name: self.usable(name) for name in self.names if not self.faults[name]}
+        walk = network.walk(self.given | {network.tensors[n].serial: network.to_tape(n, v) for n, v in implied.items()})
+        usable = {name: self.usable(name) for name in self.names if name != but and not self.faults[name]}
         return sum(r is not None and self.is_close(n, r.array, network.total(walk, n)) for n, r in usable.items())
 
-    def told(self, best: Explanation, others: tuple[tuple[str, ...], ...]) -> str:
+    def is_filled(self, name: str) -> bool: return any(r.array.any() for r in self.readings[name])
+
+    def told(self, name: str, best: Explanation, others: tuple[tuple[str, ...], ...]) -> str:
         """The explanation in words."""
         said = "; and ".join(
             f"{step}, as in {step.mistake.formula_of(step.site)}; {step.mistake.says}" for step in best.steps
@@ -247,7 +263,7 @@ class Marking:
         if others:
             these = ", ".join(" with ".join(names) for names in others)
             said += f". It cannot be told apart here from: {these}; use more examples or other layer sizes"
-        return said
+        return said if self.is_filled(name) else f"{said}. But {NEVER_FILLED}"
 
     def unknown(self, name: str) -> Cause:
         """What can be said of numbers that no mistake of the catalogue gives."""
@@ -255,9 +271,14 @@ class Marking:
         network, reading = self.network, self.usable(name)
         if reading is None:
             asked, got = network.shape(name), np.shape(array_of(self.grads[name]))
-            return Cause((), f"shape {got}, and {name} is {asked} in layout {network.layout!r}", site=name)
+            text = f"shape {got}, and {name} is {asked} in layout {network.layout!r}"
+            n = max(asked)
+            if got == (n, n) and asked in ((n, 1), (1, n)):
+                text += f"; ({n},) or {asked[::-1]} was broadcast against it: keep both dimensions, in the same order"
+            return Cause((), text, site=name)
         sizes = sorted({*network.sizes, network.m})
-        hint = likely_cause(reading.array, network.total(self.walk, name), sizes)
+        right = network.total(self.walk, name)
+        hint = likely_cause(reading.array, right, sizes) if self.is_filled(name) else NEVER_FILLED
         text = "unknown: no mistake of the catalogue, nor two of them, gives these numbers"
         text += f" (beside the right one: {hint})" if hint else ""
         before = {"W": "dZ", "b": "dZ", "Z": "dA"}.get(name[1], "dZ") + str(split(name)[1] + (name[1] == "A"))
@@ -361,7 +382,7 @@ def unknown_key(network: Network, key: Any) -> str:
     same = [name for name in network.order if name.lower() == plain.lower()]
     layers = re.fullmatch(r"d[ZWbA]\d+", plain)
     near = same or ([] if layers else difflib.get_close_matches(plain, network.order, 1))
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"{key!r} is no quantity of this network{hint} There are {', '.join(network.order)}."
 
 
@@ -369,7 +390,8 @@ def readings(network: Network, name: str, raw: Any) -> tuple[list[Reading], str]
     """A student's array in the chapter's orientation, in every way it may be meant, and what is wrong with it."""
     array = array_of(raw)
     if array.dtype.kind not in "fiub":
-        return [], f"{name} is no array of real numbers but {type(raw).__name__}"
+        dtype = f" of dtype {array.dtype}" if isinstance(raw, np.ndarray) else ""
+        return [], f"{name} is no array of real numbers but {type(raw).__name__}{dtype}"
     layout, kind = LAYOUTS[network.layout], split(name)[0]
     expected = network.shape(name)
     turned = layout.inputs_first if kind == "W" else not layout.columns

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..derive.layouts import LAYOUTS
-from ..engine import Array, Cotangents, Tensor, pull
+from ..engine import REGISTRY, Array, Cotangents, Tensor, pull
 from ..manual import HIDDEN, sigmoid, softmax
 from .quantities import Layer, Network, Walk, split
 
@@ -328,6 +328,17 @@ def mask_with_equal(s: Situation) -> Iterator[Option]:
         yield "", {"other": (s.Z(s.k) >= 0).astype(float)}
 
 
+def forgotten_mask(s: Situation) -> Iterator[Option]:
+    A = s.network.layers[s.k].x if s.kind == "Z" and s.k < s.network.L else None
+    if A is None or s.recipe.other is None or A.op is not REGISTRY["multiply"]:
+        return
+    mask = next((x for x in A.inputs or () if x is not s.layer().activation), None)
+    if isinstance(mask, Tensor) and not mask.requires_grad:
+        dA = s.gradient(f"dA{s.k}")
+        yield "", {"upstream": dA}
+        yield "without 1/(1 - p)", {"upstream": dA * (mask.array.T != 0)}
+
+
 def own_output(s: Situation) -> Iterator[Option]:
     if s.kind == "W":
         yield f"A{s.k} for A{s.k - 1}", {"other": s.A(s.k)}
@@ -548,6 +559,8 @@ CATALOGUE: dict[str, Mistake] = {
         ("relu mask with >=", "Z", "dZ[l] = dA[l] * (Z[l] >= 0)",
          "at exactly 0 the derivative of relu is a choice; the chapter, PyTorch and autograd here choose 0: (Z[l] > 0)",
          mask_with_equal),
+        ("mask of dropout forgotten", "Z", "dZ[l] = dA[l] * g'(Z[l]), where A[l] = g(Z[l]) * mask",
+         "what was dropped gets no gradient: multiply dA[l] by the same mask, 1/(1 - p) included", forgotten_mask),
         ("A[l] for A[l-1]", "W", "dW[l] = dZ[l] A[l]^T / m", "W[l] multiplies the layer's input, A[l-1]", own_output),
         ("Z[l-1] for A[l-1]", "W", "dW[l] = dZ[l] Z[l-1]^T / m", "the layer's input is A[l-1], after the activation",
          before_activation),
@@ -746,7 +759,7 @@ def tried(
             if value is None:
                 continue
             slope = recipe.slope()
-            t = 0.0 if slope is None else fit(reading.array, value, slope)
+            t = 0.0 if slope is None else fit(reading.array - value, value - recipe.sign * recipe.extra, slope)
             value = value if slope is None else value + t * slope
             if slope is not None and t <= 0:
                 continue
@@ -782,15 +795,15 @@ def number_of(choice: Choice, t: float, s: Situation) -> str:
     return f"alpha = {t:.4g}" if choice.step.mistake.name.startswith("update") else f"lambda = {t * s.m:.4g}"
 
 
-def fit(hand: Array, value: Array, slope: Array) -> float:
-    """The t that brings ``value + t slope`` nearest to ``hand``; 0 if that says nothing.
+def fit(off: Array, product: Array, slope: Array) -> float:
+    """The t that brings ``t slope`` nearest to ``off``; 0 if that says nothing.
 
-    A slope that is a multiple of the value would account for any factor.
+    A slope that is a multiple of the product would account for any factor, one of a single element for any number.
     """
-    ratio = float(np.vdot(slope, value)) / (float(np.vdot(value, value)) or 1.0)
-    if close(slope, ratio * value, 1e-9):
+    ratio = float(np.vdot(slope, product)) / (float(np.vdot(product, product)) or 1.0)
+    if np.count_nonzero(slope) < 2 or close(slope, ratio * product, 1e-9):
         return 0.0
-    return float(np.vdot(hand - value, slope)) / float(np.vdot(slope, slope))
+    return float(np.vdot(off, slope)) / float(np.vdot(slope, slope))
 
 
 def close(a: Array, b: Array, rtol: float, atol: float = 0.0) -> bool:

@@ -6,7 +6,7 @@ and b[l] (n[l], 1). A layout says how a student stores the same numbers, and whe
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,6 +177,18 @@ class Network:
                     values[t.serial] = again(t, values)
         return float(values.get(self.cost.serial, self.cost).array)
 
+    def rounded(self, eps: float, rng: np.random.Generator) -> "Network":
+        """The same pass, with rounding of ``eps`` in every Z; where that is 0, relu's derivative is a choice."""
+        sums, values = {layer.z.serial for layer in self.layers}, dict[int, Tensor]()
+        with enable_grad(), np.errstate(all="ignore"):
+            for t in reversed(self.nodes):
+                made = values[t.serial] = again(t, values)
+                if t.serial in sums:
+                    off = eps * np.abs(made.array).max() * rng.choice([-1.0, 1.0], made.array.shape)
+                    made.array += np.where(made.array == 0, 0.0, off)
+        cost, tensors = values[self.cost.serial], {n: values.get(t.serial, t) for n, t in self.tensors.items()}
+        return replace(self, cost=cost, nodes=recorded([cost])[0], tensors=tensors)
+
 
 def split(name: str) -> tuple[str, int]:
     """The letter and the layer of a gradient's name: "Z", 3 of "dZ3"."""
@@ -234,6 +246,11 @@ def read(model: Any, x: Any, y: Any, layout: str, loss: Any, l2: float, with_dA_
             cost = loss(output, targets)
         if not isinstance(cost, Tensor) or cost.array.size != 1 or not cost.requires_grad:
             raise ValueError("the loss must return one number, computed from the model's output, as a tensor")
+        if np.isnan(cost.array):
+            raise ValueError(
+                "the cost is NaN with these parameters, so that there is nothing to compare; look for NaN or infinity "
+                "in them, and take a smaller learning rate if they were trained"
+            )
         for layer in layers if l2 else ():
             cost = cost + (l2 / (2 * len(inputs.array))) * (layer.w * layer.w).sum()
     network = Network(layout, cost, recorded([cost])[0], layers, output, head, one_hot(targets, Z))
@@ -354,6 +371,8 @@ def head_of(output: Tensor, Z: Tensor) -> str:
 def target_of(y: Any, Z: Tensor, head: str, columns: bool, layout: str) -> Any:
     """The target as a tensor, an example a row; under the default loss of the shape of Z[L]."""
     if isinstance(y, tuple) or not isinstance(y, Tensor | np.ndarray | list | int | float):
+        if head:
+            raise TypeError(f"y must be an array of labels or probabilities, got {type(y).__name__}")
         return y
     array = y.array if isinstance(y, Tensor) else as_array(y)
     array = array.T if columns and array.ndim == 2 else array

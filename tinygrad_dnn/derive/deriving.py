@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, as_array, leaf, seed_for
+from ..engine import REGISTRY, Tensor, as_array, leaf, recorded, seed_for
 from ..nn import functional as F
 from ..nn.module import Module
 from ..nn.utils import float_dtype
@@ -47,7 +47,8 @@ def derive(model: Any, x: Any, y: Any, loss: Any = None, *, layout: str = "chapt
     Raises
     ------
     RuntimeError
-        If the loss is no scalar, not finite or depends on no parameter, or if a line does not give the tape's numbers.
+        If the loss is no scalar, not finite or depends on no parameter, if an `autograd.Function` is in it, or if a
+        line does not give the tape's numbers.
     ValueError
         If x and y do not fit the default loss, or there is no such layout.
 
@@ -127,10 +128,12 @@ def kept_buffers(model: Any) -> Iterator[None]:
 
 def default_loss(output: Any, y: Any) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
     """Labels as the loss takes them, and the cross-entropy that fits how the model ends."""
-    if not isinstance(output, Tensor) or not isinstance(y, Tensor):
-        raise TypeError(
-            f"argument 'input' must be Tensor, not {type(output).__name__}; for several outputs or targets give loss="
-        )
+    for name, given in (("input", output), ("target", y)):
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                f"argument '{name}' must be Tensor, not {type(given).__name__}; for several outputs or targets give "
+                "loss="
+            )
     if y.ndim == 0 or len(y.array) != len(output.array):
         found = "none" if y.ndim == 0 else str(len(y.array))
         raise ValueError(
@@ -160,7 +163,7 @@ def default_loss(output: Any, y: Any) -> tuple[Tensor, Callable[[Tensor, Tensor]
 
 
 def check_cost(cost: Any) -> None:
-    """Refuse what has no backward pass."""
+    """Refuse what has no backward pass, or one that only Python knows."""
     seed_for(cost, None)
     if cost.op is None:
         raise RuntimeError("the loss is a leaf: nothing was computed, so there is nothing to derive")
@@ -169,6 +172,12 @@ def check_cost(cost: Any) -> None:
             f"the loss is {cost.item()}; every line is checked with numbers, so derive at parameters and data "
             "whose loss is finite"
         )
+    for t in recorded([cost])[0]:
+        if t.op is not None and REGISTRY.get(t.op.name) is not t.op:
+            raise RuntimeError(
+                f"{t.op.name} has no derivative rules that can be written down: it is no op but a function with a "
+                "backward of its own; make it an op, with @op, to derive through it"
+            )
 
 
 def written(cost: Tensor, x: Tensor, y: Any, paths: dict[int, str], wanted: str) -> Derivation:
