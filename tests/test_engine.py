@@ -122,6 +122,15 @@ def test_grad_of_unused_input() -> None:
     assert tg.grad((w * w).sum(), [w, v], allow_unused=True)[1] is None
 
 
+def test_grad_and_backward_take_pytorchs_arguments() -> None:
+    w = leaf(3.0)
+    assert tg.grad(w * w, w, tg.ones(1), None, True, True)[0].requires_grad
+    with pytest.warns(FutureWarning, match="only_inputs argument is deprecated"):
+        tg.grad(w * w, w, only_inputs=False)
+    tg.autograd.backward(tensors=[w * w], grad_tensors=[tg.ones(1)])
+    np.testing.assert_array_equal(w.grad.array, [6.0])
+
+
 def test_backward_into_chosen_inputs_only() -> None:
     w, v = leaf(2.0), leaf(5.0)
     (w * v).sum().backward(inputs=[w])
@@ -241,6 +250,15 @@ def test_grad_modes_as_decorators(make: object) -> None:
         return tg.is_grad_enabled()
 
     assert mode() is False
+    assert tg.is_grad_enabled()
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_inference_mode_takes_a_mode(mode: bool) -> None:
+    seen = tg.inference_mode(mode=mode)(tg.is_grad_enabled)
+    with tg.no_grad(), tg.inference_mode(mode):
+        assert tg.is_grad_enabled() is not mode
+    assert [seen(), seen()] == [not mode, not mode]
     assert tg.is_grad_enabled()
 
 

@@ -313,7 +313,7 @@ class Tensor(Operators):
         inputs: "Sequence[Tensor] | None" = None,
     ) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it depends on; see `backward`."""
-        backward([self], [gradient], retain_graph, create_graph, inputs)
+        backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
         return overwrite(self, REGISTRY[name], *args, **params)
@@ -1546,18 +1546,19 @@ def gradient_of(g: Any, taken: set[int]) -> Tensor:
 
 
 def backward(
-    outputs: "Tensor | Sequence[Tensor]",
+    tensors: "Tensor | Sequence[Tensor]",
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    *,
     inputs: Sequence[Tensor] | None = None,
 ) -> None:
     """Add to ``.grad`` of every leaf x the vector-Jacobian product sum_k g_k dy_k/dx of the outputs y.
 
     Parameters
     ----------
-    outputs : Tensor or sequence of Tensor
-        What is differentiated.
+    tensors : Tensor or sequence of Tensor
+        The outputs, which are differentiated.
     grad_tensors : Tensor or sequence, optional
         The cotangent g of each output, of its shape; may be left out where the output has one element: 1.
     retain_graph : bool, optional
@@ -1569,7 +1570,7 @@ def backward(
 
     Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
     wanted = None if inputs is None else {t.serial for t in inputs}
     found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
@@ -1611,6 +1612,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -1618,13 +1620,21 @@ def grad(
     """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
     Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
-    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False.
+    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False, and nothing
+    but the gradients of the inputs is ever computed, as ``only_inputs`` says.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)
     >>> grad(dx, x)
     (tensor(18.),)
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched=True is not here; call grad() for each cotangent, and stack()")
     if materialize_grads and allow_unused is False:

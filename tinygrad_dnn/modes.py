@@ -118,8 +118,24 @@ class no_grad(_GradMode):
     mode = False
 
 
-class inference_mode(no_grad):
-    """The same as `no_grad`."""
+class inference_mode(_GradMode):
+    """The same as `no_grad`, and with ``mode=False`` as `enable_grad`.
+
+    >>> with inference_mode(mode=False):
+    ...     is_grad_enabled()
+    True
+    """
+
+    mode = False
+
+    def __new__(cls, mode: Callable[..., Any] | bool = True) -> Any:
+        made = super().__new__(cls, mode if callable(mode) else None)
+        if not callable(mode):
+            made.mode = not mode
+        return made
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(not self.mode)
 
 
 class enable_grad(_GradMode):
