@@ -86,6 +86,18 @@ def test_second_backward_is_refused_once_the_graph_is_released() -> None:
     np.testing.assert_array_equal(w.grad.array, [2.0])
 
 
+def test_what_keeps_no_operand_is_there_for_every_backward() -> None:
+    data = tg.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=tg.float64, requires_grad=True)
+    x = data[:, :1].float()  # before the loop of a script, as coordinates are
+    for step in range(1, 3):
+        (x * x).sum().backward()
+        np.testing.assert_array_equal(data.grad.array, [[2.0 * step, 0.0], [6.0 * step, 0.0]])
+    y = (x * x)[0]
+    y.backward(tg.ones(1))
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        y.backward(tg.ones(1))
+
+
 def test_retain_grad_keeps_the_gradient_of_a_non_leaf() -> None:
     w = leaf(1.0, 2.0)
     h = w * 3

@@ -627,6 +627,8 @@ class Op:
     @rules.setter
     def rules(self, rules: Rules) -> None:
         self._rules = rules
+        read = {name for shared, made in rules.values() for rule in (shared, *made) if rule for name in rule.names}
+        self.light = self.arity == 1 and read.isdisjoint((*self.arguments, "y", "r"))  # no rule reads an array
         self.pull: Callable[[Tensor, Any, Cotangents], None] | None = None  # on arrays, written out when first needed
 
     def quick_pull(self) -> "Callable[[Tensor, Any, Cotangents], None]":
@@ -1336,7 +1338,7 @@ def walk(
     Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
     changed, and that only if all goes well.
     """
-    nodes = [] if wanted is None else recorded(roots)[0]
+    nodes: list[Any] = [] if wanted is None else recorded(roots)[0]
     useful = None if wanted is None else leading_to(nodes, wanted)
     watched = anomaly.get()
     plain = xp is arrays and useful is None and not watched and _recorder is None
@@ -1364,9 +1366,11 @@ def walk(
         if wanted is None or key in wanted:
             found[key] = x, hooked(key, g) if GradientHook.of else g
     if not retain_graph:
-        for t in nodes:
-            t.inputs = None
-            t.residual = None
+        for node in reversed(nodes):
+            if node.op.light and ((x := node.inputs[0]).op is None or x.inputs is not None):
+                continue  # as in PyTorch, ``x.float()`` of a leaf, which keeps nothing, is there for every backward
+            node.inputs = None
+            node.residual = None
     return found
 
 
@@ -1620,8 +1624,8 @@ def grad(
     """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
     Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
-    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False, and nothing
-    but the gradients of the inputs is ever computed, as ``only_inputs`` says.
+    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False, and of
+    ``only_inputs`` True: nothing else is computed.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)
@@ -1630,8 +1634,8 @@ def grad(
     """
     if not only_inputs:
         warnings.warn(
-            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
-            "parts of the graph, please use torch.autograd.backward.",
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use torch.autograd.backward.",
             FutureWarning,
             stacklevel=2,
         )
