@@ -149,7 +149,7 @@ MISSING = [
     ("", "StepLR", "there is mini.optim.lr_scheduler.StepLR"),
     ("nn", "DataParallel", "torch.distributed"),
     ("", "jit", "no compiler"),
-    ("cuda", "amp", "the CPU"),
+    ("cuda", "Stream", "the CPU"),
     ("utils", "tensorboard", "fit returns a History"),
     ("", "qqqq", "tinygrad_dnn has nothing like it"),
 ]

@@ -666,6 +666,75 @@ def test_devices_are_asked_for_and_there_is_the_cpu() -> None:
         tg.device("cpo")
 
 
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cpu"])
+def test_mixed_precision_is_switched_off(device: str) -> None:
+    kind = device.partition(":")[0]
+    with pytest.warns(UserWarning, match=r"Disabling autocast\."), tg.autocast(device):
+        assert (tg.ones(2) @ tg.ones(2)).dtype == tg.float32
+    with pytest.warns(UserWarning, match=r"GradScaler.* is enabled, but .* Disabling\."):
+        scaler = tg.amp.GradScaler(kind)
+    assert not scaler.is_enabled()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loop_of_mixed_precision_without_a_gpu() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = tg.optim.SGD([w], lr=0.5)
+    scaler = tg.amp.GradScaler("cuda", enabled=tg.cuda.is_available())
+    with tg.autocast(device_type="cuda", dtype=tg.float16, enabled=tg.cuda.is_available()):
+        loss = (w * w).sum()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    assert scaler.step(optimizer) is None
+    scaler.update()
+    scaler.load_state_dict(scaler.state_dict())
+    assert (w.tolist(), scaler.get_scale()) == ([0.0, 0.0], 1.0)
+
+
+def test_the_old_names_of_mixed_precision_are_deprecated() -> None:
+    with pytest.warns(FutureWarning, match=r"torch\.cuda\.amp\.GradScaler\(args"):
+        assert tg.cuda.amp.GradScaler(1024.0, enabled=False).get_scale() == 1.0
+    with pytest.warns(FutureWarning, match=r"torch\.cuda\.amp\.autocast\(args"), tg.cuda.amp.autocast(enabled=False):
+        assert tg.ones(1).dtype == tg.float32
+
+
+def test_what_autocast_refuses() -> None:
+    with pytest.raises(ValueError, match="Expected `device_type` of type `str`"):
+        tg.autocast(tg.device("cpu"))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="device string"):
+        tg.autocast("gpu")
+
+
+@pytest.mark.parametrize(
+    ("put", "got", "values"),
+    [
+        (tg.set_float32_matmul_precision, tg.get_float32_matmul_precision, ["high", "highest"]),
+        (tg.set_num_interop_threads, tg.get_num_interop_threads, [2, 1]),
+        (tg.use_deterministic_algorithms, tg.are_deterministic_algorithms_enabled, [True, False]),
+        (tg.set_num_threads, tg.get_num_threads, [1]),
+    ],
+)
+def test_switches_keep_what_they_are_set_to(put: Any, got: Any, values: list[Any]) -> None:
+    for value in values:
+        put(value)
+        assert got() == value
+
+
+def test_switches_that_are_set_wrongly() -> None:
+    for wrong in (0, True, 1.5):
+        with pytest.raises(RuntimeError, match="set_num_threads expects a"):
+            tg.set_num_threads(wrong)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="set_num_interop_threads expects a positive integer"):
+        tg.set_num_interop_threads(0)
+    with pytest.warns(UserWarning, match="none is not one of 'highest', 'high', or 'medium'"):
+        tg.set_float32_matmul_precision("none")
+    assert tg.get_float32_matmul_precision() == "highest"
+    tg.use_deterministic_algorithms(True, warn_only=True)
+    assert tg.is_deterministic_algorithms_warn_only_enabled()
+    tg.use_deterministic_algorithms(False, warn_only=True)
+    assert not tg.is_deterministic_algorithms_warn_only_enabled()
+
+
 def test_a_shape_is_a_tuple_that_counts() -> None:
     shape = tg.zeros(2, 3).shape
     rows, columns = shape

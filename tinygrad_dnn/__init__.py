@@ -19,6 +19,7 @@ _choose_kernels()  # before NumPy is imported
 import numpy as _np
 
 from . import (
+    amp as amp,
     autograd as autograd,
     check as check,
     data as data,
@@ -29,7 +30,13 @@ from . import (
     optim as optim,
     plot as plot,
 )
-from .blas import empty_cache as empty_cache, show_config as show_config
+from .amp import GradScaler as GradScaler, autocast as autocast
+from .blas import (
+    empty_cache as empty_cache,
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+    show_config as show_config,
+)
 from .checkpoint import Checkpoint as Checkpoint
 from .debugging import debug as debug
 from .denormals import set_flush_denormal as set_flush_denormal
@@ -61,6 +68,7 @@ from .printing import (
     printoptions as printoptions,
     set_printoptions as set_printoptions,
 )
+from .switches import *
 from .train import (
     Callback as Callback,
     EarlyStopping as EarlyStopping,

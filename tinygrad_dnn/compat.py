@@ -35,6 +35,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "nn.parameter": "nn",
     "nn.utils": "nn.utils",
     "nn.utils.rnn": "nn.utils",
+    "amp": "amp",
     "optim": "optim",
     "optim.lr_scheduler": "optim.lr_scheduler",
     "optim.optimizer": "optim.optimizer",
@@ -55,6 +56,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "backends.cudnn": "backends.cudnn",
     "backends.mps": "backends.mps",
     "cuda": "cuda",
+    "cuda.amp": "cuda.amp",
     "distributed": "distributed",
     "mps": "mps",
 }
@@ -69,10 +71,10 @@ LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what th
     (r"pad[123]d$", "no layers for images: the nearest is nn.functional.pad"),
     (r"channel_?shuffle|grid_sample", "no layers for images: reshape, transpose and index tensors"),
     (r"ctc_?loss|adaptivelogsoftmax", "no losses of sequences and of many classes: the nearest is nn.CrossEntropyLoss"),
-    (r"cuda|^amp$|autocast|gradscaler|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
+    (r"cuda|stream|xla|xpu", "the CPU and one precision only: leave that part out"),
     (r"distributed|parallel|multiprocessing", "several processes by torch.distributed and mpiexec only"),
     (r"jit|torchscript|^fx$|^export$|onnx|dynamo", "no compiler of models: compile the whole training step"),
-    (r"deterministic|num_\w*threads|matmul_precision|warn_always|device_module|scaling|swizzle|"
+    (r"deterministic|warn_always|device_module|scaling|swizzle|"
      r"torch_function", "no such switch: leave that part out"),
     (r"rng_state|^seed$|worker_info", "random numbers by torch.manual_seed and torch.Generator"),
     (r"complex|conj|^polar$|^isreal$|^resolve_neg$|[^s]fft|view_as_real", "no complex numbers: use two real tensors"),
