@@ -111,6 +111,7 @@ if _TYPE_CHECKING:
         compat as compat,
         datasets as datasets,
         distributed as distributed,
+        distributions as distributions,
         transforms as transforms,
     )
     from .compiler import compile as compile
@@ -119,7 +120,7 @@ if _TYPE_CHECKING:
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
-    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "transforms")},
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "distributions", "transforms")},
     "compile": ".compiler",
     "doctor": ".diagnosis",
     "explain": ".explaining",

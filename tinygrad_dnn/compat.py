@@ -58,6 +58,12 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "cuda": "cuda",
     "cuda.amp": "cuda.amp",
     "distributed": "distributed",
+    "distributions": "distributions",
+    "distributions.bernoulli": "distributions",
+    "distributions.categorical": "distributions",
+    "distributions.kl": "distributions",
+    "distributions.normal": "distributions",
+    "distributions.uniform": "distributions",
     "mps": "mps",
 }
 VISION = SimpleNamespace(datasets=datasets, transforms=transforms)
