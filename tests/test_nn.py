@@ -1146,7 +1146,7 @@ def test_tied_parameters_stay_tied() -> None:
     assert net.double().encoder.weight is net.decoder.weight
 
 
-@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "hook"])
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "full_backward_hook", "hook"])
 @given(order=st.permutations(range(4)))
 def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: list[int]) -> None:
     called = []
@@ -1161,6 +1161,62 @@ def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: lis
         called.clear()
         layer(x).sum().backward()
         assert called == [k for i, k in enumerate(registered) if i not in order[: n + 1]]
+
+
+class Parted(nn.Module):
+    """Arguments of every kind and several outputs."""
+
+    def forward(self, x: tg.Tensor, n: int, y: tg.Tensor, frozen: tg.Tensor) -> Any:
+        return x * y * frozen, n, x.detach(), x + y
+
+
+def test_backward_hooks_see_the_gradients_of_one_module() -> None:
+    x, y = tg.tensor(2.0, requires_grad=True), tg.tensor(3.0, requires_grad=True)
+    seen: list[Any] = []
+    module = Parted()
+    module.register_full_backward_hook(lambda *args: seen.append(args))
+    module.register_full_backward_hook(lambda *args: seen.append("first"), prepend=True)
+    product, n, cut, total = module(x, 4, y, tg.tensor(5.0))
+    assert (n, cut.requires_grad) == (4, False)
+    (product + 10 * total + 100 * x).backward(retain_graph=True)
+    first, (given, grad_input, grad_output) = seen
+    assert (first, given) == ("first", module)
+    assert [g if g is None else g.item() for g in grad_input] == [25.0, None, 20.0, None]
+    assert [g if g is None else g.item() for g in grad_output] == [1.0, None, None, 10.0]
+    assert (x.grad.item(), y.grad.item()) == (125.0, 20.0)
+    product.backward()
+    assert [g.item() for g in seen[-1][1][::2]] == [15.0, 10.0]
+    with tg.no_grad():
+        assert module(x, 4, y, tg.tensor(5.0))[0].item() == 30.0
+
+
+def test_backward_hooks_replace_gradients() -> None:
+    layers = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    x = tg.ones(1, 2, requires_grad=True)
+    layers[2].register_full_backward_hook(lambda module, grad_input, grad_output: (2 * grad_input[0],))
+    handle = layers[2].register_full_backward_hook(lambda module, grad_input, grad_output: (4 * grad_input[0],))
+    (plain,) = tg.grad(layers[2].forward(layers[1](layers[0](x))).sum(), x)
+    assert tg.equal(tg.grad(layers(x).sum(), x)[0], 8 * plain)
+    handle.remove()
+    (dx,) = tg.grad(layers(x).sum(), x, create_graph=True)
+    assert tg.equal(dx, 2 * plain)
+    assert dx.requires_grad
+    layers[2].register_full_backward_hook(lambda *args: ())
+    with pytest.raises(RuntimeError, match="invalid number of grad_input, got 0, but expected 1"):
+        layers(x).sum().backward()
+
+
+def test_backward_hooks_of_a_first_layer() -> None:
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append((grad_input, grad_output)))
+    with pytest.warns(UserWarning, match="Full backward hook is firing .* since no inputs require gradients"):
+        layer(tg.ones(3, 2)).sum().backward()
+    assert seen[0][0] == (None,)
+    assert tg.equal(seen[0][1][0], tg.ones(3, 1))
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: grad_output)
+    message = "Full backward hook"
+    with pytest.warns(UserWarning, match=message), pytest.raises(RuntimeError, match="should always return None"):
+        layer(tg.ones(3, 2)).sum().backward()
 
 
 def test_hooks_with_keywords_and_before_the_others() -> None:

@@ -745,6 +745,39 @@ def test_a_refused_group_changes_nothing() -> None:
 # --- the rest of the interface ----------------------------------------------------------------------------------------
 
 
+def test_hooks_around_a_step() -> None:
+    w = trained([1.0])
+    optimizer = SGD(w, lr=0.25)
+    seen: list[Any] = []
+
+    def closure() -> tg.Tensor:
+        optimizer.zero_grad()
+        loss = (w[0] ** 2).sum()
+        loss.backward()
+        return loss
+
+    before = optimizer.register_step_pre_hook(lambda *args: seen.append(("before", w[0].item(), args)))
+    after = optimizer.register_step_post_hook(lambda *args: seen.append(("after", w[0].item(), args)))
+    assert optimizer.step(closure).item() == 1.0
+    assert seen == [("before", 1.0, (optimizer, (optimizer, closure), {})), ("after", 0.5, seen[0][2])]
+    before.remove()
+    optimizer.step()
+    assert seen[2:] == [("after", 0.0, (optimizer, (optimizer,), {}))]
+    after.remove()
+    for changed in (((optimizer, closure), {}), ((optimizer,), {"closure": closure})):
+        with optimizer.register_step_pre_hook(lambda *args, changed=changed: changed):
+            assert optimizer.step() is not None
+    with (
+        optimizer.register_step_pre_hook(lambda *args: closure),
+        pytest.raises(RuntimeError, match="must return None or a tuple of"),
+    ):
+        optimizer.step()
+    optimizer.step()
+    assert len(seen) == 3
+    optimizer.register_step_post_hook(lambda *args: None)
+    assert copy.deepcopy(optimizer).state_dict() == optimizer.state_dict()
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_closure_computes_the_gradients_and_its_loss_is_returned(name: str) -> None:
     (w,) = trained([1.0])
