@@ -1129,12 +1129,86 @@ def test_a_state_loaded_between_forward_and_backward_is_noticed() -> None:
         y.sum().backward()
 
 
+class Everywhere(nn.Module):
+    """Parameters and buffers as attributes, in lists, dictionaries and modules."""
+
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(tg.ones(2))
+        self.offsets = [nn.Parameter(tg.zeros(2)), {"more": nn.Parameter(tg.zeros(2))}]
+        self.inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.BatchNorm1d(2))
+        self.register_buffer("shift", tg.zeros(2))
+
+    def forward(self, x: tg.Tensor, sign: float = 1.0) -> Any:
+        return self.inner(sign * x * self.scale + self.shift + self.offsets[0] + self.offsets[1]["more"])
+
+
+def test_a_module_as_a_function_of_all_it_has() -> None:
+    tg.manual_seed(0)
+    one, other = Everywhere(), Everywhere()
+    for p in other.parameters():
+        nn.init.normal_(p)
+    other.shift.fill_(2.0)
+    x, before = tg.randn(5, 2), copy.deepcopy(one.state_dict())
+    given = dict(other.named_parameters()), {k: b.clone() for k, b in other.named_buffers()}
+    assert given[0].keys() | given[1].keys() == one.state_dict().keys()
+    y = tg.func.functional_call(one, given, (x,), {"sign": -1.0}, strict=True)
+    assert tg.equal(y, other(x, sign=-1.0))
+    assert all(tg.equal(given[1][k], b) for k, b in other.named_buffers())  # what was given has seen the batch
+    assert all(tg.equal(before[k], t) for k, t in one.state_dict().items())
+    assert [type(p) for p in one.parameters()] == [nn.Parameter] * 7
+    assert tg.equal(tg.func.functional_call(one, {}, x), one(x))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        tg.func.functional_call(one, {"inner.0.weight": tg.ones(2, 3), "none": tg.ones(1)}, x)
+    assert all(tg.equal(before[k], t) for k, t in one.state_dict().items() if not k.startswith("inner.2"))
+
+
+def test_gradients_go_through_a_step_of_training() -> None:
+    """Of a meta loss (w - lr dL/dw - b)^2 with L = (w x - a)^2: MAML's second derivatives, by hand."""
+    layer = nn.Linear(1, 1, bias=False).double()
+    nn.init.constant_(layer.weight, 0.5)
+    x, a, b, lr = 1.5, 2.0, 3.0, 0.1
+    data = tg.tensor([[x]], dtype=tg.float64)
+    loss = (layer(data) - a).square().sum()
+    (g,) = tg.grad(loss, layer.weight, create_graph=True)
+    meta = (tg.func.functional_call(layer, {"weight": layer.weight - lr * g}, (data / x,)) - b).square().sum()
+    meta.backward()
+    fast = 0.5 - lr * 2 * x * (0.5 * x - a)
+    np.testing.assert_allclose(layer.weight.grad.item(), 2 * (fast - b) * (1 - lr * 2 * x * x))
+
+
+def test_tied_parameters_of_a_function() -> None:
+    net, one, other = Tied(), tg.ones(2, 3), tg.zeros(2, 3)
+    call = partial(tg.func.functional_call, net)
+    x = tg.ones(1, 3)
+    assert call({"encoder.weight": one}, x).tolist() == [[6.0, 6.0]]
+    assert call({"encoder.weight": one, "decoder.weight": other}, x, tie_weights=False).tolist() == [[3.0, 3.0]]
+    with pytest.raises(ValueError, match=r"multiple values for keys \['decoder.weight', 'encoder.weight'\]"):
+        call({"encoder.weight": one, "decoder.weight": other}, x)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (3, ValueError, "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts"),
+        (({"bias": tg.ones(1)}, {"bias": tg.ones(1)}), ValueError, r"\['bias'\] appeared in multiple dictionaries"),
+        ({"bias": 3}, TypeError, "3 is not an instance of torch.Tensor"),
+        ({"bias": tg.ones(1), "b": tg.ones(1)}, RuntimeError, r"key\(s\): 'b'.\n\tMissing key\(s\): 'weight'"),
+    ],
+)
+def test_what_a_functional_call_refuses(given: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        tg.func.functional_call(nn.Linear(1, 1), given, tg.ones(1, 1), strict=True)
+
+
 class Tied(nn.Module):
     """Two layers with one weight."""
 
     def __init__(self) -> None:
         self.encoder, self.decoder = nn.Linear(3, 2, bias=False), nn.Linear(3, 2, bias=False)
         self.decoder.weight = self.encoder.weight
+
+    def forward(self, x: tg.Tensor) -> Any:
+        return self.encoder(x) + self.decoder(x)
 
 
 def test_tied_parameters_stay_tied() -> None:

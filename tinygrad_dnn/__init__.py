@@ -23,6 +23,7 @@ from . import (
     autograd as autograd,
     check as check,
     data as data,
+    func as func,
     io as io,
     linalg as linalg,
     manual as manual,
