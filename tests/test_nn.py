@@ -326,6 +326,9 @@ OF_FUNCTIONS: list[tuple[Callable[[], nn.Module], Callable[[nn.Module, tg.Tensor
     (lambda: nn.LogSigmoid(), lambda m, x: F.logsigmoid(x)),
     (lambda: nn.Softsign(), lambda m, x: F.softsign(x)),
     (lambda: nn.Tanhshrink(), lambda m, x: F.tanhshrink(x)),
+    (lambda: nn.Hardshrink(0.3), lambda m, x: F.hardshrink(x, 0.3)),
+    (lambda: nn.Softshrink(0.3), lambda m, x: F.softshrink(x, 0.3)),
+    (lambda: nn.Unflatten(0, (2, -1)), lambda m, x: x.reshape(2, 2, 3)),
     (lambda: nn.Threshold(0.1, 7.0), lambda m, x: F.threshold(x, 0.1, 7.0)),
     (lambda: nn.GLU(0), lambda m, x: F.glu(x, 0)),
     (lambda: nn.Softmin(1), lambda m, x: F.softmax(-x, 1)),
@@ -334,6 +337,46 @@ OF_FUNCTIONS: list[tuple[Callable[[], nn.Module], Callable[[nn.Module, tg.Tensor
     (lambda: nn.CosineSimilarity(0), lambda m, x: F.cosine_similarity(x, x, 0)),
     (lambda: nn.PairwiseDistance(1.0, 0.5, True), lambda m, x: F.pairwise_distance(x, x, 1.0, 0.5, True)),
 ]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(F.softshrink, [-1.5, 0.0, 0.0, 0.0, 0.0, 1.5]), (F.hardshrink, [-2.0, 0.0, 0.0, 0.0, 0.0, 2.0])],
+)
+def test_shrinking(function: Callable[..., tg.Tensor], expected: list[float]) -> None:
+    x = tg.tensor([-2.0, -0.5, -0.3, 0.0, 0.5, 2.0], requires_grad=True)
+    y = function(x)
+    y.sum().backward()
+    assert y.tolist() == expected
+    assert x.grad.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    assert np.isnan(function(tg.tensor(math.nan)).array)
+
+
+def test_what_layers_of_shapes_and_of_shrinking_refuse() -> None:
+    with pytest.raises(RuntimeError, match="lambda must be in range"):
+        F.softshrink(tg.ones(1), -1.0)
+    with pytest.raises(TypeError, match="must be a tuple of ints, but found type int"):
+        nn.Unflatten(1, 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="found element of type float at pos 1"):
+        nn.Unflatten(1, (2, 3.0))  # type: ignore[arg-type]
+    assert repr(nn.Unflatten(1, (2, 3))) == "Unflatten(dim=1, unflattened_size=(2, 3))"
+    assert repr(nn.Softshrink()) == "Softshrink(0.5)"
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_draws_of_gumbel_softmax(dim: int) -> None:
+    tg.manual_seed(0)
+    weights = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    logits = weights.log().requires_grad_()
+    soft = [F.gumbel_softmax(logits, tau=0.5, dim=dim) for _ in range(2000)]
+    np.testing.assert_allclose(tg.stack(soft).sum(dim if dim < 0 else 1).array, 1.0, rtol=1e-5)
+    hard = tg.stack([F.gumbel_softmax(logits, hard=True, dim=dim) for _ in range(2000)])
+    assert hard.unique().tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
+    np.testing.assert_allclose(hard.mean(0).array, (weights / weights.sum(dim, keepdim=True)).array, atol=0.04)
+    hard.square().sum().backward()
+    assert logits.grad.abs().sum() > 0
+    with pytest.warns(UserWarning, match="`eps` parameter is deprecated"):
+        F.gumbel_softmax(logits, eps=1e-6)
 
 
 @pytest.mark.parametrize(("make", "function"), OF_FUNCTIONS)
@@ -2027,6 +2070,23 @@ def test_clipping_leaves_out_what_has_no_gradient_and_takes_one_tensor() -> None
     assert utils.clip_grad_norm_([], 1.0).item() == 0.0
     utils.clip_grad_value_(p, 0.7)
     np.testing.assert_allclose(p.grad.array, [0.6, 0.7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0, "inf"])
+@pytest.mark.parametrize("max_norm", [0.5, 100.0])
+def test_clipping_in_two_parts(p: Any, max_norm: float) -> None:
+    one, other = ([nn.Parameter(tg.zeros(2)), nn.Parameter(tg.zeros(3))] for _ in range(2))
+    for parameters in (one, other):
+        for k, w in enumerate(parameters):
+            w.grad = tg.arange(len(w)).float() - k
+    total = utils.get_total_norm([w.grad for w in one], p)
+    utils.clip_grads_with_norm_(one, max_norm, total)
+    assert tg.equal(utils.clip_grad_norm_(other, max_norm, p), total)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.grad.array, b.grad.array, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="for gradients from `parameters` is non-finite"):
+        utils.get_total_norm(tg.tensor(math.nan), error_if_nonfinite=True)
+    assert utils.get_total_norm([]).item() == 0.0
 
 
 def test_clipping_what_is_not_finite() -> None:

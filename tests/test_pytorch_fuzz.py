@@ -394,7 +394,7 @@ TABLE: dict[str, Any] = {
     "full": created("full", st.sampled_from([(), (2,), (2, 3)]), st.sampled_from([1, 2.5, True])),
     "tril_indices": created("tril_indices", st.integers(0, 3), st.integers(0, 3), small),
     **in_functional(unary, "relu relu6 hardtanh leaky_relu elu celu selu silu mish gelu sigmoid logsigmoid", floats),
-    **in_functional(unary, "hardsigmoid hardswish tanh tanhshrink softsign softplus", floats),
+    **in_functional(unary, "hardsigmoid hardswish tanh tanhshrink softsign softplus hardshrink softshrink", floats),
     **in_functional(unary, "leaky_relu", floats, negative_slope=st.sampled_from([0.2, 0.0, 1.5])),
     **in_functional(unary, "elu", floats, alpha=st.sampled_from([0.5, 2.0])),
     **in_functional(

@@ -17,11 +17,11 @@ from ..ops.shape import checked
 __all__ = [
     "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
     "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
-    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss",
-    "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "selu",
-    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
-    "tanhshrink", "threshold", "triplet_margin_loss",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss",
+    "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu",
+    "relu", "relu6", "relu_", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
 ]
 
 SOFTMAX = REGISTRY["softmax"]
@@ -149,6 +149,29 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - tensors.tanh(input)
 
 
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where |x| > lambd, else 0.
+
+    >>> nn.functional.hardshrink(tg.tensor([-2.0, 0.5, 1.0]))
+    tensor([-2.,  0.,  1.])
+    """
+    return tensors.where(tensors.abs(input) <= lambd, 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``lambd``, and not beyond it. Raises RuntimeError for a negative ``lambd``.
+
+    >>> nn.functional.softshrink(tg.tensor([-2.0, 0.5, 1.0]))
+    tensor([-1.5000,  0.0000,  0.5000])
+    """
+    if not lambd >= 0:
+        raise RuntimeError(
+            f"lambda must be in range [0, {np.finfo(input.array.dtype).max:g}] for input dtype {input.array.dtype}, "
+            f"but found {lambd}"
+        )
+    return input - tensors.clamp(input, min=-lambd, max=lambd)
+
+
 def softsign(input: Tensor) -> Tensor:
     """``x / (1 + |x|)``."""
     return input / (tensors.abs(input) + 1)
@@ -175,6 +198,36 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``softmax(-x)`` along ``dim``."""
     return softmax(-input, implicit_dim("softmin", input) if dim is None else dim, dtype=dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """``softmax((logits + g) / tau)`` along ``dim`` with noise g: nearly one-hot draws that have a gradient.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Logarithms of probabilities, but for a constant.
+    tau : float, default 1
+        The temperature: the lower, the nearer to one-hot.
+    hard : bool, default False
+        Make the draws one-hot, and leave the gradient as it is.
+    eps : float
+        Has no effect, as in PyTorch, and warns if it is not 1e-10.
+    dim : int, default -1
+
+    Jang et al. 2017.
+
+    >>> nn.functional.gumbel_softmax(tg.zeros(2, 3), hard=True).sum(-1)
+    tensor([1., 1.])
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -leaf(np.empty_like(logits.array)).exponential_().log()
+    soft: Tensor = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    chosen: Tensor = tensors.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+    return chosen - soft.detach() + soft
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 import math
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -73,10 +73,10 @@ class ParameterContainer(Container):
         made = Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
         self.register_parameter(name, made)
 
-    def __repr__(self) -> str:
+    def extra_repr(self) -> str:
         held = self._held().items()
         sizes = [(name, p.dtype, "x".join(map(str, p.shape))) for name, p in held]
-        return tree(self, [(name, f"Parameter containing: [{dtype} of size {size}]") for name, dtype, size in sizes])
+        return "\n".join(f"  ({name}): Parameter containing: [{dtype} of size {size}]" for name, dtype, size in sizes)
 
 
 class Ordered(Container):
@@ -186,8 +186,8 @@ class ParameterList(ParameterContainer, ListContainer):
 
     >>> nn.ParameterList([tg.zeros(2, 3), tg.zeros(3)])
     ParameterList(
-      (0): Parameter containing: [float32 of size 2x3]
-      (1): Parameter containing: [float32 of size 3]
+        (0): Parameter containing: [float32 of size 2x3]
+        (1): Parameter containing: [float32 of size 3]
     )
     """
 
@@ -690,6 +690,32 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class Unflatten(Module):
+    """Dimension ``dim`` split into several of ``unflattened_size``, of which one may be -1: what undoes `Flatten`.
+
+    Raises TypeError for a size that is not a tuple or list of int.
+
+    >>> nn.Unflatten(1, (2, 3))(tg.zeros(4, 6)).shape
+    (4, 2, 3)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        if not isinstance(unflattened_size, tuple | list):
+            kind = type(unflattened_size).__name__
+            raise TypeError(f"unflattened_size must be a tuple of ints, but found type {kind}")
+        for i, n in enumerate(unflattened_size):
+            if not isinstance(n, int):
+                kind = type(n).__name__
+                raise TypeError(f"unflattened_size must be tuple of ints, but found element of type {kind} at pos {i}")
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        return tensors.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
 class Dropout(Module):
     """In training, elements set to 0 with probability p and the others divided by 1 - p. Srivastava et al. 2014.
 
@@ -833,6 +859,32 @@ class Tanhshrink(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
+
+
+class Hardshrink(Module):
+    """``x`` where |x| > lambd, else 0."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softshrink(Module):
+    """``x`` moved towards 0 by ``lambd`` >= 0, and not beyond it."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
 
 
 class GLU(Module):

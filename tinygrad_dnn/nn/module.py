@@ -593,9 +593,10 @@ def contents(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 def tree(module: Module, parts: list[tuple[str, str]], extra: str = "") -> str:
     """A ``repr`` with a line for each part, indented."""
     lines = [f"({name}): {text}".replace("\n", "\n  ") for name, text in parts]
-    if not lines:
+    first = extra.splitlines()
+    if not lines and len(first) < 2:
         return f"{type(module).__name__}({extra})"
-    return f"{type(module).__name__}(\n  " + "\n  ".join([extra, *lines] if extra else lines) + "\n)"
+    return f"{type(module).__name__}(\n  " + "\n  ".join([*first, *lines]) + "\n)"
 
 
 def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
