@@ -63,12 +63,17 @@ def test_the_forms_of_import(torch: Any) -> None:
         from mini.utils.data import DataLoader, TensorDataset, random_split
         from mini.utils.data.sampler import SubsetRandomSampler
         from mini.autograd import Variable
+        from mini.nn.modules.loss import _Loss, _WeightedLoss
+        from mini.nn.modules import Module
         from minivision import datasets, transforms
         import minivision.transforms as T
     """
     exec("\n".join(line.strip() for line in lines.splitlines()), names)
     assert names["nn"] is names["nn2"]
     assert names["F"] is names["functional"] is torch.nn.functional
+    assert names["Module"] is torch.nn.Module
+    assert isinstance(torch.nn.NLLLoss(), names["_WeightedLoss"])
+    assert isinstance(torch.nn.MSELoss(), names["_Loss"])
     assert names["datasets"].MNIST is tg.datasets.MNIST
     assert names["T"].ToTensor is tg.transforms.ToTensor
 

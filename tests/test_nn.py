@@ -430,6 +430,31 @@ def test_linear_is_x_wt_plus_b(n_in: int, n_out: int, n: int, seed: int) -> None
     np.testing.assert_allclose(layer(tg.tensor(x)).detach().array, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("norm_type", "expected"),
+    [(2.0, [[0.6, 0.8], [0.0, 0.5], [1.0, 1.0]]), (1.0, [[3 / 7, 4 / 7], [0.0, 0.5], [1.0, 1.0]])],
+)
+def test_rows_that_are_chosen_are_shortened(norm_type: float, expected: list[list[float]]) -> None:
+    layer = nn.Embedding(3, 2, max_norm=1.0, norm_type=norm_type)
+    layer.load_state_dict({"weight": tg.tensor([[3.0, 4.0], [0.0, 0.5], [1.0, 1.0]])})
+    index = tg.tensor([[0, 1], [0, 0]])
+    y = layer(index)
+    np.testing.assert_allclose(layer.weight.detach().array, expected, rtol=1e-6)
+    assert tg.equal(y, layer.weight[index])
+    y.sum().backward()
+    assert layer.weight.grad.tolist() == [[3.0, 3.0], [1.0, 1.0], [0.0, 0.0]]
+
+
+def test_gradients_of_rows_by_how_often_they_are_chosen() -> None:
+    layer = nn.Embedding(3, 2, scale_grad_by_freq=True, sparse=True)
+    y = layer(tg.tensor([[0, 1], [0, 0]]))
+    assert tg.equal(y[0, 1], layer.weight[1])
+    y.sum().backward()
+    np.testing.assert_allclose(layer.weight.grad.array, [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]], rtol=1e-6)
+    assert repr(layer) == "Embedding(3, 2, scale_grad_by_freq=True, sparse=True)"
+    assert repr(nn.Embedding.from_pretrained(tg.eye(2), max_norm=0.5)) == "Embedding(2, 2, max_norm=0.5)"
+
+
 def test_embedding_leaves_its_padding_row_alone() -> None:
     layer = nn.Embedding(4, 3, padding_idx=1)
     np.testing.assert_array_equal(layer.weight.array[1], 0)
@@ -964,6 +989,19 @@ def test_a_buffer_may_be_declared_before_its_tensor_is_known() -> None:
     net.mean = nn.Parameter(tg.zeros(3))
     assert list(net.buffers()) == []
     assert [name for name, _ in net.named_parameters()] == ["mean"]
+
+
+def test_a_buffer_says_itself_whether_it_is_saved() -> None:
+    net = nn.Module()
+    net.kept, net.lost, net.empty = nn.Buffer(tg.ones(2)), nn.Buffer(tg.ones(2), persistent=False), nn.Buffer()
+    for module in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert list(module.state_dict()) == ["kept", "empty"]
+        assert [name for name, _ in module.named_buffers()] == ["kept", "lost", "empty"]
+    net.lost = tg.zeros(2)
+    assert list(net.state_dict()) == ["kept", "empty"]
+    net.register_buffer("other", nn.Buffer(tg.ones(1)), persistent=False)
+    assert "other" not in net.state_dict()
+    assert nn.Parameter().shape == (0,)
 
 
 def test_a_buffer_that_is_not_persistent_is_not_saved() -> None:

@@ -6,7 +6,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown, touch, unshared
+from ..engine import (
+    REGISTRY,
+    Array,
+    Op,
+    Tensor,
+    array_of,
+    as_array,
+    decided,
+    in_place,
+    leaf,
+    overwrite,
+    shown,
+    touch,
+    unshared,
+)
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
@@ -350,11 +364,32 @@ def dropout(
     return changed(input, lambda x: x * mask, inplace)
 
 
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """Rows of ``weight`` (k, d) chosen by integers ``input`` (...): y (..., d).
 
-    The row ``padding_idx`` gets no gradient. Raises IndexError for integers outside 0 to k - 1, and RuntimeError for
-    what is not an integer.
+    Parameters
+    ----------
+    input : Tensor of integers from 0 to k - 1
+    weight : Tensor (k, d)
+    padding_idx : int, optional
+        The row that gets no gradient.
+    max_norm : float, optional
+        Rows that are chosen, and whose norm is larger, are divided by it in place first, so that theirs is this.
+    norm_type : float, default 2
+    scale_grad_by_freq : bool, default False
+        Divide the gradient of a row by the number of times that it was chosen.
+    sparse : bool, default False
+        Accepted for PyTorch scripts: the gradient is dense.
+
+    Raises IndexError for integers outside 0 to k - 1, and RuntimeError for what is not an integer.
 
     >>> nn.functional.embedding(tg.tensor([2, 0]), tg.tensor([[1.0], [2.0], [3.0]]))
     tensor([[3.],
@@ -369,10 +404,25 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     wrong = outside(index, 0, rows)
     if wrong is not None:
         raise IndexError(f"index out of range in self: {wrong}; with {rows} embeddings indices are 0 to {rows - 1}")
+    if max_norm is not None:
+        in_place(shorten_rows, [array_of(weight)], index, max_norm, norm_type)
+        touch(weight)
     chosen = weight[index] if index.ndim else tensors.clone(weight[index])  # one row would be a view
+    if scale_grad_by_freq:
+        counts = np.bincount(index.reshape(-1), minlength=rows)[index][..., None]
+        fixed = chosen.detach()
+        chosen = fixed + (chosen - fixed) / leaf(counts.astype(weight.array.dtype))
     if padding_idx is None:
         return chosen
     return tensors.where((index == padding_idx % rows)[..., None], chosen.detach(), chosen)
+
+
+def shorten_rows(arrays: list[Array], index: Array, max_norm: float, norm_type: float) -> None:
+    """Scale the rows of a table that have a norm above ``max_norm`` down to it, those of the index only, in place."""
+    (table,) = arrays
+    rows = np.unique(index)
+    norms = np.linalg.norm(table[rows], norm_type, axis=-1, keepdims=True)
+    table[rows] *= np.where(norms > max_norm, max_norm / (norms + 1e-7), 1).astype(table.dtype)
 
 
 def check_dtypes(input: Tensor, *others: Tensor | None) -> None:

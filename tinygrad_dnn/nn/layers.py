@@ -450,7 +450,8 @@ class Embedding(Module):
     """A table of ``num_embeddings`` vectors; integers (...) choose vectors (..., embedding_dim).
 
     Weights start as N(0, 1). The row ``padding_idx`` starts at 0 and gets no gradient; counted from the end if it is
-    negative. Raises ValueError for sizes below 1 and a ``padding_idx`` outside the table.
+    negative. The other parameters are those of `functional.embedding`. Raises ValueError for sizes below 1 and a
+    ``padding_idx`` outside the table.
 
     >>> nn.Embedding(10, 3)(tg.tensor([[1, 2], [4, 5]])).shape
     (2, 2, 3)
@@ -461,7 +462,10 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        *,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
         _weight: Any = None,
         _freeze: bool = False,
         device: Any = None,
@@ -472,13 +476,24 @@ class Embedding(Module):
             raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {num_embeddings}")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         table = np.zeros((num_embeddings, embedding_dim), dtype or get_default_dtype()) if _weight is None else _weight
         self.weight = Parameter(table, requires_grad=not _freeze)
         if _weight is None:
             self.reset_parameters()
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Self:
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Self:
         """A table on the memory of ``embeddings`` (num_embeddings, embedding_dim), which ``freeze`` does not train.
 
         Raises ValueError for other than two dimensions.
@@ -489,7 +504,8 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got shape {embeddings.shape}")
         rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+        options = max_norm, norm_type, scale_grad_by_freq, sparse
+        return cls(rows, columns, padding_idx, *options, _weight=embeddings, _freeze=freeze)
 
     def reset_parameters(self) -> None:
         """Draw the vectors anew, in place; that of ``padding_idx`` is 0."""
@@ -499,11 +515,13 @@ class Embedding(Module):
                 self.weight[self.padding_idx] = 0.0
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        options = self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        return F.embedding(input, self.weight, self.padding_idx, *options)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        usual = {"padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
+        options = [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        return ", ".join([f"{self.num_embeddings}, {self.embedding_dim}", *options])
 
 
 class BatchNorm1d(Module):

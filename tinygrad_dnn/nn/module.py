@@ -30,8 +30,8 @@ class Parameter(Tensor):
     tensor([1.], requires_grad=True)
     """
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        self._become_leaf(as_array(data))
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        self._become_leaf(as_array(() if data is None else data))
         self.requires_grad_(requires_grad)
 
     def __reduce__(self) -> Any:
@@ -49,14 +49,18 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor of a module's state that is not trained, such as a running mean; on the memory of ``data``.
 
+    Not ``persistent``, it is not saved.
+
     >>> Buffer([1.0, 2.0])
     tensor([1., 2.])
     """
 
-    __slots__ = ()
+    persistent = True
 
-    def __init__(self, data: Any) -> None:
-        self._become_leaf(as_array(data))
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        self._become_leaf(as_array(() if data is None else data))
+        if not persistent:
+            self.persistent = False
 
 
 class IncompatibleKeys(NamedTuple):
@@ -215,7 +219,7 @@ class Module:
         held, buffer = vars(self).get(name), name in self._buffer_names
         if isinstance(value, OWNED):
             if buffer is not isinstance(value, Buffer):
-                self._declare(name, not buffer)
+                self._declare(name, not buffer, getattr(value, "persistent", True))
         elif value is not None and (not isinstance(value, Tensor) if buffer else isinstance(held, OWNED)):
             expected = Buffer if buffer else next(t for t in EXPECTED if isinstance(held, t))
             kind, wanted = EXPECTED[expected]
