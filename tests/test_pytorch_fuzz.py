@@ -299,7 +299,7 @@ TABLE: dict[str, Any] = {
     **both(
         unary, "sinh cosh asinh atan asin acos acosh atanh erf erfc floor ceil trunc frac sign isnan isinf isfinite"
     ),
-    **both(unary, "relu round logical_not absolute negative arctan nan_to_num signbit sgn"),
+    **both(unary, "relu round logical_not absolute negative arctan nan_to_num signbit sgn deg2rad rad2deg"),
     **both(unary, "square", floats),
     **both(unary, "round", floats, decimals=st.integers(-1, 2)),
     **both(binary, "add sub mul div true_divide remainder fmod floor_divide eq ne lt le gt ge"),

@@ -94,8 +94,8 @@ LEFT_OUT = [  # what is not here on purpose: a pattern for the name, and what th
     (r"complex|conj|^polar$|^isreal$|^resolve_neg$|[^s]fft|view_as_real", "no complex numbers: use two real tensors"),
     (r"sparse|quanti[sz]e|int_repr|qscheme|^layout$|^hspmm$", "dense tensors of NumPy's dtypes only"),
     (r"cholesky|svd|qr$|eig|^lu_|solve|matrix_|lobpcg|pca_|^cond$|^chain_matmul$|gamma|erfinv|^i0|"
-     r"heaviside|nextafter|copysign|^gcd|^lcm|_shift$|_window$|rad2deg|poisson|stft$|is_neg|is_signed|"
-     r"quantile|histogram|cumm|trapezoid|trapz|corrcoef|^cov$|^or[gm]qr|dlpack",
+     r"heaviside|nextafter|copysign|^gcd|^lcm|_shift$|_window$|poisson|stft$|is_neg|is_signed|"
+     r"nanquantile|histogram|cumm|trapezoid|trapz|corrcoef|^cov$|^or[gm]qr|dlpack",
      "not this function: NumPy or SciPy have it, for arrays without gradients"),
     (r"resize|crop|flip|rotat|affine|jitter", "no augmentation: transforms.Lambda takes a function of yours"),
     (r"cifar|imagenet|imagefolder|svhn|coco|kmnist", "MNIST and FashionMNIST: TensorDataset takes any arrays"),

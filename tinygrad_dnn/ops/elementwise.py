@@ -16,7 +16,8 @@ from ..interpreters import arrays, tensors
 from ..modes import get_default_dtype
 
 __all__ = [
-    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "cos",
+    "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
+    "clamp_max", "clamp_min", "cos",
     "divide", "elu", "exp", "expm1", "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf",
     "isnan", "leaky_relu", "lerp", "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr",
     "negative", "not_equal", "power", "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu",
@@ -915,6 +916,16 @@ def clamped(input: Any, min: Any = None, max: Any = None) -> Any:
         return clamp(input, min=min, max=max)
     y = input if min is None else where(less(input, min), min, input)
     return y if max is None else where(greater(y, max), max, y)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """Elementwise ``max(a, min)``; the same as ``clamp(input, min)``."""
+    return clamped(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """Elementwise ``min(a, max)``; the same as ``clamp(input, max=max)``."""
+    return clamped(input, None, max)
 
 
 for _function in (addcdiv, addcmul, clamped, lerp, rounded):
