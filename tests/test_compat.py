@@ -105,6 +105,14 @@ def test_dtypes_and_sizes_are_printed_under_the_name() -> None:
     assert str(x) == "tensor([], size=(0, 2), dtype=float64)"
 
 
+def test_dtypes_that_functions_return_are_a_scripts(torch: Any) -> None:
+    x = torch.ones(1)
+    for dtype in (torch.get_default_dtype(), torch.promote_types(torch.float32, torch.int64), torch.result_type(x, 1)):
+        assert dtype is torch.float32
+    assert torch.finfo(torch.get_default_dtype()).bits == 32
+    assert torch.zeros(1, dtype=torch.get_default_dtype()).dtype is torch.float32
+
+
 def test_without_a_block() -> None:
     undo = install(NAME)
     assert importlib.import_module(NAME).tensor is tg.tensor

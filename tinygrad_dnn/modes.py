@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .dtypes import seen
+
 __all__ = [
     "enable_grad", "get_default_dtype", "inference_mode", "is_grad_enabled", "no_grad", "set_default_dtype",
     "set_grad_enabled",
@@ -23,7 +25,8 @@ def get_default_dtype() -> np.dtype[Any]:
     >>> get_default_dtype()
     dtype('float32')
     """
-    return Defaults.dtype
+    dtype: np.dtype[Any] = seen(Defaults.dtype)
+    return dtype
 
 
 def set_default_dtype(dtype: Any) -> None:

@@ -13,8 +13,9 @@ from ..interpreters import tensors
 from .elementwise import erfc_positive, is_single, without_fraction
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "fmax", "fmin",
-    "fmod", "frac", "hypot", "log2", "log10", "logaddexp", "logit", "nan_to_num", "rad2deg", "sinh", "tan", "trunc", "xlogy",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "fmax",
+    "fmin", "fmod", "frac", "hypot", "log2", "log10", "logaddexp", "logit", "nan_to_num", "rad2deg", "sinh", "tan",
+    "trunc", "xlogy",
 ]
 
 LOG_2, LOG_10 = log_of(2), log_of(10)
