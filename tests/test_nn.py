@@ -2165,3 +2165,82 @@ def test_clipping_refuses_negative_bounds(bad: float) -> None:
 def test_the_norm_of_gradients_whose_squares_float32_cannot_hold(size: float) -> None:
     (p,) = with_gradients([size, size])
     assert utils.clip_grad_norm_(p, math.inf).item() == pytest.approx(size * math.sqrt(2), rel=1e-6, abs=0)
+
+
+# --- weights that are computed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1, None])
+def test_weights_of_a_given_norm(dim: int | None) -> None:
+    layer = nn.Linear(4, 3).double()
+    before, x = layer.weight.detach().clone(), tg.randn(2, 4, dtype=tg.float64)
+    plain = layer(x)
+    assert utils.weight_norm(layer, dim=dim) is layer
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_g", "weight_v"]
+    np.testing.assert_allclose(layer(x).detach().array, plain.detach().array, rtol=1e-12)
+    np.testing.assert_array_equal(layer.weight_v.array, before.array)
+    with tg.no_grad():
+        layer.weight_g *= 2
+    np.testing.assert_allclose(layer(x).detach().array, 2 * plain.detach().array - layer.bias.array, rtol=1e-12)
+
+    def scaled(g: tg.Tensor, v: tg.Tensor) -> Any:
+        return tg.func.functional_call(layer, {"weight_g": g, "weight_v": v}, x)
+
+    assert tg.check.gradcheck(scaled, [layer.weight_g.detach(), layer.weight_v.detach()])
+    utils.remove_weight_norm(layer)
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    np.testing.assert_allclose(layer.weight.array, 2 * before.array, rtol=1e-12)
+    assert "_hooks" not in vars(layer)
+
+
+def test_weights_of_spectral_norm_one() -> None:
+    """Against PyTorch's formulas: an iteration of the singular vectors, then w / (u W v)."""
+    tg.manual_seed(0)
+    layer = utils.spectral_norm(nn.Linear(4, 3).double())
+    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    matrix, u = layer.weight_orig.detach().array.copy(), layer.weight_u.array.copy()
+    one, other = layer(tg.ones(2, 4).double()), layer(-tg.ones(2, 4).double())  # as a GAN does, before backward()
+    for _ in range(2):
+        v = matrix.T @ u / np.linalg.norm(matrix.T @ u)
+        u = matrix @ v / np.linalg.norm(matrix @ v)
+    np.testing.assert_allclose(layer.weight_u.array, u, rtol=1e-12)
+    np.testing.assert_allclose(layer.weight.detach().array, matrix / (u @ matrix @ v), rtol=1e-12)
+    (one.sum() + 2 * other.sum()).backward()
+    assert layer.weight_orig.grad is not None
+    layer.eval()
+    layer(tg.ones(1, 4).double())
+    np.testing.assert_array_equal(layer.weight_u.array, u)
+    assert tg.check.gradcheck(
+        lambda w: tg.func.functional_call(layer, {"weight_orig": w}, tg.ones(1, 4).double()), [matrix]
+    )
+    restored = utils.spectral_norm(nn.Linear(4, 3).double()).eval()
+    restored.load_state_dict(layer.state_dict())
+    x = tg.randn(2, 4, dtype=tg.float64)
+    assert tg.equal(restored(x), layer(x))
+    y = layer(x)
+    utils.remove_spectral_norm(layer)
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert tg.equal(layer(x), y)
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_computed_weights_are_trained_and_refused_twice(norm: str) -> None:
+    tg.manual_seed(0)
+    make, remove = getattr(utils, norm), getattr(utils, f"remove_{norm}")
+    model = nn.Sequential(make(nn.Linear(2, 8)), nn.ReLU(), make(nn.Linear(8, 1)))
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.05)
+    x = tg.randn(16, 2)
+    losses = []
+    for _ in range(30):
+        loss = F.mse_loss(model(x), x[:, :1] / 4)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    with pytest.raises(RuntimeError, match=f"Cannot register two {norm} hooks on the same parameter weight"):
+        make(model[0])
+    with pytest.raises(ValueError, match=f"{norm} of 'bias' not found in Linear"):
+        remove(model[0], "bias")
+    with pytest.raises(ValueError, match="Expected n_power_iterations to be positive"):
+        utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0)

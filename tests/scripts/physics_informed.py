@@ -1,4 +1,6 @@
-"""A network that solves y'' = -y from its residual: second derivatives at coordinates that were made before the loop."""
+"""A network that solves y'' = -y from its residual: second derivatives at coordinates made before the loop."""
+
+import itertools
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ rng = np.random.RandomState(0)
 class PINN(nn.Module):
     def __init__(self, layers):
         super().__init__()
-        self.linears = nn.ModuleList([nn.Linear(n, m) for n, m in zip(layers, layers[1:])])
+        self.linears = nn.ModuleList([nn.Linear(n, m) for n, m in itertools.pairwise(layers)])
         self.activation = nn.Tanh()
         self.frequency = nn.Parameter(torch.tensor(0.8))
 
