@@ -354,6 +354,7 @@ class Guards:
         slots += [(t, "_grad", g) for t, g in grads]
         slots += [(cell, "cell_contents", cell.cell_contents) for _, cell in around.cells.values()]
         slots.append((Defaults, "dtype", Defaults.dtype))
+        slots += [(o, "_hooks", o._hooks) for o in around.optimizers]
         self.slots = slots
         self.hooks, self.tensors = GradientHook.changes, tensors
         self.hooked = self.hooks_now()

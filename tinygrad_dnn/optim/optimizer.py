@@ -90,9 +90,14 @@ def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
         if mixed:
             warn_of_mixed(self)
         before, after = self._hooks
+        recorder = recording()
+        if recorder is not None and (before or after):
+            raise RuntimeError(
+                "optimizer.step() with hooks cannot be compiled, because they would be called once and not in every "
+                "run; call what they call after the compiled step"
+            )
         if before:
             closure = before_step(self, before, closure)
-        recorder = recording()
         result = step(self, closure) if recorder is None else recorder.optimize(self, step, closure)
         for hook in after:
             hook(self, arguments(self, closure), {})
