@@ -63,12 +63,17 @@ def test_the_forms_of_import(torch: Any) -> None:
         from mini.utils.data import DataLoader, TensorDataset, random_split
         from mini.utils.data.sampler import SubsetRandomSampler
         from mini.autograd import Variable
+        from mini.nn.modules.loss import _Loss, _WeightedLoss
+        from mini.nn.modules import Module
         from minivision import datasets, transforms
         import minivision.transforms as T
     """
     exec("\n".join(line.strip() for line in lines.splitlines()), names)
     assert names["nn"] is names["nn2"]
     assert names["F"] is names["functional"] is torch.nn.functional
+    assert names["Module"] is torch.nn.Module
+    assert isinstance(torch.nn.NLLLoss(), names["_WeightedLoss"])
+    assert isinstance(torch.nn.MSELoss(), names["_Loss"])
     assert names["datasets"].MNIST is tg.datasets.MNIST
     assert names["T"].ToTensor is tg.transforms.ToTensor
 
@@ -98,6 +103,14 @@ def test_dtypes_and_sizes_are_printed_under_the_name() -> None:
         assert str(x.shape) == "mini.Size([0, 2])"
         assert str(x) == "tensor([], size=(0, 2), dtype=mini.float64)"
     assert str(x) == "tensor([], size=(0, 2), dtype=float64)"
+
+
+def test_dtypes_that_functions_return_are_a_scripts(torch: Any) -> None:
+    x = torch.ones(1)
+    for dtype in (torch.get_default_dtype(), torch.promote_types(torch.float32, torch.int64), torch.result_type(x, 1)):
+        assert dtype is torch.float32
+    assert torch.finfo(torch.get_default_dtype()).bits == 32
+    assert torch.zeros(1, dtype=torch.get_default_dtype()).dtype is torch.float32
 
 
 def test_without_a_block() -> None:
@@ -149,7 +162,7 @@ MISSING = [
     ("", "StepLR", "there is mini.optim.lr_scheduler.StepLR"),
     ("nn", "DataParallel", "torch.distributed"),
     ("", "jit", "no compiler"),
-    ("cuda", "amp", "the CPU"),
+    ("cuda", "Stream", "the CPU"),
     ("utils", "tensorboard", "fit returns a History"),
     ("", "qqqq", "tinygrad_dnn has nothing like it"),
 ]

@@ -473,6 +473,26 @@ def test_hooks_that_come_and_go_are_seen() -> None:
             assert run(x).item() == model(x).sum().item() == plain
 
 
+def test_hooks_of_a_step_of_an_optimizer_are_not_left_out() -> None:
+    model, x = nn.Linear(2, 1), tg.ones(1, 2)
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+
+    @tg.compile
+    def step() -> Any:
+        loss = model(x).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    losses = [step().item() for _ in range(3)]
+    handle = optimizer.register_step_post_hook(lambda *args: None)
+    with pytest.raises(RuntimeError, match=r"optimizer.step\(\) with hooks cannot be compiled"):
+        step()
+    handle.remove()
+    assert step().item() < losses[-1]
+
+
 def test_a_program_for_every_kind_of_call(parts: Parts) -> None:
     _, _, step, compiled = twins(parts)
     for m in (5, 2, 5, 2):

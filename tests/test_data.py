@@ -3,6 +3,7 @@
 import gzip
 import struct
 from collections import OrderedDict, namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +15,11 @@ from hypothesis import given, strategies as st
 import tinygrad_dnn as tg
 from tinygrad_dnn.data import (
     BatchSampler,
+    ChainDataset,
+    ConcatDataset,
     DataLoader,
     Dataset,
+    IterableDataset,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -24,6 +28,7 @@ from tinygrad_dnn.data import (
     TensorDataset,
     WeightedRandomSampler,
     default_collate,
+    get_worker_info,
     random_split,
     read_idx,
     spiral,
@@ -227,6 +232,52 @@ def test_loader_refuses_what_is_not_a_dataset_and_an_empty_one_to_shuffle() -> N
     with pytest.raises(ValueError, match="num_samples should be a positive integer value, but got num_samples=0"):
         DataLoader(numbered(0), shuffle=True)
     assert list(DataLoader(numbered(0))) == []
+
+
+class Stream(IterableDataset[int]):
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.n if get_worker_info() is None else 0))
+
+
+class SizedStream(Stream):
+    def __len__(self) -> int:
+        return self.n
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@given(n=st.integers(0, 9), size=st.integers(1, 5))
+def test_examples_of_a_stream_come_in_their_order(n: int, size: int, drop_last: bool) -> None:
+    loader = DataLoader(SizedStream(n), batch_size=size, drop_last=drop_last)
+    expected = [list(range(k, min(k + size, n))) for k in range(0, n, size)]
+    assert [b.tolist() for b in loader] == [b for b in expected if len(b) == size or not drop_last]
+    assert len(list(loader)) == len(loader)  # anew for every pass
+    assert list(DataLoader(Stream(n), None)) == list(range(n))
+
+
+def test_streams_one_after_the_other() -> None:
+    chain = Stream(2) + SizedStream(1)
+    assert list(chain) == [0, 1, 0]
+    assert len(ChainDataset([SizedStream(3), SizedStream(2)])) == 5
+    assert repr(DataLoader(Stream(2))).startswith("DataLoader(Stream, batch_size=1")
+    for sized in (chain, DataLoader(Stream(2))):
+        with pytest.raises(TypeError, match=r"has no len\(\)"):
+            len(sized)
+    with pytest.raises(TypeError, match="ChainDataset only supports IterableDataset"):
+        list(ChainDataset([[1]]))
+    with pytest.raises(TypeError, match="ConcatDataset does not support IterableDataset"):
+        ConcatDataset([[1], Stream(1)])
+    with pytest.raises(NotImplementedError, match="must define __iter__"):
+        iter(IterableDataset())
+
+
+@pytest.mark.parametrize("name", ["shuffle", "sampler", "batch_sampler"])
+def test_the_order_of_a_stream_is_its_own(name: str) -> None:
+    given: Any = True if name == "shuffle" else [[0]]
+    with pytest.raises(ValueError, match=f"DataLoader with IterableDataset: expected unspecified {name} option"):
+        DataLoader(Stream(2), **{name: given})
 
 
 # --- collating --------------------------------------------------------------------------------------------------------

@@ -87,6 +87,18 @@ def test_second_backward_is_refused_once_the_graph_is_released() -> None:
     np.testing.assert_array_equal(w.grad.array, [2.0])
 
 
+def test_what_keeps_no_operand_is_there_for_every_backward() -> None:
+    data = tg.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=tg.float64, requires_grad=True)
+    x = data[:, :1].float()  # before the loop of a script, as coordinates are
+    for step in range(1, 3):
+        (x * x).sum().backward()
+        np.testing.assert_array_equal(data.grad.array, [[2.0 * step, 0.0], [6.0 * step, 0.0]])
+    y = (x * x)[0]
+    y.backward(tg.ones(1))
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        y.backward(tg.ones(1))
+
+
 def test_retain_grad_keeps_the_gradient_of_a_non_leaf() -> None:
     w = leaf(1.0, 2.0)
     h = w * 3
@@ -121,6 +133,15 @@ def test_grad_of_unused_input() -> None:
     with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
         tg.grad((w * w).sum(), [w, v])
     assert tg.grad((w * w).sum(), [w, v], allow_unused=True)[1] is None
+
+
+def test_grad_and_backward_take_pytorchs_arguments() -> None:
+    w = leaf(3.0)
+    assert tg.grad(w * w, w, tg.ones(1), None, True, True)[0].requires_grad
+    with pytest.warns(FutureWarning, match="only_inputs argument is deprecated"):
+        tg.grad(w * w, w, only_inputs=False)
+    tg.autograd.backward(tensors=[w * w], grad_tensors=[tg.ones(1)])
+    np.testing.assert_array_equal(w.grad.array, [6.0])
 
 
 def test_backward_into_chosen_inputs_only() -> None:
@@ -268,6 +289,15 @@ def test_each_step_of_a_decorated_generator_is_in_the_mode(make: object) -> None
     next(closed)
     closed.close()
     assert list(closed) == []
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_inference_mode_takes_a_mode(mode: bool) -> None:
+    seen = tg.inference_mode(mode=mode)(tg.is_grad_enabled)
+    with tg.no_grad(), tg.inference_mode(mode):
+        assert tg.is_grad_enabled() is not mode
+    assert [seen(), seen()] == [not mode, not mode]
+    assert tg.is_grad_enabled()
 
 
 def test_set_grad_enabled_as_a_statement() -> None:

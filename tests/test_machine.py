@@ -413,7 +413,7 @@ class Programs(RuleBasedStateMachine):
                 assert stale
             return False
         assert m.history.tracked
-        assert not released
+        assert not any(n.released and n.storages for n in m.nodes)  # what reads nothing may be there still
         if not retain:
             for n in m.nodes:
                 n.released = True

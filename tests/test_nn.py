@@ -326,6 +326,9 @@ OF_FUNCTIONS: list[tuple[Callable[[], nn.Module], Callable[[nn.Module, tg.Tensor
     (lambda: nn.LogSigmoid(), lambda m, x: F.logsigmoid(x)),
     (lambda: nn.Softsign(), lambda m, x: F.softsign(x)),
     (lambda: nn.Tanhshrink(), lambda m, x: F.tanhshrink(x)),
+    (lambda: nn.Hardshrink(0.3), lambda m, x: F.hardshrink(x, 0.3)),
+    (lambda: nn.Softshrink(0.3), lambda m, x: F.softshrink(x, 0.3)),
+    (lambda: nn.Unflatten(0, (2, -1)), lambda m, x: x.reshape(2, 2, 3)),
     (lambda: nn.Threshold(0.1, 7.0), lambda m, x: F.threshold(x, 0.1, 7.0)),
     (lambda: nn.GLU(0), lambda m, x: F.glu(x, 0)),
     (lambda: nn.Softmin(1), lambda m, x: F.softmax(-x, 1)),
@@ -334,6 +337,46 @@ OF_FUNCTIONS: list[tuple[Callable[[], nn.Module], Callable[[nn.Module, tg.Tensor
     (lambda: nn.CosineSimilarity(0), lambda m, x: F.cosine_similarity(x, x, 0)),
     (lambda: nn.PairwiseDistance(1.0, 0.5, True), lambda m, x: F.pairwise_distance(x, x, 1.0, 0.5, True)),
 ]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(F.softshrink, [-1.5, 0.0, 0.0, 0.0, 0.0, 1.5]), (F.hardshrink, [-2.0, 0.0, 0.0, 0.0, 0.0, 2.0])],
+)
+def test_shrinking(function: Callable[..., tg.Tensor], expected: list[float]) -> None:
+    x = tg.tensor([-2.0, -0.5, -0.3, 0.0, 0.5, 2.0], requires_grad=True)
+    y = function(x)
+    y.sum().backward()
+    assert y.tolist() == expected
+    assert x.grad.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    assert np.isnan(function(tg.tensor(math.nan)).array)
+
+
+def test_what_layers_of_shapes_and_of_shrinking_refuse() -> None:
+    with pytest.raises(RuntimeError, match="lambda must be in range"):
+        F.softshrink(tg.ones(1), -1.0)
+    with pytest.raises(TypeError, match="must be a tuple of ints, but found type int"):
+        nn.Unflatten(1, 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="found element of type float at pos 1"):
+        nn.Unflatten(1, (2, 3.0))  # type: ignore[arg-type]
+    assert repr(nn.Unflatten(1, (2, 3))) == "Unflatten(dim=1, unflattened_size=(2, 3))"
+    assert repr(nn.Softshrink()) == "Softshrink(0.5)"
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_draws_of_gumbel_softmax(dim: int) -> None:
+    tg.manual_seed(0)
+    weights = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    logits = weights.log().requires_grad_()
+    soft = [F.gumbel_softmax(logits, tau=0.5, dim=dim) for _ in range(2000)]
+    np.testing.assert_allclose(tg.stack(soft).sum(dim if dim < 0 else 1).array, 1.0, rtol=1e-5)
+    hard = tg.stack([F.gumbel_softmax(logits, hard=True, dim=dim) for _ in range(2000)])
+    assert hard.unique().tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
+    np.testing.assert_allclose(hard.mean(0).array, (weights / weights.sum(dim, keepdim=True)).array, atol=0.04)
+    hard.square().sum().backward()
+    assert logits.grad.abs().sum() > 0
+    with pytest.warns(UserWarning, match="`eps` parameter is deprecated"):
+        F.gumbel_softmax(logits, eps=1e-6)
 
 
 @pytest.mark.parametrize(("make", "function"), OF_FUNCTIONS)
@@ -385,6 +428,31 @@ def test_linear_is_x_wt_plus_b(n_in: int, n_out: int, n: int, seed: int) -> None
     x = np.random.default_rng(seed).normal(size=(n, n_in))
     expected = x @ layer.weight.array.T + layer.bias.array
     np.testing.assert_allclose(layer(tg.tensor(x)).detach().array, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("norm_type", "expected"),
+    [(2.0, [[0.6, 0.8], [0.0, 0.5], [1.0, 1.0]]), (1.0, [[3 / 7, 4 / 7], [0.0, 0.5], [1.0, 1.0]])],
+)
+def test_rows_that_are_chosen_are_shortened(norm_type: float, expected: list[list[float]]) -> None:
+    layer = nn.Embedding(3, 2, max_norm=1.0, norm_type=norm_type)
+    layer.load_state_dict({"weight": tg.tensor([[3.0, 4.0], [0.0, 0.5], [1.0, 1.0]])})
+    index = tg.tensor([[0, 1], [0, 0]])
+    y = layer(index)
+    np.testing.assert_allclose(layer.weight.detach().array, expected, rtol=1e-6)
+    assert tg.equal(y, layer.weight[index])
+    y.sum().backward()
+    assert layer.weight.grad.tolist() == [[3.0, 3.0], [1.0, 1.0], [0.0, 0.0]]
+
+
+def test_gradients_of_rows_by_how_often_they_are_chosen() -> None:
+    layer = nn.Embedding(3, 2, scale_grad_by_freq=True, sparse=True)
+    y = layer(tg.tensor([[0, 1], [0, 0]]))
+    assert tg.equal(y[0, 1], layer.weight[1])
+    y.sum().backward()
+    np.testing.assert_allclose(layer.weight.grad.array, [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]], rtol=1e-6)
+    assert repr(layer) == "Embedding(3, 2, scale_grad_by_freq=True, sparse=True)"
+    assert repr(nn.Embedding.from_pretrained(tg.eye(2), max_norm=0.5)) == "Embedding(2, 2, max_norm=0.5)"
 
 
 def test_embedding_leaves_its_padding_row_alone() -> None:
@@ -923,6 +991,19 @@ def test_a_buffer_may_be_declared_before_its_tensor_is_known() -> None:
     assert [name for name, _ in net.named_parameters()] == ["mean"]
 
 
+def test_a_buffer_says_itself_whether_it_is_saved() -> None:
+    net = nn.Module()
+    net.kept, net.lost, net.empty = nn.Buffer(tg.ones(2)), nn.Buffer(tg.ones(2), persistent=False), nn.Buffer()
+    for module in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert list(module.state_dict()) == ["kept", "empty"]
+        assert [name for name, _ in module.named_buffers()] == ["kept", "lost", "empty"]
+    net.lost = tg.zeros(2)
+    assert list(net.state_dict()) == ["kept", "empty"]
+    net.register_buffer("other", nn.Buffer(tg.ones(1)), persistent=False)
+    assert "other" not in net.state_dict()
+    assert nn.Parameter().shape == (0,)
+
+
 def test_a_buffer_that_is_not_persistent_is_not_saved() -> None:
     net = nn.Module()
     net.register_buffer("mask", tg.ones(2), persistent=False)
@@ -1129,12 +1210,86 @@ def test_a_state_loaded_between_forward_and_backward_is_noticed() -> None:
         y.sum().backward()
 
 
+class Everywhere(nn.Module):
+    """Parameters and buffers as attributes, in lists, dictionaries and modules."""
+
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(tg.ones(2))
+        self.offsets = [nn.Parameter(tg.zeros(2)), {"more": nn.Parameter(tg.zeros(2))}]
+        self.inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.BatchNorm1d(2))
+        self.register_buffer("shift", tg.zeros(2))
+
+    def forward(self, x: tg.Tensor, sign: float = 1.0) -> Any:
+        return self.inner(sign * x * self.scale + self.shift + self.offsets[0] + self.offsets[1]["more"])
+
+
+def test_a_module_as_a_function_of_all_it_has() -> None:
+    tg.manual_seed(0)
+    one, other = Everywhere(), Everywhere()
+    for p in other.parameters():
+        nn.init.normal_(p)
+    other.shift.fill_(2.0)
+    x, before = tg.randn(5, 2), copy.deepcopy(one.state_dict())
+    given = dict(other.named_parameters()), {k: b.clone() for k, b in other.named_buffers()}
+    assert given[0].keys() | given[1].keys() == one.state_dict().keys()
+    y = tg.func.functional_call(one, given, (x,), {"sign": -1.0}, strict=True)
+    assert tg.equal(y, other(x, sign=-1.0))
+    assert all(tg.equal(given[1][k], b) for k, b in other.named_buffers())  # what was given has seen the batch
+    assert all(tg.equal(before[k], t) for k, t in one.state_dict().items())
+    assert [type(p) for p in one.parameters()] == [nn.Parameter] * 7
+    assert tg.equal(tg.func.functional_call(one, {}, x), one(x))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        tg.func.functional_call(one, {"inner.0.weight": tg.ones(2, 3), "none": tg.ones(1)}, x)
+    assert all(tg.equal(before[k], t) for k, t in one.state_dict().items() if not k.startswith("inner.2"))
+
+
+def test_gradients_go_through_a_step_of_training() -> None:
+    """Of a meta loss (w - lr dL/dw - b)^2 with L = (w x - a)^2: MAML's second derivatives, by hand."""
+    layer = nn.Linear(1, 1, bias=False).double()
+    nn.init.constant_(layer.weight, 0.5)
+    x, a, b, lr = 1.5, 2.0, 3.0, 0.1
+    data = tg.tensor([[x]], dtype=tg.float64)
+    loss = (layer(data) - a).square().sum()
+    (g,) = tg.grad(loss, layer.weight, create_graph=True)
+    meta = (tg.func.functional_call(layer, {"weight": layer.weight - lr * g}, (data / x,)) - b).square().sum()
+    meta.backward()
+    fast = 0.5 - lr * 2 * x * (0.5 * x - a)
+    np.testing.assert_allclose(layer.weight.grad.item(), 2 * (fast - b) * (1 - lr * 2 * x * x))
+
+
+def test_tied_parameters_of_a_function() -> None:
+    net, one, other = Tied(), tg.ones(2, 3), tg.zeros(2, 3)
+    call = partial(tg.func.functional_call, net)
+    x = tg.ones(1, 3)
+    assert call({"encoder.weight": one}, x).tolist() == [[6.0, 6.0]]
+    assert call({"encoder.weight": one, "decoder.weight": other}, x, tie_weights=False).tolist() == [[3.0, 3.0]]
+    with pytest.raises(ValueError, match=r"multiple values for keys \['decoder.weight', 'encoder.weight'\]"):
+        call({"encoder.weight": one, "decoder.weight": other}, x)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (3, ValueError, "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts"),
+        (({"bias": tg.ones(1)}, {"bias": tg.ones(1)}), ValueError, r"\['bias'\] appeared in multiple dictionaries"),
+        ({"bias": 3}, TypeError, "3 is not an instance of torch.Tensor"),
+        ({"bias": tg.ones(1), "b": tg.ones(1)}, RuntimeError, r"key\(s\): 'b'.\n\tMissing key\(s\): 'weight'"),
+    ],
+)
+def test_what_a_functional_call_refuses(given: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        tg.func.functional_call(nn.Linear(1, 1), given, tg.ones(1, 1), strict=True)
+
+
 class Tied(nn.Module):
     """Two layers with one weight."""
 
     def __init__(self) -> None:
         self.encoder, self.decoder = nn.Linear(3, 2, bias=False), nn.Linear(3, 2, bias=False)
         self.decoder.weight = self.encoder.weight
+
+    def forward(self, x: tg.Tensor) -> Any:
+        return self.encoder(x) + self.decoder(x)
 
 
 def test_tied_parameters_stay_tied() -> None:
@@ -1146,7 +1301,7 @@ def test_tied_parameters_stay_tied() -> None:
     assert net.double().encoder.weight is net.decoder.weight
 
 
-@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "hook"])
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook", "full_backward_hook", "hook"])
 @given(order=st.permutations(range(4)))
 def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: list[int]) -> None:
     called = []
@@ -1161,6 +1316,62 @@ def test_a_handle_ends_its_own_registration_of_a_hook_only(kind: str, order: lis
         called.clear()
         layer(x).sum().backward()
         assert called == [k for i, k in enumerate(registered) if i not in order[: n + 1]]
+
+
+class Parted(nn.Module):
+    """Arguments of every kind and several outputs."""
+
+    def forward(self, x: tg.Tensor, n: int, y: tg.Tensor, frozen: tg.Tensor) -> Any:
+        return x * y * frozen, n, x.detach(), x + y
+
+
+def test_backward_hooks_see_the_gradients_of_one_module() -> None:
+    x, y = tg.tensor(2.0, requires_grad=True), tg.tensor(3.0, requires_grad=True)
+    seen: list[Any] = []
+    module = Parted()
+    module.register_full_backward_hook(lambda *args: seen.append(args))
+    module.register_full_backward_hook(lambda *args: seen.append("first"), prepend=True)
+    product, n, cut, total = module(x, 4, y, tg.tensor(5.0))
+    assert (n, cut.requires_grad) == (4, False)
+    (product + 10 * total + 100 * x).backward(retain_graph=True)
+    first, (given, grad_input, grad_output) = seen
+    assert (first, given) == ("first", module)
+    assert [g if g is None else g.item() for g in grad_input] == [25.0, None, 20.0, None]
+    assert [g if g is None else g.item() for g in grad_output] == [1.0, None, None, 10.0]
+    assert (x.grad.item(), y.grad.item()) == (125.0, 20.0)
+    product.backward()
+    assert [g.item() for g in seen[-1][1][::2]] == [15.0, 10.0]
+    with tg.no_grad():
+        assert module(x, 4, y, tg.tensor(5.0))[0].item() == 30.0
+
+
+def test_backward_hooks_replace_gradients() -> None:
+    layers = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    x = tg.ones(1, 2, requires_grad=True)
+    layers[2].register_full_backward_hook(lambda module, grad_input, grad_output: (2 * grad_input[0],))
+    handle = layers[2].register_full_backward_hook(lambda module, grad_input, grad_output: (4 * grad_input[0],))
+    (plain,) = tg.grad(layers[2].forward(layers[1](layers[0](x))).sum(), x)
+    assert tg.equal(tg.grad(layers(x).sum(), x)[0], 8 * plain)
+    handle.remove()
+    (dx,) = tg.grad(layers(x).sum(), x, create_graph=True)
+    assert tg.equal(dx, 2 * plain)
+    assert dx.requires_grad
+    layers[2].register_full_backward_hook(lambda *args: ())
+    with pytest.raises(RuntimeError, match="invalid number of grad_input, got 0, but expected 1"):
+        layers(x).sum().backward()
+
+
+def test_backward_hooks_of_a_first_layer() -> None:
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append((grad_input, grad_output)))
+    with pytest.warns(UserWarning, match="Full backward hook is firing .* since no inputs require gradients"):
+        layer(tg.ones(3, 2)).sum().backward()
+    assert seen[0][0] == (None,)
+    assert tg.equal(seen[0][1][0], tg.ones(3, 1))
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: grad_output)
+    message = "Full backward hook"
+    with pytest.warns(UserWarning, match=message), pytest.raises(RuntimeError, match="should always return None"):
+        layer(tg.ones(3, 2)).sum().backward()
 
 
 def test_hooks_with_keywords_and_before_the_others() -> None:
@@ -1899,6 +2110,23 @@ def test_clipping_leaves_out_what_has_no_gradient_and_takes_one_tensor() -> None
     np.testing.assert_allclose(p.grad.array, [0.6, 0.7], rtol=1e-6)
 
 
+@pytest.mark.parametrize("p", [2.0, 1.0, "inf"])
+@pytest.mark.parametrize("max_norm", [0.5, 100.0])
+def test_clipping_in_two_parts(p: Any, max_norm: float) -> None:
+    one, other = ([nn.Parameter(tg.zeros(2)), nn.Parameter(tg.zeros(3))] for _ in range(2))
+    for parameters in (one, other):
+        for k, w in enumerate(parameters):
+            w.grad = tg.arange(len(w)).float() - k
+    total = utils.get_total_norm([w.grad for w in one], p)
+    utils.clip_grads_with_norm_(one, max_norm, total)
+    assert tg.equal(utils.clip_grad_norm_(other, max_norm, p), total)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.grad.array, b.grad.array, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="for gradients from `parameters` is non-finite"):
+        utils.get_total_norm(tg.tensor(math.nan), error_if_nonfinite=True)
+    assert utils.get_total_norm([]).item() == 0.0
+
+
 def test_clipping_what_is_not_finite() -> None:
     (p,) = with_gradients([math.nan, 1.0])
     with pytest.raises(RuntimeError, match=r"norm of order 2\.0 for gradients from `parameters` is non-finite"):
@@ -1937,3 +2165,82 @@ def test_clipping_refuses_negative_bounds(bad: float) -> None:
 def test_the_norm_of_gradients_whose_squares_float32_cannot_hold(size: float) -> None:
     (p,) = with_gradients([size, size])
     assert utils.clip_grad_norm_(p, math.inf).item() == pytest.approx(size * math.sqrt(2), rel=1e-6, abs=0)
+
+
+# --- weights that are computed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1, None])
+def test_weights_of_a_given_norm(dim: int | None) -> None:
+    layer = nn.Linear(4, 3).double()
+    before, x = layer.weight.detach().clone(), tg.randn(2, 4, dtype=tg.float64)
+    plain = layer(x)
+    assert utils.weight_norm(layer, dim=dim) is layer
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_g", "weight_v"]
+    np.testing.assert_allclose(layer(x).detach().array, plain.detach().array, rtol=1e-12)
+    np.testing.assert_array_equal(layer.weight_v.array, before.array)
+    with tg.no_grad():
+        layer.weight_g *= 2
+    np.testing.assert_allclose(layer(x).detach().array, 2 * plain.detach().array - layer.bias.array, rtol=1e-12)
+
+    def scaled(g: tg.Tensor, v: tg.Tensor) -> Any:
+        return tg.func.functional_call(layer, {"weight_g": g, "weight_v": v}, x)
+
+    assert tg.check.gradcheck(scaled, [layer.weight_g.detach(), layer.weight_v.detach()])
+    utils.remove_weight_norm(layer)
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    np.testing.assert_allclose(layer.weight.array, 2 * before.array, rtol=1e-12)
+    assert "_hooks" not in vars(layer)
+
+
+def test_weights_of_spectral_norm_one() -> None:
+    """Against PyTorch's formulas: an iteration of the singular vectors, then w / (u W v)."""
+    tg.manual_seed(0)
+    layer = utils.spectral_norm(nn.Linear(4, 3).double())
+    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    matrix, u = layer.weight_orig.detach().array.copy(), layer.weight_u.array.copy()
+    one, other = layer(tg.ones(2, 4).double()), layer(-tg.ones(2, 4).double())  # as a GAN does, before backward()
+    for _ in range(2):
+        v = matrix.T @ u / np.linalg.norm(matrix.T @ u)
+        u = matrix @ v / np.linalg.norm(matrix @ v)
+    np.testing.assert_allclose(layer.weight_u.array, u, rtol=1e-12)
+    np.testing.assert_allclose(layer.weight.detach().array, matrix / (u @ matrix @ v), rtol=1e-12)
+    (one.sum() + 2 * other.sum()).backward()
+    assert layer.weight_orig.grad is not None
+    layer.eval()
+    layer(tg.ones(1, 4).double())
+    np.testing.assert_array_equal(layer.weight_u.array, u)
+    assert tg.check.gradcheck(
+        lambda w: tg.func.functional_call(layer, {"weight_orig": w}, tg.ones(1, 4).double()), [matrix]
+    )
+    restored = utils.spectral_norm(nn.Linear(4, 3).double()).eval()
+    restored.load_state_dict(layer.state_dict())
+    x = tg.randn(2, 4, dtype=tg.float64)
+    assert tg.equal(restored(x), layer(x))
+    y = layer(x)
+    utils.remove_spectral_norm(layer)
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert tg.equal(layer(x), y)
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_computed_weights_are_trained_and_refused_twice(norm: str) -> None:
+    tg.manual_seed(0)
+    make, remove = getattr(utils, norm), getattr(utils, f"remove_{norm}")
+    model = nn.Sequential(make(nn.Linear(2, 8)), nn.ReLU(), make(nn.Linear(8, 1)))
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.05)
+    x = tg.randn(16, 2)
+    losses = []
+    for _ in range(30):
+        loss = F.mse_loss(model(x), x[:, :1] / 4)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    with pytest.raises(RuntimeError, match=f"Cannot register two {norm} hooks on the same parameter weight"):
+        make(model[0])
+    with pytest.raises(ValueError, match=f"{norm} of 'bias' not found in Linear"):
+        remove(model[0], "bias")
+    with pytest.raises(ValueError, match="Expected n_power_iterations to be positive"):
+        utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0)

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 import tinygrad_dnn as tg
 from tinygrad_dnn import nn
-from tinygrad_dnn.optim import LBFGS, SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, lr_scheduler as S
+from tinygrad_dnn.optim import LBFGS, SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, lr_scheduler as S, swa_utils
 from tinygrad_dnn.optim.lbfgs import Point, strong_wolfe
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +22,7 @@ State = dict[str, Any]
 ALGORITHMS = {  # those with a rule for each parameter
     name: getattr(tg.optim, name)
     for name in tg.optim.__all__
-    if name not in ("Optimizer", "LBFGS", "lr_scheduler")
+    if name not in ("Optimizer", "LBFGS", "lr_scheduler", "swa_utils")
 }
 
 # --- the formulas, a parameter at a time ------------------------------------------------------------------------------
@@ -743,6 +743,39 @@ def test_a_refused_group_changes_nothing() -> None:
 
 
 # --- the rest of the interface ----------------------------------------------------------------------------------------
+
+
+def test_hooks_around_a_step() -> None:
+    w = trained([1.0])
+    optimizer = SGD(w, lr=0.25)
+    seen: list[Any] = []
+
+    def closure() -> tg.Tensor:
+        optimizer.zero_grad()
+        loss = (w[0] ** 2).sum()
+        loss.backward()
+        return loss
+
+    before = optimizer.register_step_pre_hook(lambda *args: seen.append(("before", w[0].item(), args)))
+    after = optimizer.register_step_post_hook(lambda *args: seen.append(("after", w[0].item(), args)))
+    assert optimizer.step(closure).item() == 1.0
+    assert seen == [("before", 1.0, (optimizer, (optimizer, closure), {})), ("after", 0.5, seen[0][2])]
+    before.remove()
+    optimizer.step()
+    assert seen[2:] == [("after", 0.0, (optimizer, (optimizer,), {}))]
+    after.remove()
+    for changed in (((optimizer, closure), {}), ((optimizer,), {"closure": closure})):
+        with optimizer.register_step_pre_hook(lambda *args, changed=changed: changed):
+            assert optimizer.step() is not None
+    with (
+        optimizer.register_step_pre_hook(lambda *args: closure),
+        pytest.raises(RuntimeError, match="must return None or a tuple of"),
+    ):
+        optimizer.step()
+    optimizer.step()
+    assert len(seen) == 3
+    optimizer.register_step_post_hook(lambda *args: None)
+    assert copy.deepcopy(optimizer).state_dict() == optimizer.state_dict()
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -1779,3 +1812,93 @@ def test_schedulers_are_copied_with_their_optimizer() -> None:
         twin.step()
         assert [group["lr"] for group in twin.optimizer.param_groups] == [0.25, 0.1]
     assert scheduler.get_last_lr() == [0.5, 0.2]
+
+
+# --- means of weights -------------------------------------------------------------------------------------------------
+
+
+def averaged(values: list[float], **options: Any) -> tuple[float, float, int]:
+    """A parameter, a running variance and the number of models after these values of both."""
+    model = nn.BatchNorm1d(1)
+    mean = swa_utils.AveragedModel(model, **options)
+    for value in values:
+        nn.init.constant_(model.weight, value)
+        model.running_var.fill_(value)
+        mean.update_parameters(model)
+    return mean.module.weight.item(), mean.module.running_var.item(), mean.n_averaged.item()
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 4.0),
+        ({"multi_avg_fn": swa_utils.get_swa_multi_avg_fn()}, 4.0),
+        ({"avg_fn": swa_utils.get_ema_avg_fn(0.5)}, 5.0),
+        ({"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.5)}, 5.0),
+        ({"avg_fn": lambda mean, new, n: mean + n * new}, 1.0 + 3.0 + 2 * 8.0),
+    ],
+)
+def test_averages_of_models(options: dict[str, Any], expected: float, use_buffers: bool) -> None:
+    found = averaged([1.0, 3.0, 8.0], use_buffers=use_buffers, **options)
+    assert found == (expected, expected if use_buffers else 8.0, 3)
+
+
+def test_an_averaged_model_is_a_module() -> None:
+    model = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    mean = swa_utils.AveragedModel(model)
+    assert list(mean.state_dict())[:2] == ["n_averaged", "module.0.weight"]
+    assert mean.module[0].weight is not model[0].weight
+    assert mean(tg.ones(2, 2)).shape == (2, 1)
+    with pytest.raises(AssertionError, match="Only one of avg_fn and multi_avg_fn"):
+        swa_utils.AveragedModel(model, avg_fn=swa_utils.get_swa_avg_fn(), multi_avg_fn=swa_utils.get_swa_multi_avg_fn())
+    with pytest.raises(ValueError, match="Invalid decay value 2 provided"):
+        swa_utils.get_ema_avg_fn(2)
+
+
+def test_statistics_of_averaged_weights() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1, momentum=0.5)).eval()
+    batches = [[tg.randn(4, 1), "label"] for _ in range(3)]
+    swa_utils.update_bn(batches, model)
+    outputs = [model[0](x) for x, _ in batches]
+    np.testing.assert_allclose(model[1].running_mean.item(), np.mean([y.mean().item() for y in outputs]), rtol=1e-5)
+    np.testing.assert_allclose(model[1].running_var.item(), np.mean([y.var().item() for y in outputs]), rtol=1e-5)
+    assert (model.training, model[1].training, model[1].momentum) == (False, False, 0.5)
+    swa_utils.update_bn([None], model[0])  # has none, and is not run
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [[0.1, 0.1], [0.09, 0.08], [0.07, 0.04], [0.06, 0.02], [0.06, 0.02]]),
+        ({"anneal_strategy": "linear"}, [[0.1, 0.1], [0.086667, 0.073333], [0.073333, 0.046667], [0.06, 0.02]]),
+        ({"anneal_epochs": 0}, [[0.06, 0.02], [0.06, 0.02]]),
+    ],
+)
+def test_rates_of_averaging(options: dict[str, Any], expected: list[list[float]]) -> None:
+    """Recorded from PyTorch 2.13."""
+    optimizer = SGD([{"params": trained([1.0])}, {"params": trained([1.0])}], lr=0.1)
+    scheduler = swa_utils.SWALR(optimizer, [0.06, 0.02], **{"anneal_epochs": 3, **options})
+    for k, rates in enumerate(expected):
+        np.testing.assert_allclose(scheduler.get_last_lr(), rates, atol=1e-6)
+        if k == 1:
+            state = scheduler.state_dict()
+            scheduler = swa_utils.SWALR(optimizer, [0.06, 0.02], 7)
+            optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rates
+            scheduler.load_state_dict(state)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"anneal_strategy": "exp"}, "anneal_strategy must be one of 'cos' or 'linear', instead got exp"),
+        ({"anneal_epochs": -1}, "anneal_epochs must be equal or greater than 0, got -1"),
+        ({"swa_lr": [0.1, 0.2]}, "swa_lr must have the same length as optimizer.param_groups"),
+        ({"swa_lr": -0.1}, "swa_lr"),
+    ],
+)
+def test_averaging_refuses(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        swa_utils.SWALR(SGD(trained([1.0])), **{"swa_lr": 0.1, **options})

@@ -299,7 +299,7 @@ TABLE: dict[str, Any] = {
     **both(
         unary, "sinh cosh asinh atan asin acos acosh atanh erf erfc floor ceil trunc frac sign isnan isinf isfinite"
     ),
-    **both(unary, "relu round logical_not absolute negative arctan nan_to_num signbit sgn"),
+    **both(unary, "relu round logical_not absolute negative arctan nan_to_num signbit sgn deg2rad rad2deg"),
     **both(unary, "square", floats),
     **both(unary, "round", floats, decimals=st.integers(-1, 2)),
     **both(binary, "add sub mul div true_divide remainder fmod floor_divide eq ne lt le gt ge"),
@@ -394,7 +394,7 @@ TABLE: dict[str, Any] = {
     "full": created("full", st.sampled_from([(), (2,), (2, 3)]), st.sampled_from([1, 2.5, True])),
     "tril_indices": created("tril_indices", st.integers(0, 3), st.integers(0, 3), small),
     **in_functional(unary, "relu relu6 hardtanh leaky_relu elu celu selu silu mish gelu sigmoid logsigmoid", floats),
-    **in_functional(unary, "hardsigmoid hardswish tanh tanhshrink softsign softplus", floats),
+    **in_functional(unary, "hardsigmoid hardswish tanh tanhshrink softsign softplus hardshrink softshrink", floats),
     **in_functional(unary, "leaky_relu", floats, negative_slope=st.sampled_from([0.2, 0.0, 1.5])),
     **in_functional(unary, "elu", floats, alpha=st.sampled_from([0.5, 2.0])),
     **in_functional(

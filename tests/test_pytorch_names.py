@@ -25,16 +25,17 @@ FUNCTIONS_AND_METHODS = """
     abs absolute acos acosh add addcdiv addcmul addmm addmv all allclose amax amin aminmax any arccos arccosh arcsin
     arcsinh arctan arctan2 arctanh argmax argmin argsort argwhere asin asinh atan atan2 atanh baddbmm bernoulli bincount
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bmm broadcast_to ceil chunk
-    clamp clip clone cos cosh count_nonzero cross cumprod cumsum diag diag_embed diagflat diagonal diff dist div divide
-    dot eq equal erf erfc exp exp2 expm1 fix flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac gather ge
-    greater greater_equal gt histc hypot index_add index_copy index_fill index_select inner is_complex is_floating_point
-    is_nonzero isclose isfinite isinf isnan kron kthvalue le lerp less less_equal log log10 log1p log2 log_softmax
-    logaddexp logical_and logical_not logical_or logical_xor logsumexp lt masked_fill masked_select matmul max maximum
-    mean median min minimum mm moveaxis movedim msort mul multinomial multiply mv nan_to_num nanmean nansum narrow ne
-    neg negative nonzero norm not_equal numel outer permute pow prod ravel reciprocal relu remainder repeat_interleave
-    reshape roll rot90 round rsqrt scatter scatter_add select sgn sigmoid sign signbit sin sinh softmax sort split sqrt
-    square squeeze std sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split tile topk trace
-    transpose tril triu true_divide trunc unbind unflatten unique unique_consecutive unsqueeze var vdot xlogy
+    clamp clamp_max clamp_min clip clone cos cosh count_nonzero cross cumprod cumsum deg2rad diag diag_embed diagflat
+    diagonal diff dist div divide dot eq equal erf erfc exp exp2 expm1 fix flatten flip fliplr flipud floor floor_divide
+    fmax fmin fmod frac gather ge greater greater_equal gt histc hypot index_add index_copy index_fill index_select
+    inner is_complex is_floating_point is_nonzero isclose isfinite isinf isnan kron kthvalue le lerp less less_equal log
+    log10 log1p log2 log_softmax logaddexp logical_and logical_not logical_or logical_xor logit logsumexp lt masked_fill
+    masked_select matmul max maximum mean median min minimum mm moveaxis movedim msort mul multinomial multiply mv
+    nan_to_num nanmean nansum narrow ne neg negative nonzero norm not_equal numel outer permute pow prod quantile
+    rad2deg ravel reciprocal relu remainder repeat_interleave reshape roll rot90 round rsqrt scatter scatter_add select
+    sgn sigmoid sign signbit sin sinh softmax sort split sqrt square squeeze std sub subtract sum swapaxes swapdims t
+    take take_along_dim tan tanh tensor_split tile topk trace transpose tril triu true_divide trunc unbind unflatten
+    unique unique_consecutive unsqueeze var vdot xlogy
 """
 FUNCTIONS = """
     BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor Generator HalfTensor IntTensor LongTensor ShortTensor
@@ -48,21 +49,22 @@ FUNCTIONS = """
     tensordot tril_indices triu_indices uint8 vander var_mean vstack where zeros zeros_like
 """
 METHODS = """
-    T abs_ add_ addcdiv_ addcmul_ addmm_ backward bernoulli_ bool byte ceil_ char clamp_ clamp_max clamp_min contiguous
-    copy_ cos_ cpu cuda cumsum_ data data_ptr detach detach_ device dim div_ double dtype element_size eq_ exp_ expand
-    expand_as exponential_ fill_ fill_diagonal_ float floor_ grad grad_fn half index_add_ index_copy_ index_fill_ int
+    T abs_ add_ addcdiv_ addcmul_ addmm_ backward bernoulli_ bool byte ceil_ char clamp_ contiguous copy_ cos_ cpu
+    cuda cumsum_ data data_ptr detach detach_ device dim div_ double dtype element_size eq_ exp_ expand expand_as
+    exponential_ fill_ fill_diagonal_ float floor_ grad grad_fn half index_add_ index_copy_ index_fill_ int
     is_contiguous is_cuda is_leaf item itemsize lerp_ log_ long mT masked_fill_ mul_ nbytes ndim ndimension neg_
-    nelement new_empty new_full new_ones new_tensor new_zeros normal_ numpy pow_ random_ reciprocal_ relu_ remainder_
-    repeat requires_grad requires_grad_ reshape_as retain_grad round_ rsqrt_ scatter_ scatter_add_ shape short sigmoid_
-    sign_ sin_ size sqrt_ square_ stride sub_ tanh_ to tolist tril_ triu_ trunc_ type type_as uniform_ view view_as
-    zero_
+    nelement new_empty new_full new_ones new_tensor new_zeros normal_ numpy pow_ random_ reciprocal_ relu_
+    remainder_ repeat requires_grad requires_grad_ reshape_as retain_grad round_ rsqrt_ scatter_ scatter_add_ shape
+    short sigmoid_ sign_ sin_ size sqrt_ square_ stride sub_ tanh_ to tolist tril_ triu_ trunc_ type type_as
+    uniform_ view view_as zero_
 """
 FUNCTIONAL = """
     batch_norm binary_cross_entropy binary_cross_entropy_with_logits celu cosine_embedding_loss cosine_similarity
-    cross_entropy dropout elu embedding gaussian_nll_loss gelu glu hardsigmoid hardswish hardtanh hinge_embedding_loss
-    huber_loss kl_div l1_loss layer_norm leaky_relu linear log_softmax logsigmoid margin_ranking_loss mish mse_loss
-    nll_loss normalize one_hot pad pairwise_distance poisson_nll_loss prelu relu relu6 relu_ selu sigmoid silu
-    smooth_l1_loss soft_margin_loss softmax softmin softplus softsign tanh tanhshrink threshold triplet_margin_loss
+    cross_entropy dropout elu embedding gaussian_nll_loss gelu glu gumbel_softmax hardshrink hardsigmoid hardswish
+    hardtanh hinge_embedding_loss huber_loss kl_div l1_loss layer_norm leaky_relu linear log_softmax logsigmoid
+    margin_ranking_loss mish mse_loss nll_loss normalize one_hot pad pairwise_distance poisson_nll_loss prelu relu
+    relu6 relu_ selu sigmoid silu smooth_l1_loss soft_margin_loss softmax softmin softplus softshrink softsign tanh
+    tanhshrink threshold triplet_margin_loss
 """
 AUTOGRAD = "Function Variable backward detect_anomaly enable_grad functional grad gradcheck gradgradcheck no_grad"
 PRODUCTS = "hessian hvp jacobian jvp vhp vjp"
@@ -300,6 +302,67 @@ def test_the_median_is_the_lower_of_two_and_shares_its_gradient() -> None:
     y.backward()
     assert y.item() == 2.0
     assert x.grad.tolist() == [0.0, 0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "lower", "higher", "midpoint", "nearest"])
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", [None, 0, -1])
+@given(q=st.one_of(st.floats(0, 1), st.lists(st.floats(0, 1), max_size=4)), seed=st.integers(0, 99))
+def test_quantiles_are_numpys(dim: int | None, keepdim: bool, interpolation: Any, q: Any, seed: int) -> None:
+    a = np.random.default_rng(seed).normal(size=(3, 4)).round(1)
+    x = tg.tensor(a, requires_grad=True)
+    found = x.quantile(tg.tensor(q, dtype=tg.float64), dim, keepdim, interpolation=interpolation)
+    expected = np.quantile(a, q, axis=dim, keepdims=keepdim, method=interpolation)
+    np.testing.assert_allclose(found.detach().array, expected, rtol=1e-12, atol=1e-14)
+    assert found.shape == expected.shape
+    if found.numel():
+        found.sum().backward()
+        np.testing.assert_allclose(x.grad.sum().item(), found.numel(), rtol=1e-12)
+
+
+def test_quantiles_and_gradients_of_pytorch() -> None:
+    x, nan = leaf(1.0, 4.0, 2.0), float("nan")
+    tg.quantile(x, 0.6).backward()
+    np.testing.assert_allclose(x.grad.array, [0.0, 0.2, 0.8], rtol=1e-6)
+    assert np.isnan(tg.quantile(tg.tensor([[3.0, 1.0], [0.0, nan]]), 0.5, dim=1).array).tolist() == [False, True]
+    assert tg.quantile(tg.tensor(3.0), 0.5, 0, True).shape == ()
+    assert tg.quantile(tg.arange(5.0), tg.tensor([0.375, 0.625]), interpolation="nearest").tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("input", "q", "message"),
+    [
+        (tg.arange(5), 0.5, "must be either float or double dtype"),
+        (tg.ones(0), 0.5, "must be non-empty"),
+        (tg.ones(2), 1.5, r"must be in the range \[0, 1\]"),
+        (tg.ones(2), tg.tensor([float("nan")]), r"must be in the range \[0, 1\]"),
+        (tg.ones(2), tg.ones(1, 1), "must be a scalar or 1D tensor"),
+    ],
+)
+def test_what_quantile_refuses(input: tg.Tensor, q: Any, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        tg.quantile(input, q)
+    with pytest.raises(RuntimeError, match="must be one of linear, lower, higher, midpoint, nearest, but got cubic"):
+        tg.quantile(tg.ones(2), 0.5, interpolation="cubic")
+
+
+@given(st.floats(0.01, 0.99))
+def test_logit_undoes_the_sigmoid(p: float) -> None:
+    x = leaf(p)
+    y = tg.logit(x)
+    y.sum().backward()
+    np.testing.assert_allclose(y.sigmoid().item(), p, rtol=1e-5)
+    np.testing.assert_allclose(x.grad.item(), 1 / (p * (1 - p)), rtol=1e-4)
+
+
+def test_logits_that_are_bounded() -> None:
+    x = leaf(0.3, 0.0, 0.9995, 1.5)
+    y = x.logit(1e-3)
+    np.testing.assert_allclose(y.detach().array, [-0.8473, -6.9068, 6.9068, 6.9068], atol=1e-4)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.array, [4.7619, 0.0, 0.0, 0.0], atol=1e-4)
+    assert tg.clamp_min(tg.tensor([1, 2]), 1.5).tolist() == [1.5, 2.0]
+    assert tg.clamp_max(tg.tensor([1, 2]), 1).tolist() == [1, 1]
 
 
 def test_integers_by_zero_are_an_error_and_reciprocals_are_floats() -> None:
@@ -742,6 +805,75 @@ def test_devices_are_asked_for_and_there_is_the_cpu() -> None:
     tg.backends.cudnn.deterministic = True
     with pytest.raises(RuntimeError, match="device string"):
         tg.device("cpo")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cpu"])
+def test_mixed_precision_is_switched_off(device: str) -> None:
+    kind = device.partition(":")[0]
+    with pytest.warns(UserWarning, match=r"Disabling autocast\."), tg.autocast(device):
+        assert (tg.ones(2) @ tg.ones(2)).dtype == tg.float32
+    with pytest.warns(UserWarning, match=r"GradScaler.* is enabled, but .* Disabling\."):
+        scaler = tg.amp.GradScaler(kind)
+    assert not scaler.is_enabled()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loop_of_mixed_precision_without_a_gpu() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = tg.optim.SGD([w], lr=0.5)
+    scaler = tg.amp.GradScaler("cuda", enabled=tg.cuda.is_available())
+    with tg.autocast(device_type="cuda", dtype=tg.float16, enabled=tg.cuda.is_available()):
+        loss = (w * w).sum()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    assert scaler.step(optimizer) is None
+    scaler.update()
+    scaler.load_state_dict(scaler.state_dict())
+    assert (w.tolist(), scaler.get_scale()) == ([0.0, 0.0], 1.0)
+
+
+def test_the_old_names_of_mixed_precision_are_deprecated() -> None:
+    with pytest.warns(FutureWarning, match=r"torch\.cuda\.amp\.GradScaler\(args"):
+        assert tg.cuda.amp.GradScaler(1024.0, enabled=False).get_scale() == 1.0
+    with pytest.warns(FutureWarning, match=r"torch\.cuda\.amp\.autocast\(args"), tg.cuda.amp.autocast(enabled=False):
+        assert tg.ones(1).dtype == tg.float32
+
+
+def test_what_autocast_refuses() -> None:
+    with pytest.raises(ValueError, match="Expected `device_type` of type `str`"):
+        tg.autocast(tg.device("cpu"))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="device string"):
+        tg.autocast("gpu")
+
+
+@pytest.mark.parametrize(
+    ("put", "got", "values"),
+    [
+        (tg.set_float32_matmul_precision, tg.get_float32_matmul_precision, ["high", "highest"]),
+        (tg.set_num_interop_threads, tg.get_num_interop_threads, [2, 1]),
+        (tg.use_deterministic_algorithms, tg.are_deterministic_algorithms_enabled, [True, False]),
+        (tg.set_num_threads, tg.get_num_threads, [1]),
+    ],
+)
+def test_switches_keep_what_they_are_set_to(put: Any, got: Any, values: list[Any]) -> None:
+    for value in values:
+        put(value)
+        assert got() == value
+
+
+def test_switches_that_are_set_wrongly() -> None:
+    for wrong in (0, True, 1.5):
+        with pytest.raises(RuntimeError, match="set_num_threads expects a"):
+            tg.set_num_threads(wrong)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="set_num_interop_threads expects a positive integer"):
+        tg.set_num_interop_threads(0)
+    with pytest.warns(UserWarning, match="none is not one of 'highest', 'high', or 'medium'"):
+        tg.set_float32_matmul_precision("none")
+    assert tg.get_float32_matmul_precision() == "highest"
+    tg.use_deterministic_algorithms(True, warn_only=True)
+    assert tg.is_deterministic_algorithms_warn_only_enabled()
+    tg.use_deterministic_algorithms(False, warn_only=True)
+    assert not tg.is_deterministic_algorithms_warn_only_enabled()
 
 
 def test_a_shape_is_a_tuple_that_counts() -> None:

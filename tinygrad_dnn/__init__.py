@@ -19,9 +19,11 @@ _choose_kernels()  # before NumPy is imported
 import numpy as _np
 
 from . import (
+    amp as amp,
     autograd as autograd,
     check as check,
     data as data,
+    func as func,
     io as io,
     linalg as linalg,
     manual as manual,
@@ -29,7 +31,13 @@ from . import (
     optim as optim,
     plot as plot,
 )
-from .blas import empty_cache as empty_cache, show_config as show_config
+from .amp import GradScaler as GradScaler, autocast as autocast
+from .blas import (
+    empty_cache as empty_cache,
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+    show_config as show_config,
+)
 from .checkpoint import Checkpoint as Checkpoint
 from .debugging import debug as debug
 from .denormals import set_flush_denormal as set_flush_denormal
@@ -61,6 +69,7 @@ from .printing import (
     printoptions as printoptions,
     set_printoptions as set_printoptions,
 )
+from .switches import *
 from .train import (
     Callback as Callback,
     EarlyStopping as EarlyStopping,
@@ -103,6 +112,7 @@ if _TYPE_CHECKING:
         compat as compat,
         datasets as datasets,
         distributed as distributed,
+        distributions as distributions,
         transforms as transforms,
     )
     from .compiler import compile as compile
@@ -111,7 +121,7 @@ if _TYPE_CHECKING:
 
 # imported when first used, so that training scripts need not wait for them
 _LATER = {
-    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "transforms")},
+    **{name: f".{name}" for name in ("compare", "compat", "datasets", "distributed", "distributions", "transforms")},
     "compile": ".compiler",
     "doctor": ".diagnosis",
     "explain": ".explaining",

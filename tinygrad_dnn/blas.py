@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["empty_cache", "show_config"]
+__all__ = ["empty_cache", "get_num_threads", "set_num_threads", "show_config"]
 
 KERNELS = "SkylakeX"  # OpenBLAS's name for those with AVX-512
 NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}  # what they use
@@ -77,14 +77,14 @@ def choose_kernels() -> bool:
     return True
 
 
-def asked(library: Any, what: str, kind: Any) -> Any:
+def asked(library: Any, what: str, kind: Any, *args: Any) -> Any:
     """What a function of OpenBLAS says of it; None if it has none of that name."""
     for prefix in ("scipy_openblas", "openblas"):
         for suffix in ("64_", ""):
-            function: Callable[[], Any] | None = getattr(library, f"{prefix}_{what}{suffix}", None)
+            function: Callable[..., Any] | None = getattr(library, f"{prefix}_{what}{suffix}", None)
             if function is not None:
                 function.restype = kind  # type: ignore[attr-defined]  # a function of ctypes, which has it
-                return function()
+                return function(*args)
     return None
 
 
@@ -93,9 +93,25 @@ def numpys_library() -> Any:
     return ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
 
 
-def threads() -> int:
+def get_num_threads() -> int:
     """How many threads a matrix product may use; 1 if the library does not say."""
     return asked(numpys_library(), "get_num_threads", ctypes.c_int) or 1
+
+
+def set_num_threads(num: int) -> None:
+    """Let a matrix product use ``num`` threads, of those that the library began with; one thread computes all else.
+
+    Does nothing if the library is not OpenBLAS. Raises RuntimeError for what is not an integer above 0.
+
+    >>> tg.set_num_threads(1)
+    >>> tg.get_num_threads()
+    1
+    """
+    if type(num) is not int:
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+    if num < 1:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    asked(numpys_library(), "set_num_threads", None, num)
 
 
 def show_config() -> None:
@@ -112,7 +128,7 @@ def show_config() -> None:
         return
     name = kernels.decode()
     version = asked(library, "get_config", ctypes.c_char_p).decode().split()[1]
-    count = threads()
+    count = get_num_threads()
     print(f"matrix products: OpenBLAS {version}, kernels {name}, {count} thread{'s' * (count != 1)}")
     if name not in WITH_AVX512 and processor_flags() >= NEEDED:
         print(

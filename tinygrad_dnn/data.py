@@ -10,7 +10,7 @@ import os
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence, Sized
 from copy import copy, deepcopy
 from itertools import accumulate, islice
 from pathlib import Path
@@ -24,9 +24,9 @@ from .ops.random import Generator, stream
 from .ops.shape import stack
 
 __all__ = [
-    "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "Sampler", "SequentialSampler",
-    "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate",
-    "default_convert", "random_split", "read_idx", "spiral",
+    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler",
+    "Sampler", "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler",
+    "default_collate", "default_convert", "get_worker_info", "random_split", "read_idx", "spiral",
 ]
 
 Example = TypeVar("Example", covariant=True)
@@ -75,6 +75,53 @@ class Dataset(Generic[Example]):
 
     def __add__(self, other: Any) -> "ConcatDataset":
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[Example]):
+    """Examples one after the other, such as lines of a file; a subclass defines ``__iter__``, and may ``__len__``.
+
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter([3, 2, 1])
+    >>> list(DataLoader(Countdown(), batch_size=2))
+    [tensor([3, 2]), tensor([1])]
+    """
+
+    def __iter__(self) -> Iterator[Example]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
+
+    def __add__(self, other: Any) -> "ChainDataset":  # type: ignore[override]  # there are no indices to join
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset[Any]):
+    """The examples of several iterable datasets, one dataset after the other. Raises TypeError for another one.
+
+    >>> class Letters(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter("ab")
+    >>> list(ChainDataset([Letters(), Letters()]))
+    ['a', 'b', 'a', 'b']
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            check_iterable(dataset)
+            yield from dataset
+
+    def __len__(self) -> int:
+        for dataset in self.datasets:
+            check_iterable(dataset)
+        return sum(map(len, self.datasets))
+
+
+def check_iterable(dataset: Any) -> None:
+    """Refuse a dataset of a chain that has indices."""
+    if not isinstance(dataset, IterableDataset):
+        raise TypeError(f"ChainDataset only supports IterableDataset, got {type(dataset).__name__}; use ConcatDataset")
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -136,7 +183,9 @@ class Subset(Dataset[Any]):
 
 
 class ConcatDataset(Dataset[Any]):
-    """The examples of several datasets, one dataset after the other. Raises ValueError if there are none.
+    """The examples of several datasets, one dataset after the other.
+
+    Raises ValueError if there are none, TypeError for one without indices.
 
     >>> ConcatDataset([[1, 2], [3]])[-1]
     3
@@ -146,6 +195,8 @@ class ConcatDataset(Dataset[Any]):
         self.datasets = list(datasets)
         if not self.datasets:
             raise ValueError("datasets should not be an empty iterable")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise TypeError("ConcatDataset does not support IterableDataset; use ChainDataset")
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index: Any) -> Any:
@@ -344,6 +395,10 @@ class WeightedRandomSampler(Sampler[int]):
 # --- the loader -------------------------------------------------------------------------------------------------------
 
 
+def get_worker_info() -> None:
+    """None: everything is loaded in this process, and a dataset yields all of its examples."""
+
+
 def default_collate(batch: Sequence[Any]) -> Any:
     """Examples as one batch, by PyTorch's rules.
 
@@ -433,6 +488,7 @@ class DataLoader:
     Parameters
     ----------
     dataset : dataset, or any object with ``__getitem__`` and ``__len__``
+        An `IterableDataset` decides on the order itself.
     batch_size : int > 0 or None, default 1
         Examples in a batch; the last may have fewer. None gives the examples themselves.
     shuffle : bool, default False
@@ -485,7 +541,14 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        if not isinstance(dataset, Examples):
+        if isinstance(dataset, IterableDataset):
+            for name, given in {"shuffle": shuffle, "sampler": sampler, "batch_sampler": batch_sampler}.items():
+                if given not in (None, False):
+                    raise ValueError(
+                        f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={given}"
+                    )
+            sampler = dataset  # what it yields are the examples themselves
+        elif not isinstance(dataset, Examples):
             raise TypeError(f"dataset must define __getitem__ and __len__; {type(dataset).__name__} does not")
         if not isinstance(num_workers, int) or num_workers < 0:
             raise ValueError(
@@ -520,6 +583,9 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         batches = self.batch_sampler
+        if isinstance(self.dataset, IterableDataset):
+            yield from map(self.collate_fn, self.dataset if batches is None else batches)
+            return
         if batches is None:
             for i in self.sampler:
                 yield self.collate_fn(self.dataset[i])
@@ -542,7 +608,7 @@ class DataLoader:
         return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
-        """The number of batches; TypeError if the sampler has no length."""
+        """The number of batches; TypeError if the sampler, or an iterable dataset, has no length."""
         batches = self.batch_sampler
         return len(self.sampler if batches is None else batches)
 
@@ -570,7 +636,8 @@ class DataLoader:
             rng.bit_generator.state = state_dict[path]
 
     def __repr__(self) -> str:
-        shown = f"{type(self.dataset).__name__} of {len(self.dataset)}, batch_size={self.batch_size}"
+        count = f" of {len(self.dataset)}" if isinstance(self.dataset, Sized) else ""
+        shown = f"{type(self.dataset).__name__}{count}, batch_size={self.batch_size}"
         return f"DataLoader({shown}, sampler={type(self.sampler).__name__}, drop_last={self.drop_last})"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .printing import options
 
-__all__ = ["DType", "named"]
+__all__ = ["DType", "named", "seen"]
 
 
 class DType:
@@ -56,3 +56,8 @@ class DType:
 def named(dtype: "np.dtype[Any]") -> Any:
     """The dtype under PyTorch's name, always the same object for the same dtype."""
     return DType(dtype)
+
+
+def seen(dtype: "np.dtype[Any]") -> Any:
+    """The dtype as a script sees it, or a program of ours."""
+    return named(dtype) if options.namespace else dtype

@@ -323,7 +323,7 @@ class Tensor(Operators):
         inputs: "Tensor | Sequence[Tensor] | None" = None,
     ) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it depends on; see `backward`."""
-        backward([self], [gradient], retain_graph, create_graph, inputs)
+        backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
         return overwrite(self, REGISTRY[name], *args, **params)
@@ -659,6 +659,8 @@ class Op:
     @rules.setter
     def rules(self, rules: Rules) -> None:
         self._rules = rules
+        read = {name for shared, made in rules.values() for rule in (shared, *made) if rule for name in rule.names}
+        self.light = self.arity == 1 and read.isdisjoint((*self.arguments, "y", "r"))  # no rule reads an array
         self.pull: Callable[[Tensor, Any, Cotangents], None] | None = None  # on arrays, written out when first needed
 
     def quick_pull(self) -> "Callable[[Tensor, Any, Cotangents], None]":
@@ -1400,7 +1402,7 @@ def walk(
     Under ``arrays`` seeds and cotangents are ndarrays, under ``tensors`` they are Tensors. Nothing but the graph is
     changed, and that only if all goes well.
     """
-    nodes: list[Tensor] = []
+    nodes: list[Any] = []
     useful = None if wanted is None else leading_to(recorded(roots, min(wanted, default=0))[0], wanted)
     watched = anomaly.get()
     plain = xp is arrays and useful is None and not watched and _recorder is None
@@ -1429,9 +1431,11 @@ def walk(
         if wanted is None or key in wanted:
             found[key] = x, hooked(key, g) if GradientHook.of else g
     if not retain_graph:
-        for t in nodes:
-            t.inputs = None
-            t.residual = None
+        for node in reversed(nodes):
+            if node.op.light and ((x := node.inputs[0]).op is None or x.inputs is not None):
+                continue  # as in PyTorch, ``x.float()`` of a leaf, which keeps nothing, is there for every backward
+            node.inputs = None
+            node.residual = None
     return found
 
 
@@ -1654,18 +1658,19 @@ def gradient_of(g: Any, taken: set[int]) -> Tensor:
 
 
 def backward(
-    outputs: "Tensor | Sequence[Tensor]",
+    tensors: "Tensor | Sequence[Tensor]",
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    *,
     inputs: "Tensor | Sequence[Tensor] | None" = None,
 ) -> None:
     """Add to ``.grad`` of every leaf x the vector-Jacobian product sum_k g_k dy_k/dx of the outputs y.
 
     Parameters
     ----------
-    outputs : Tensor or sequence of Tensor
-        What is differentiated.
+    tensors : Tensor or sequence of Tensor
+        The outputs, which are differentiated.
     grad_tensors : Tensor or sequence, optional
         The cotangent g of each output, of its shape; may be left out where the output has one element: 1.
     retain_graph : bool, optional
@@ -1677,7 +1682,7 @@ def backward(
 
     Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
     wanted = None if inputs is None else asked_for(inputs)
     found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
@@ -1734,6 +1739,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -1741,13 +1747,21 @@ def grad(
     """The gradients of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
     Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
-    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False.
+    ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False, and of
+    ``only_inputs`` True: nothing else is computed.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)
     >>> grad(dx, x)
     (tensor(18.),)
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched=True is not here; call grad() for each cotangent, and stack()")
     if materialize_grads and allow_unused is False:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .dtypes import seen
+
 __all__ = [
     "enable_grad", "get_default_dtype", "inference_mode", "is_grad_enabled", "no_grad", "set_default_dtype",
     "set_grad_enabled",
@@ -25,7 +27,8 @@ def get_default_dtype() -> np.dtype[Any]:
     >>> get_default_dtype()
     dtype('float32')
     """
-    return Defaults.dtype
+    dtype: np.dtype[Any] = seen(Defaults.dtype)
+    return dtype
 
 
 def set_default_dtype(dtype: Any) -> None:
@@ -151,8 +154,24 @@ class no_grad(_GradMode):
     mode = False
 
 
-class inference_mode(no_grad):
-    """The same as `no_grad`."""
+class inference_mode(_GradMode):
+    """The same as `no_grad`, and with ``mode=False`` as `enable_grad`.
+
+    >>> with inference_mode(mode=False):
+    ...     is_grad_enabled()
+    True
+    """
+
+    mode = False
+
+    def __new__(cls, mode: Callable[..., Any] | bool = True) -> Any:
+        made = super().__new__(cls, mode if callable(mode) else None)
+        if not callable(mode):
+            made.mode = not mode
+        return made
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(not self.mode)
 
 
 class enable_grad(_GradMode):

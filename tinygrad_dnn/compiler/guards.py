@@ -414,6 +414,7 @@ class Guards:
         slots += [(cell, "cell_contents", cell.cell_contents) for _, cell in around.cells.values()]
         slots += [(f, "__code__", f.__code__) for f in around.functions]  # a notebook that loads a module anew sets it
         slots.append((Defaults, "dtype", Defaults.dtype))
+        slots += [(o, "_hooks", o._hooks) for o in around.optimizers]
         self.slots = slots
         self.hooks, self.tensors = GradientHook.changes, tensors
         self.hooked = self.hooks_now()

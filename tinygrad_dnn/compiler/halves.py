@@ -12,7 +12,7 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
-from ..blas import threads
+from ..blas import get_num_threads
 
 __all__ = ["at_once", "two_cores"]
 
@@ -20,7 +20,7 @@ __all__ = ["at_once", "two_cores"]
 def two_cores() -> bool:
     """Whether there is a second core, and matrix products may use it too."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return available > 1 and threads() > 1
+    return available > 1 and get_num_threads() > 1
 
 
 class Helper:

@@ -13,6 +13,7 @@ from .layers import (
     Dropout,
     Embedding,
     Flatten,
+    Hardshrink,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -37,10 +38,12 @@ from .layers import (
     Softmax,
     Softmin,
     Softplus,
+    Softshrink,
     Softsign,
     Tanh,
     Tanhshrink,
     Threshold,
+    Unflatten,
 )
 from .losses import (
     BCELoss,
@@ -66,10 +69,10 @@ from .summary import Summary, summary
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "Buffer",
     "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Embedding", "Flatten",
-    "GaussianNLLLoss", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss", "Identity",
-    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss",
+    "GaussianNLLLoss", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss",
+    "Identity", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss",
     "MarginRankingLoss", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "PairwiseDistance",
     "Parameter", "ParameterDict", "ParameterList", "PoissonNLLLoss", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmin", "Softplus", "Softsign", "Summary", "Tanh", "Tanhshrink",
-    "Threshold", "TripletMarginLoss", "functional", "init", "summary", "utils",
+    "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "Summary", "Tanh",
+    "Tanhshrink", "Threshold", "TripletMarginLoss", "Unflatten", "functional", "init", "summary", "utils",
 ]

@@ -6,7 +6,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, leaf, overwrite, shown, touch, unshared
+from ..engine import (
+    REGISTRY,
+    Array,
+    Op,
+    Tensor,
+    array_of,
+    as_array,
+    decided,
+    in_place,
+    leaf,
+    overwrite,
+    shown,
+    touch,
+    unshared,
+)
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize
@@ -17,11 +31,11 @@ from ..ops.shape import checked
 __all__ = [
     "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
     "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
-    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss",
-    "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "selu",
-    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
-    "tanhshrink", "threshold", "triplet_margin_loss",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss",
+    "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu",
+    "relu", "relu6", "relu_", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
 ]
 
 SOFTMAX = REGISTRY["softmax"]
@@ -149,6 +163,29 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - tensors.tanh(input)
 
 
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where |x| > lambd, else 0.
+
+    >>> nn.functional.hardshrink(tg.tensor([-2.0, 0.5, 1.0]))
+    tensor([-2.,  0.,  1.])
+    """
+    return tensors.where(tensors.abs(input) <= lambd, 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``lambd``, and not beyond it. Raises RuntimeError for a negative ``lambd``.
+
+    >>> nn.functional.softshrink(tg.tensor([-2.0, 0.5, 1.0]))
+    tensor([-1.5000,  0.0000,  0.5000])
+    """
+    if not lambd >= 0:
+        raise RuntimeError(
+            f"lambda must be in range [0, {np.finfo(input.array.dtype).max:g}] for input dtype {input.array.dtype}, "
+            f"but found {lambd}"
+        )
+    return input - tensors.clamp(input, min=-lambd, max=lambd)
+
+
 def softsign(input: Tensor) -> Tensor:
     """``x / (1 + |x|)``."""
     return input / (tensors.abs(input) + 1)
@@ -175,6 +212,36 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``softmax(-x)`` along ``dim``."""
     return softmax(-input, implicit_dim("softmin", input) if dim is None else dim, dtype=dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """``softmax((logits + g) / tau)`` along ``dim`` with noise g: nearly one-hot draws that have a gradient.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Logarithms of probabilities, but for a constant.
+    tau : float, default 1
+        The temperature: the lower, the nearer to one-hot.
+    hard : bool, default False
+        Make the draws one-hot, and leave the gradient as it is.
+    eps : float
+        Has no effect, as in PyTorch, and warns if it is not 1e-10.
+    dim : int, default -1
+
+    Jang et al. 2017.
+
+    >>> nn.functional.gumbel_softmax(tg.zeros(2, 3), hard=True).sum(-1)
+    tensor([1., 1.])
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -leaf(np.empty_like(logits.array)).exponential_().log()
+    soft: Tensor = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    chosen: Tensor = tensors.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+    return chosen - soft.detach() + soft
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
@@ -297,11 +364,32 @@ def dropout(
     return changed(input, lambda x: x * mask, inplace)
 
 
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """Rows of ``weight`` (k, d) chosen by integers ``input`` (...): y (..., d).
 
-    The row ``padding_idx`` gets no gradient. Raises IndexError for integers outside 0 to k - 1, and RuntimeError for
-    what is not an integer.
+    Parameters
+    ----------
+    input : Tensor of integers from 0 to k - 1
+    weight : Tensor (k, d)
+    padding_idx : int, optional
+        The row that gets no gradient.
+    max_norm : float, optional
+        Rows that are chosen, and whose norm is larger, are divided by it in place first, so that theirs is this.
+    norm_type : float, default 2
+    scale_grad_by_freq : bool, default False
+        Divide the gradient of a row by the number of times that it was chosen.
+    sparse : bool, default False
+        Accepted for PyTorch scripts: the gradient is dense.
+
+    Raises IndexError for integers outside 0 to k - 1, and RuntimeError for what is not an integer.
 
     >>> nn.functional.embedding(tg.tensor([2, 0]), tg.tensor([[1.0], [2.0], [3.0]]))
     tensor([[3.],
@@ -316,10 +404,25 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     wrong = outside(index, 0, rows)
     if wrong is not None:
         raise IndexError(f"index out of range in self: {wrong}; with {rows} embeddings indices are 0 to {rows - 1}")
+    if max_norm is not None:
+        in_place(shorten_rows, [array_of(weight)], index, max_norm, norm_type)
+        touch(weight)
     chosen = weight[index] if index.ndim else tensors.clone(weight[index])  # one row would be a view
+    if scale_grad_by_freq:
+        counts = np.bincount(index.reshape(-1), minlength=rows)[index][..., None]
+        fixed = chosen.detach()
+        chosen = fixed + (chosen - fixed) / leaf(counts.astype(weight.array.dtype))
     if padding_idx is None:
         return chosen
     return tensors.where((index == padding_idx % rows)[..., None], chosen.detach(), chosen)
+
+
+def shorten_rows(arrays: list[Array], index: Array, max_norm: float, norm_type: float) -> None:
+    """Scale the rows of a table that have a norm above ``max_norm`` down to it, those of the index only, in place."""
+    (table,) = arrays
+    rows = np.unique(index)
+    norms = np.linalg.norm(table[rows], norm_type, axis=-1, keepdims=True)
+    table[rows] *= np.where(norms > max_norm, max_norm / (norms + 1e-7), 1).astype(table.dtype)
 
 
 def check_dtypes(input: Tensor, *others: Tensor | None) -> None:

@@ -6,7 +6,7 @@
 import math
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -73,10 +73,10 @@ class ParameterContainer(Container):
         made = Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
         self.register_parameter(name, made)
 
-    def __repr__(self) -> str:
+    def extra_repr(self) -> str:
         held = self._held().items()
         sizes = [(name, p.dtype, "x".join(map(str, p.shape))) for name, p in held]
-        return tree(self, [(name, f"Parameter containing: [{dtype} of size {size}]") for name, dtype, size in sizes])
+        return "\n".join(f"  ({name}): Parameter containing: [{dtype} of size {size}]" for name, dtype, size in sizes)
 
 
 class Ordered(Container):
@@ -186,8 +186,8 @@ class ParameterList(ParameterContainer, ListContainer):
 
     >>> nn.ParameterList([tg.zeros(2, 3), tg.zeros(3)])
     ParameterList(
-      (0): Parameter containing: [float32 of size 2x3]
-      (1): Parameter containing: [float32 of size 3]
+        (0): Parameter containing: [float32 of size 2x3]
+        (1): Parameter containing: [float32 of size 3]
     )
     """
 
@@ -450,7 +450,8 @@ class Embedding(Module):
     """A table of ``num_embeddings`` vectors; integers (...) choose vectors (..., embedding_dim).
 
     Weights start as N(0, 1). The row ``padding_idx`` starts at 0 and gets no gradient; counted from the end if it is
-    negative. Raises ValueError for sizes below 1 and a ``padding_idx`` outside the table.
+    negative. The other parameters are those of `functional.embedding`. Raises ValueError for sizes below 1 and a
+    ``padding_idx`` outside the table.
 
     >>> nn.Embedding(10, 3)(tg.tensor([[1, 2], [4, 5]])).shape
     (2, 2, 3)
@@ -461,7 +462,10 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        *,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
         _weight: Any = None,
         _freeze: bool = False,
         device: Any = None,
@@ -472,13 +476,24 @@ class Embedding(Module):
             raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {num_embeddings}")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         table = np.zeros((num_embeddings, embedding_dim), dtype or get_default_dtype()) if _weight is None else _weight
         self.weight = Parameter(table, requires_grad=not _freeze)
         if _weight is None:
             self.reset_parameters()
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Self:
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Self:
         """A table on the memory of ``embeddings`` (num_embeddings, embedding_dim), which ``freeze`` does not train.
 
         Raises ValueError for other than two dimensions.
@@ -489,7 +504,8 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got shape {embeddings.shape}")
         rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+        options = max_norm, norm_type, scale_grad_by_freq, sparse
+        return cls(rows, columns, padding_idx, *options, _weight=embeddings, _freeze=freeze)
 
     def reset_parameters(self) -> None:
         """Draw the vectors anew, in place; that of ``padding_idx`` is 0."""
@@ -499,11 +515,13 @@ class Embedding(Module):
                 self.weight[self.padding_idx] = 0.0
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        options = self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        return F.embedding(input, self.weight, self.padding_idx, *options)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        usual = {"padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
+        options = [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        return ", ".join([f"{self.num_embeddings}, {self.embedding_dim}", *options])
 
 
 class BatchNorm1d(Module):
@@ -690,6 +708,32 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class Unflatten(Module):
+    """Dimension ``dim`` split into several of ``unflattened_size``, of which one may be -1: what undoes `Flatten`.
+
+    Raises TypeError for a size that is not a tuple or list of int.
+
+    >>> nn.Unflatten(1, (2, 3))(tg.zeros(4, 6)).shape
+    (4, 2, 3)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        if not isinstance(unflattened_size, tuple | list):
+            kind = type(unflattened_size).__name__
+            raise TypeError(f"unflattened_size must be a tuple of ints, but found type {kind}")
+        for i, n in enumerate(unflattened_size):
+            if not isinstance(n, int):
+                kind = type(n).__name__
+                raise TypeError(f"unflattened_size must be tuple of ints, but found element of type {kind} at pos {i}")
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        return tensors.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
 class Dropout(Module):
     """In training, elements set to 0 with probability p and the others divided by 1 - p. Srivastava et al. 2014.
 
@@ -833,6 +877,32 @@ class Tanhshrink(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
+
+
+class Hardshrink(Module):
+    """``x`` where |x| > lambd, else 0."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softshrink(Module):
+    """``x`` moved towards 0 by ``lambd`` >= 0, and not beyond it."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
 
 
 class GLU(Module):

@@ -34,6 +34,9 @@ class WeightedLoss(Loss):
         self.weight = None if weight is None else Buffer(weight)
 
 
+_Loss, _WeightedLoss = Loss, WeightedLoss  # PyTorch's names, from which scripts derive losses of their own
+
+
 class MSELoss(Loss):
     """Mean of ``(x - t)^2`` over all elements.
 

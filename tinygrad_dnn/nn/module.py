@@ -8,13 +8,14 @@ from reprlib import recursive_repr
 from threading import get_ident
 from traceback import walk_tb
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 
 from ..engine import Tensor, as_array, cleared, leaf, serial_of, touch
 from ..operators import Size
 from ..ops.shape import dtype_among
+from .hooks import Hooks, RemovableHandle, Watched, after_pass, before_pass, hooked
 
 __all__ = ["Buffer", "Module", "Parameter"]
 
@@ -29,8 +30,8 @@ class Parameter(Tensor):
     tensor([1.], requires_grad=True)
     """
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        self._become_leaf(as_array(data))
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        self._become_leaf(as_array(() if data is None else data))
         self.requires_grad_(requires_grad)
 
     def __reduce__(self) -> Any:
@@ -48,14 +49,18 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor of a module's state that is not trained, such as a running mean; on the memory of ``data``.
 
+    Not ``persistent``, it is not saved.
+
     >>> Buffer([1.0, 2.0])
     tensor([1., 2.])
     """
 
-    __slots__ = ()
+    persistent = True
 
-    def __init__(self, data: Any) -> None:
-        self._become_leaf(as_array(data))
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        self._become_leaf(as_array(() if data is None else data))
+        if not persistent:
+            self.persistent = False
 
 
 class IncompatibleKeys(NamedTuple):
@@ -73,58 +78,6 @@ class IncompatibleKeys(NamedTuple):
 # Called after every forward pass of any module with (module, output); `summary` adds one for the time of a pass.
 # One list for all, because a list in every module would be one more attribute to look up in every call.
 forward_hooks: list[Callable[["Module", Any], None]] = []
-
-
-Hooks: TypeAlias = tuple[Callable[..., Any], ...]
-
-
-def before_pass(
-    hook: Callable[..., Any], with_kwargs: bool, module: "Module", args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments that a hook leaves to a forward pass."""
-    given = hook(module, args, kwargs) if with_kwargs else hook(module, args)
-    if given is None:
-        return args, kwargs
-    if not with_kwargs:
-        return given if isinstance(given, tuple) else (given,), kwargs
-    if not (isinstance(given, tuple) and len(given) == 2):
-        raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {given}.")
-    return given
-
-
-def after_pass(
-    hook: Callable[..., Any],
-    with_kwargs: bool,
-    module: "Module",
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    output: Any,
-) -> Any:
-    """The output that a hook makes of that of a forward pass."""
-    given = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
-    return output if given is None else given
-
-
-class RemovableHandle:
-    """What ends a hook."""
-
-    def __init__(self, module: "Module", k: int, hook: Callable[..., Any]) -> None:
-        self.module, self.k, self.hook = module, k, hook
-
-    def remove(self) -> None:
-        """Call the hook no longer."""
-        hooks = list(self.module._hooks)
-        hooks[self.k] = tuple(h for h in hooks[self.k] if h is not self.hook)
-        if any(hooks):
-            self.module._hooks = tuple(hooks)
-        elif "_hooks" in vars(self.module):
-            del self.module._hooks
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -174,7 +127,7 @@ class Module:
     """
 
     training: bool = True
-    _hooks: tuple[Hooks, ...] = ((), ())  # what is called before and after a forward pass
+    _hooks: tuple[Hooks, ...] = ((), (), ())  # what is called before and after a forward pass, and in the backward one
     # Names whose tensors are buffers, of whatever class, and those of them that are not saved: sets of their own for
     # each module that has any, never changed in place.
     _buffer_names: frozenset[str] = frozenset()
@@ -184,9 +137,12 @@ class Module:
         def __getattr__(self, name: str) -> Any: ...
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before, after = self._hooks
+        before, after, backward = self._hooks
         for hook in before:
             args, kwargs = hook(self, args, kwargs)
+        if backward:
+            watched = Watched(self, backward, args)
+            args = watched.args
         try:
             output = self.forward(*args, **kwargs)
         except Exception as error:
@@ -194,6 +150,8 @@ class Module:
             raise
         for hook in after:
             output = hook(self, args, kwargs, output)
+        if backward:
+            output = watched.output(output)
         if forward_hooks:
             for hook in forward_hooks:
                 hook(self, output)
@@ -206,7 +164,7 @@ class Module:
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> "RemovableHandle":
+    ) -> RemovableHandle:
         """Call ``hook(module, args)`` before every forward pass; what it returns, if not None, takes the place of args.
 
         With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or both; with ``prepend`` it comes
@@ -217,11 +175,11 @@ class Module:
         >>> double(tg.tensor(1.5))
         tensor(3.)
         """
-        return self._hooked(0, partial(before_pass, hook, with_kwargs), prepend)
+        return hooked(self, 0, partial(before_pass, hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> "RemovableHandle":
+    ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after every forward pass; what it returns, if not None, is the output.
 
         With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``prepend`` it comes before those there
@@ -234,13 +192,22 @@ class Module:
         >>> handle.remove()
         >>> _ = layer(tg.tensor(1.5))
         """
-        return self._hooked(1, partial(after_pass, hook, with_kwargs), prepend)
+        return hooked(self, 1, partial(after_pass, hook, with_kwargs), prepend)
 
-    def _hooked(self, k: int, hook: Callable[..., Any], prepend: bool) -> "RemovableHandle":
-        hooks: list[Hooks] = list(self._hooks)
-        hooks[k] = (hook, *hooks[k]) if prepend else (*hooks[k], hook)
-        self._hooks = tuple(hooks)
-        return RemovableHandle(self, k, hook)
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in every backward pass through the module.
+
+        Both are tuples with a gradient for each positional argument and each output, None for those without. What it
+        returns, if not None, takes the place of ``grad_input``. With ``prepend`` it comes before those there are.
+        Warns if no argument requires a gradient: ``grad_input`` is None then. Returns a handle whose ``remove()`` ends
+        it.
+
+        >>> layer = nn.Linear(2, 1)
+        >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: print(grad_output))
+        >>> layer(tg.ones(1, 2, requires_grad=True)).sum().backward()
+        (tensor([[1.]]),)
+        """
+        return hooked(self, 2, hook, prepend)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines its own."""
@@ -252,7 +219,7 @@ class Module:
         held, buffer = vars(self).get(name), name in self._buffer_names
         if isinstance(value, OWNED):
             if buffer is not isinstance(value, Buffer):
-                self._declare(name, not buffer)
+                self._declare(name, not buffer, getattr(value, "persistent", True))
         elif value is not None and (not isinstance(value, Tensor) if buffer else isinstance(held, OWNED)):
             expected = Buffer if buffer else next(t for t in EXPECTED if isinstance(held, t))
             kind, wanted = EXPECTED[expected]
@@ -630,9 +597,10 @@ def contents(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 def tree(module: Module, parts: list[tuple[str, str]], extra: str = "") -> str:
     """A ``repr`` with a line for each part, indented."""
     lines = [f"({name}): {text}".replace("\n", "\n  ") for name, text in parts]
-    if not lines:
+    first = extra.splitlines()
+    if not lines and len(first) < 2:
         return f"{type(module).__name__}({extra})"
-    return f"{type(module).__name__}(\n  " + "\n  ".join([extra, *lines] if extra else lines) + "\n)"
+    return f"{type(module).__name__}(\n  " + "\n  ".join([*first, *lines]) + "\n)"
 
 
 def locate(error: Exception, module: Module, args: tuple[Any, ...]) -> None:

@@ -12,10 +12,22 @@ from ..interpreters import tensors
 from ..modes import get_default_dtype, no_grad
 from ..ops.shape import stack
 from .module import Module
+from .reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "evaluating", "float_dtype", "pad_sequence",
-    "parameters_to_vector", "vector_to_parameters",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "evaluating",
+    "float_dtype",
+    "get_total_norm",
+    "pad_sequence",
+    "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
 ]
 
 
@@ -66,7 +78,14 @@ def clip_grad_norm_(
 
 def clip_norm(grads: list[Array], max_norm: float, norm_type: float, error_if_nonfinite: bool) -> Array:
     """Scale arrays as `clip_grad_norm_` does; returns the norm before."""
-    # in float64, because the square of a float32 underflows below 1e-23 and overflows above 1e19
+    total = norm_of(grads, norm_type, error_if_nonfinite)
+    scale_down(grads, max_norm, float(total))
+    return total.astype(grads[0].dtype if grads else np.float32)
+
+
+def norm_of(grads: list[Array], norm_type: float, error_if_nonfinite: bool) -> Array:
+    """The joint norm of arrays, in float64."""
+    # because the square of a float32 underflows below 1e-23 and overflows above 1e19
     norms = [np.linalg.norm(g.ravel().astype(np.float64), norm_type) for g in grads if g.size]
     total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
@@ -75,12 +94,50 @@ def clip_norm(grads: list[Array], max_norm: float, norm_type: float, error_if_no
             "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
             "`error_if_nonfinite=False`"
         )
+    return np.asarray(total)
+
+
+def scale_down(grads: list[Array], max_norm: float, total: float) -> None:
+    """Multiply arrays of a joint norm by ``min(1, max_norm / (total + 1e-6))``, in place."""
     scale = max_norm / (total + 1e-6)
     if not scale >= 1.0:  # also where it is NaN
         with np.errstate(invalid="ignore"):  # inf * 0
             for g in grads:
                 g *= scale
-    return np.asarray(total, dtype=grads[0].dtype if grads else np.float32)
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The joint norm of tensors, not recorded, as `clip_grad_norm_` measures it of gradients.
+
+    Raises RuntimeError with ``error_if_nonfinite`` if it is NaN or infinite.
+
+    >>> nn.utils.get_total_norm([tg.tensor([3.0]), tg.tensor([4.0])])
+    tensor(5.)
+    """
+    given = [array_of(t) for t in ([tensors] if isinstance(tensors, Tensor) else tensors)]
+    total = norm_of(given, float(norm_type), error_if_nonfinite)
+    return leaf(total.astype(given[0].dtype if given else np.float32))
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients by ``min(1, max_norm / (total_norm + 1e-6))``, in place.
+
+    >>> w = tg.zeros(2, requires_grad=True)
+    >>> w.grad = tg.tensor([3.0, 4.0])
+    >>> nn.utils.clip_grads_with_norm_(w, 1.0, nn.utils.get_total_norm(w.grad))
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+    """
+    grads = gradients(parameters)
+    in_place(scale_down, [array_of(g) for g in grads], float(max_norm), total_norm.item())
+    touch(*grads)
 
 
 def clip_grad_value_(

@@ -17,10 +17,11 @@ from ..modes import get_default_dtype
 
 __all__ = [
     "abs", "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "ceil", "cos", "divide", "elu", "exp", "expm1", "floor", "floor_divide",
-    "gelu", "greater", "greater_equal", "isfinite", "isinf", "isnan", "leaky_relu", "lerp", "less", "less_equal", "log",
-    "log1p", "maximum", "minimum", "multiply", "ndtr", "negative", "not_equal", "power", "reciprocal", "relu",
-    "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "subtract", "tanh",
+    "bitwise_right_shift", "bitwise_xor", "ceil", "clamp_max", "clamp_min", "cos", "divide", "elu", "exp", "expm1",
+    "floor", "floor_divide", "gelu", "greater", "greater_equal", "isfinite", "isinf", "isnan", "leaky_relu", "lerp",
+    "less", "less_equal", "log", "log1p", "maximum", "minimum", "multiply", "ndtr", "negative", "not_equal", "power",
+    "reciprocal", "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square",
+    "subtract", "tanh",
 ]
 
 SQRT_2, SQRT_2PI = sqrt_of(2), sqrt_of(2 * pi)
@@ -935,6 +936,16 @@ def clamped(input: Any, min: Any = None, max: Any = None) -> Any:
         return clamp(input, min=min, max=max)
     y = input if min is None else where(less(input, min) | isnan(min), min, input)
     return y if max is None else where(greater(y, max) | isnan(max), max, y)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """Elementwise ``max(a, min)``; the same as ``clamp(input, min)``."""
+    return clamped(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """Elementwise ``min(a, max)``; the same as ``clamp(input, max=max)``."""
+    return clamped(input, None, max)
 
 
 for _function in (addcdiv, addcmul, clamped, lerp, rounded):

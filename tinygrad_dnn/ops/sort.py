@@ -3,20 +3,20 @@
 Positions and counts have no gradient. Values do, through `gather`: an element's cotangent goes back to where it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, into, leaf, op, unshared
+from ..engine import Array, Out, Tensor, array_of, decided, into, leaf, op, unshared
 from ..interpreters import tensors
 from ..printing import results
 from .reduce import extreme_rule
 from .shape import checked
 
 __all__ = [
-    "argsort", "argwhere", "bincount", "bucketize", "histc", "kthvalue", "median", "msort", "nonzero", "searchsorted",
-    "sort", "topk", "unique", "unique_consecutive",
+    "argsort", "argwhere", "bincount", "bucketize", "histc", "kthvalue", "median", "msort", "nonzero", "quantile",
+    "searchsorted", "sort", "topk", "unique", "unique_consecutive",
 ]
 
 Sorted, TopK = results("sort", "values", "indices"), results("topk", "values", "indices")
@@ -143,6 +143,66 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         nan = np.isnan(array_of(input))
         chosen = np.where(nan.any(axis=dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), chosen)
     return picked(Median, input, chosen, dim, keepdim)
+
+
+# How the value at a rank between two elements is found: the ranks to read, and how far from the first to the second.
+INTERPOLATIONS: dict[str, Callable[[Array], tuple[Array, Array, Any]]] = {
+    "linear": lambda ranks: (np.floor(ranks), np.ceil(ranks), ranks - np.floor(ranks)),
+    "lower": lambda ranks: (np.floor(ranks), np.floor(ranks), 0.0),
+    "higher": lambda ranks: (np.ceil(ranks), np.ceil(ranks), 0.0),
+    "midpoint": lambda ranks: (np.floor(ranks), np.ceil(ranks), 0.5),
+    "nearest": lambda ranks: (np.rint(ranks), np.rint(ranks), 0.0),
+}
+
+
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """What is at rank ``q (n - 1)`` of the n elements along ``dim``, or of all, in order. NaN if there is one.
+
+    Parameters
+    ----------
+    input : Tensor (..., n, ...), floating
+    q : float or Tensor () or (k), in [0, 1]
+        With k of them the result has a first dimension more.
+    dim : int, optional
+    keepdim : bool, default False
+        Keep the dimension, with size 1.
+    interpolation : str, default "linear"
+        What is taken at a rank between two: "linear", "lower", "higher", "midpoint" or "nearest".
+
+    Raises RuntimeError for arguments out of range, no elements and integers.
+
+    >>> tg.quantile(tg.tensor([0.0, 1.0, 2.0, 3.0]), tg.tensor([0.1, 0.5]))
+    tensor([0.3000, 1.5000])
+    """
+    array = array_of(input)
+    if array.dtype.kind != "f":
+        raise RuntimeError(f"quantile() input tensor must be either float or double dtype, got {array.dtype}")
+    given = np.asarray(array_of(q) if isinstance(q, Tensor) else q, array.dtype)
+    if array.size == 0:
+        raise RuntimeError("quantile() input tensor must be non-empty")
+    if given.ndim > 1:
+        raise RuntimeError(f"quantile() q must be a scalar or 1D tensor, got shape {given.shape}")
+    if not decided(((given >= 0) & (given <= 1)).all()):
+        raise RuntimeError(f"quantile() q values must be in the range [0, 1], got {q}")
+    if interpolation not in INTERPOLATIONS:
+        names = ", ".join(INTERPOLATIONS)
+        raise RuntimeError(f"quantile() interpolation must be one of {names}, but got {interpolation}")
+    last = tensors.movedim(input, dim, -1) if dim is not None and input.ndim else input.reshape(-1)
+    ordered = sort(last).values
+    low, high, part = INTERPOLATIONS[interpolation](given.reshape(-1) * (last.shape[-1] - 1))
+    start = ordered[..., low.astype(np.int64)]
+    found = start + (ordered[..., high.astype(np.int64)] - start) * leaf(np.asarray(part, array.dtype))
+    found = tensors.where(tensors.isnan(ordered[..., -1:]), np.nan, found)
+    of_each = tensors.movedim(found, -1, 0)
+    if keepdim:
+        shape = [1] * input.ndim if dim is None else list(input.shape)
+        if dim is not None and shape:
+            shape[dim] = 1
+        of_each = of_each.reshape(-1, *shape)
+    result: Tensor = of_each if given.ndim else of_each[0]
+    return result
 
 
 # --- distinct values and counts ---------------------------------------------------------------------------------------
@@ -278,6 +338,7 @@ def argwhere(input: Tensor) -> Tensor:
 
 
 for _function in (
-    argsort, argwhere, bincount, histc, kthvalue, median, msort, nonzero, sort, topk, unique, unique_consecutive,
+    argsort, argwhere, bincount, histc, kthvalue, median, msort, nonzero, quantile, sort, topk, unique,
+    unique_consecutive,
 ):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

@@ -13,8 +13,9 @@ from ..interpreters import tensors
 from .elementwise import erfc_positive, is_single, without_fraction
 
 __all__ = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cosh", "erf", "erfc", "exp2", "fmax", "fmin", "fmod",
-    "frac", "hypot", "log2", "log10", "logaddexp", "nan_to_num", "sinh", "tan", "trunc", "xlogy",
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cosh", "deg2rad", "erf", "erfc", "exp2", "fmax",
+    "fmin", "fmod", "frac", "hypot", "log2", "log10", "logaddexp", "logit", "nan_to_num", "rad2deg", "sinh", "tan",
+    "trunc", "xlogy",
 ]
 
 LOG_2, LOG_10 = log_of(2), log_of(10)
@@ -398,6 +399,30 @@ def frac(input: Any) -> Any:
     return input - trunc(input)
 
 
+def deg2rad(input: Any) -> Any:
+    """Elementwise ``pi a / 180``.
+
+    >>> tg.deg2rad(tg.tensor([180, 90]))
+    tensor([3.1416, 1.5708])
+    """
+    return input * (pi / 180)
+
+
+def rad2deg(input: Any) -> Any:
+    """Elementwise ``180 a / pi``."""
+    return input * (180 / pi)
+
+
+def logit(input: Any, eps: float | None = None) -> Any:
+    """Elementwise ``log(a / (1 - a))``, what undoes the sigmoid; with ``eps`` of a between eps and 1 - eps.
+
+    >>> tg.logit(tg.tensor([0.5, 1.0]), eps=0.1)
+    tensor([0.0000, 2.1972])
+    """
+    within = input if eps is None else tensors.clamp(input, min=eps, max=1 - eps)
+    return tensors.log(within / (1 - within))
+
+
 @op(signature="(),()->()", domain={"a": (0.2, 0.8), "b": (1.0, 2.0)})
 def fmod(a: Array, b: Array, *, out: Out = None) -> Any:
     """Elementwise remainder ``y = a - b trunc(a / b)``, with the sign of a.
@@ -413,5 +438,5 @@ def fmod(a: Array, b: Array, *, out: Out = None) -> Any:
 fmod.vjp(a=lambda g: g, b=lambda xp, g, a, b: -g * xp.trunc(a / b))
 
 
-for _function in (frac, nan_to_num):
+for _function in (deg2rad, frac, logit, nan_to_num, rad2deg):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dtypes import seen
 from ..engine import Tensor, can_cast, leaf, zeros_or_copy
 from ..interpreters import tensors
 from ..modes import get_default_dtype
@@ -69,13 +70,14 @@ def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
     """
     first, second = np.dtype(type1), np.dtype(type2)
     floats = [d for d in (first, second) if d.kind == "f"]
-    return floats[0] if len(floats) == 1 else np.promote_types(first, second)
+    dtype: np.dtype[Any] = seen(floats[0] if len(floats) == 1 else np.promote_types(first, second))
+    return dtype
 
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
     """The dtype of a sum of two tensors or numbers, were their shapes to broadcast."""
     held = [as_tensor(x).array for x in (tensor1, tensor2)]
-    dtype: np.dtype[Any] = tensors.add(*(leaf(np.ones((1,) * a.ndim, a.dtype)) for a in held)).array.dtype
+    dtype: np.dtype[Any] = tensors.add(*(leaf(np.ones((1,) * a.ndim, a.dtype)) for a in held)).dtype
     return dtype
 
 

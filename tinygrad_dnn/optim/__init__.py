@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules: ``optimizer = tg.optim.Adam(model.parameters())``."""
 
-from . import lr_scheduler
+from . import lr_scheduler, swa_utils
 from .adaptive import Adadelta, Adamax, NAdam, RAdam, Rprop
 from .algorithms import ASGD, SGD, Adagrad, Adam, AdamW, RMSprop
 from .lbfgs import LBFGS
@@ -8,5 +8,5 @@ from .optimizer import Optimizer
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "Rprop", "lr_scheduler",
+    "Rprop", "lr_scheduler", "swa_utils",
 ]

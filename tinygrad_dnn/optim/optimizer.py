@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine import Array, Tensor, cleared, leaf, mixed, recording
+from ..nn.hooks import Hooks, RemovableHandle, hooked
 
 __all__ = ["Optimizer"]
 
@@ -88,10 +89,39 @@ def recordable(step: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: "Optimizer", closure: Callable[[], Any] | None = None) -> Any:
         if mixed:
             warn_of_mixed(self)
+        before, after = self._hooks
         recorder = recording()
-        return step(self, closure) if recorder is None else recorder.optimize(self, step, closure)
+        if recorder is not None and (before or after):
+            raise RuntimeError(
+                "optimizer.step() with hooks cannot be compiled, because they would be called once and not in every "
+                "run; call what they call after the compiled step"
+            )
+        if before:
+            closure = before_step(self, before, closure)
+        result = step(self, closure) if recorder is None else recorder.optimize(self, step, closure)
+        for hook in after:
+            hook(self, arguments(self, closure), {})
+        return result
 
     return method
+
+
+def arguments(optimizer: "Optimizer", closure: Any) -> tuple[Any, ...]:
+    """What ``step`` is called with, as hooks are told."""
+    return (optimizer,) if closure is None else (optimizer, closure)
+
+
+def before_step(optimizer: "Optimizer", hooks: Hooks, closure: Any) -> Any:
+    """Call the hooks before a step; returns the closure that they leave to it."""
+    for hook in hooks:
+        given = hook(optimizer, arguments(optimizer, closure), {})
+        if given is None:
+            continue
+        if not (isinstance(given, tuple) and len(given) == 2):
+            raise RuntimeError(f"step must return None or a tuple of (new_args, new_kwargs), but got {given}.")
+        (_, *args), kwargs = given
+        closure = kwargs.get("closure", args[0] if args else None)
+    return closure
 
 
 def warn_of_mixed(optimizer: "Optimizer") -> None:
@@ -146,6 +176,7 @@ class Optimizer:
 
     hyperparameters: tuple[str, ...] = ()  # those that a step uses and checks
     numbers: tuple[str, ...] = ()  # what is remembered of a parameter as one number, besides the number of steps
+    _hooks: tuple[Hooks, ...] = ((), ())  # what is called before and after a step
     _stepped = True  # whether a step has been taken, where that is known: schedulers warn if they come first
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -233,6 +264,25 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters from their gradients."""
         raise NotImplementedError(f"{type(self).__name__} must define step(closure=None)")
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before every step, with its arguments, the optimizer the first.
+
+        It returns None or both of them anew. Returns a handle whose ``remove()`` ends it.
+        """
+        return hooked(self, 0, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after every step; the handle's ``remove()`` ends it.
+
+        >>> w = tg.tensor([1.0], requires_grad=True)
+        >>> optimizer = tg.optim.SGD([w], lr=0.5)
+        >>> handle = optimizer.register_step_post_hook(lambda optimizer, args, kwargs: print(w.detach()))
+        >>> w.sum().backward()
+        >>> optimizer.step()
+        tensor([0.5000])
+        """
+        return hooked(self, 1, hook)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of state and hyperparameters, parameters by number: PyTorch's layout.
