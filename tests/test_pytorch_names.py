@@ -1154,3 +1154,26 @@ def test_random_integers_fill_the_range_of_whole_numbers(dtype: Any) -> None:
     assert 0.9 * last < x.max() <= last
     assert set(tg.zeros(100, dtype=dtype).random_(2).tolist()) == {0, 1}
     assert set(tg.zeros(100).random_(-1, 1).tolist()) == {-1, 0}
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64])
+def test_uniform_numbers_stay_below_their_upper_bound(dtype: Any) -> None:
+    tg.manual_seed(0)
+    x, y = tg.rand(20_000, dtype=dtype), tg.zeros(20_000, dtype=dtype).uniform_(16_384, 16_416)
+    assert 0 <= x.min() < 1e-3
+    assert 0.999 < x.max() < 1
+    assert y.min() >= 16_384
+    assert y.max() < 16_416
+
+
+def test_rare_events_are_as_rare_as_asked() -> None:
+    draw = tg.Generator().manual_seed(0)
+    assert sum(tg.zeros(2**22).bernoulli_(1e-9, generator=draw).any().item() for _ in range(16)) == 0
+
+
+@pytest.mark.parametrize("mean", [0.0, tg.zeros(3), tg.zeros(3, dtype=tg.float64), tg.zeros(3, dtype=tg.float16)])
+@pytest.mark.parametrize("std", [tg.ones(3), tg.ones(3, dtype=tg.float64), tg.ones(3, dtype=tg.float16)])
+def test_normal_numbers_are_drawn_in_the_dtype_of_the_first_tensor(mean: Any, std: tg.Tensor) -> None:
+    drawn = tg.normal(mean, std)
+    assert drawn.dtype == (mean if isinstance(mean, tg.Tensor) else std).dtype
+    assert drawn.dtype != tg.float64 or not tg.equal(drawn, drawn.float().double())

@@ -155,7 +155,9 @@ def random_uniform(
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).random(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
-    return finished(low + (high - low) * drawn if (low, high) != (0.0, 1.0) else drawn, dtype, out)
+    if (low, high) != (0.0, 1.0) or dtype.itemsize < 4:  # rounding may give ``high`` itself
+        drawn = np.minimum(low + (high - low) * drawn, np.nextafter(dtype.type(high), dtype.type(low)))
+    return finished(drawn, dtype, out)
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
@@ -328,18 +330,24 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None, generator: Generator | None = None,
     requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
-    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast.
+    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast, the first of which gives the
+    dtype.
 
     Raises RuntimeError for a negative std.
+
+    >>> tg.normal(tg.zeros(2, 1), tg.ones(3)).shape
+    (2, 3)
     """
     smallest = std.array.min(initial=0) if isinstance(std, Tensor) else std
     if smallest < 0:
         raise RuntimeError(f"normal expects all elements of std >= 0.0, got {smallest}")
     if size is None:
         size = np.broadcast_shapes(np.shape(mean), np.shape(std))
+    if dtype is None:
+        dtype = next((v.array.dtype for v in (mean, std) if isinstance(v, Tensor)), None)
     mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
     drawn: Tensor = random_normal(size=shape_of((), size), dtype=dtype, generator=generator) * std + mean
-    return drawn.requires_grad_(requires_grad)
+    return drawn.to(dtype or drawn.array.dtype).requires_grad_(requires_grad)
 
 
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
@@ -363,7 +371,8 @@ def coin(size: tuple[int, ...], p: Any, generator: Generator | None) -> Tensor:
         raise RuntimeError(
             f"Expected p_in >= 0 && p_in <= 1 to be true: bernoulli_ expects p to be in [0, 1], but got p={wrong}"
         )
-    happened: Tensor = random_uniform(size=size, generator=generator) < chances
+    # float32 would be 0, and so less than any chance, once in 2^24 times
+    happened: Tensor = random_uniform(size=size, dtype=np.float64, generator=generator) < chances
     return happened
 
 
