@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 from typing import Any
 
@@ -30,3 +31,12 @@ def test_docstring_examples(name: str) -> None:
 def test_the_examples_of_ops_are_found() -> None:
     names = {t.name for t in examples(importlib.import_module("tinygrad_dnn.ops.elementwise"))}
     assert "tinygrad_dnn.ops.elementwise.divide" in names
+
+
+def test_help_says_what_everything_public_is() -> None:
+    public = [getattr(tg, name) for name in dir(tg) if not name.startswith("_")]
+    public += [getattr(tg.Tensor, name) for name in dir(tg.Tensor) if not name.startswith("_")]
+    ours = [f for f in public if callable(f) or isinstance(f, property)]
+    assert [f for f in ours if not inspect.getdoc(f)] == []
+    assert inspect.getdoc(tg.Tensor.exp) == inspect.getdoc(tg.exp)
+    assert inspect.getdoc(tg.Tensor.exp_) == f"In place: {inspect.getdoc(tg.exp)}"

@@ -384,7 +384,7 @@ def multinomial(
     Without ``replacement`` each index is drawn at most once, by the order of exponential arrival times.
     Raises RuntimeError for negative weights, rows of zeros and more samples than weights that are not 0.
 
-    >>> multinomial(tg.tensor([0.0, 1.0]), 3, replacement=True)
+    >>> tg.multinomial(tg.tensor([0.0, 1.0]), 3, replacement=True)
     tensor([1, 1, 1])
     """
     weights = np.atleast_2d(input.array.astype(np.float64))
