@@ -111,6 +111,22 @@ def test_one_of_the_last_two_is_whole_at_every_moment_of_a_save(
     assert checkpoint.resume() == 4
 
 
+def test_a_full_disk_keeps_what_it_had_and_no_part_of_what_it_had_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tg.Checkpoint(tmp_path, **saved_twice(tmp_path))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(3)
+    monkeypatch.undo()
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.pt", "previous.pt"]
+    assert checkpoint.resume() == 2
+
+
 def test_the_one_before_takes_the_place_of_a_damaged_one(tmp_path: Path) -> None:
     checkpoint = tg.Checkpoint(tmp_path, **saved_twice(tmp_path))
     (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:-100])
