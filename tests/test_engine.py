@@ -630,11 +630,21 @@ def test_calls_with_wrong_arguments() -> None:
 def test_truth_and_numbers_of_tensors() -> None:
     with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
         bool(tg.ones(2))
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor with no values is ambiguous"):
+        bool(tg.ones(0))
+    for kind in (int, float, complex):
+        with pytest.raises(ValueError, match="only one element tensors can be converted to Python scalars"):
+            kind(tg.ones(2))
+    with pytest.raises(TypeError, match="unsupported format string passed to Tensor"):
+        f"{tg.ones(1):.2f}"
+    with pytest.raises(TypeError, match="iteration over a 0-d tensor"):
+        list(tg.tensor(1.5))
     with pytest.raises(RuntimeError, match="cannot be converted to Scalar"):
         tg.ones(2).item()
     with pytest.raises(RuntimeError, match=r"Can't call numpy\(\) on Tensor that requires grad"):
         leaf(1.0).numpy()
     assert f"{tg.tensor(1.5):>7.2f}" == "   1.50"
+    assert f"{tg.ones(1)}" == str(tg.ones(1))
     assert [1, 2, 3][tg.tensor(1)] == 2
     assert sum([tg.tensor(1.0), tg.tensor(2.0)]).item() == 3.0
 

@@ -239,21 +239,31 @@ class Operators:
     __hash__ = object.__hash__  # by identity, so that tensors can be keys although == compares elements
 
     # --- a tensor as a container and as a number
-    def __len__(self) -> Int: return self._length()
-    def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
+    def __len__(self) -> Int: return self._length("len() of")
+    def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length("iteration over")))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
     def __contains__(self, value: Any) -> Bool: return bool(self.eq(value).any())
-    def __bool__(self) -> Bool: return bool(self._number())
+    def __bool__(self) -> Bool:
+        if self.array.size != 1:
+            what = "more than one value" if self.array.size else "no values"
+            raise RuntimeError(
+                f"Boolean value of Tensor with {what} is ambiguous; "
+                f"its shape is {self.array.shape}: use .all(), .any() or index one element"
+            )
+        return bool(self.item())
+
     def __int__(self) -> Int: return int(self._number())
     def __float__(self) -> Float: return float(self._number())
     def __index__(self) -> Int: return self._integer()
-    def __format__(self, spec: str) -> str: return format(str(self) if self.array.ndim else self.array.item(), spec)
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self.array.ndim else format(self.array.item(), spec)
 
     def _number(self) -> Any:
         if self.array.size != 1:
-            many = "Boolean value of Tensor with more than one value is ambiguous"
-            what = many if self.array.size else "a Tensor with no elements has no value"
-            raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or index one element")
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars, "
+                f"got one of shape {self.array.shape}; reduce it first, with .sum() or .mean(), or index one element"
+            )
         return self.item()
 
     def _integer(self) -> Int:
@@ -264,9 +274,9 @@ class Operators:
             )
         return int(self.item())
 
-    def _length(self) -> Int:
+    def _length(self, what: str) -> Int:
         if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor; it has no dimension to go through")
+            raise TypeError(f"{what} a 0-d tensor; it has no dimension to go through")
         return len(self.array)
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Any:

@@ -124,7 +124,7 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         time = f", {self.seconds:.1f} s" if self.seconds else ""
-        lines = [f"History of {self.epochs} epochs{time}", *table_lines(self.figures)]
+        lines = [f"History of {self.epochs} epoch{'s' * (self.epochs != 1)}{time}", *table_lines(self.figures)]
         monitor = "val_loss" if "val_loss" in self.figures else "loss"
         if not all(map(math.isnan, self.figures.get(monitor, []))):
             best = self.best(monitor)
