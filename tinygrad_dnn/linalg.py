@@ -184,9 +184,16 @@ def matrix_norm(
 def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`matrix_norm` of a matrix, or over two dimensions, if ``ord`` is given; else `vector_norm`.
 
+    Raises RuntimeError for an ``ord`` without ``dim`` of what is neither a vector nor a matrix.
+
     >>> tg.linalg.norm(tg.tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor(5.)
     """
+    if ord is not None and dim is None and A.ndim not in (1, 2):
+        raise RuntimeError(
+            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D; "
+            "dim=(-2, -1) is the norm of each matrix"
+        )
     two = A.ndim == 2 if dim is None else np.size(dim) == 2
     if ord is not None and two:
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
