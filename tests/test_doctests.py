@@ -40,3 +40,12 @@ def test_help_says_what_everything_public_is() -> None:
     assert [f for f in ours if not inspect.getdoc(f)] == []
     assert inspect.getdoc(tg.Tensor.exp) == inspect.getdoc(tg.exp)
     assert inspect.getdoc(tg.Tensor.exp_) == f"In place: {inspect.getdoc(tg.exp)}"
+
+
+def test_help_shows_how_functions_and_layers_are_called() -> None:
+    places = (tg, tg.nn, tg.nn.functional, tg.nn.init, tg.linalg, tg.data, tg.optim, tg.optim.lr_scheduler)
+    named = {name: getattr(place, name) for place in places for name in getattr(place, "__all__", vars(place))}
+    ours = {name: f for name, f in named.items() if str(getattr(f, "__module__", "")).startswith("tinygrad_dnn")}
+    without = {name for name, f in ours.items() if callable(f) and name[0] != "_" and ">>>" not in (f.__doc__ or "")}
+    of_authors_of_ops = {"Op", "into", "op", "written"}
+    assert without - of_authors_of_ops == {"LinAlgError", "LoadError", "Summary", "read_idx"}

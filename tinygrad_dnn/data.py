@@ -197,7 +197,16 @@ def random_split(dataset: Examples, lengths: Sequence[float], generator: Generat
 
 
 class Sampler(Generic[Example]):
-    """An order of indices; a subclass defines ``__iter__`` and, for ``len(loader)``, ``__len__``."""
+    """An order of indices; a subclass defines ``__iter__`` and, for ``len(loader)``, ``__len__``.
+
+    >>> class Backwards(Sampler):
+    ...     def __init__(self, data):
+    ...         self.data = data
+    ...     def __iter__(self):
+    ...         return reversed(range(len(self.data)))
+    >>> list(DataLoader("abc", sampler=Backwards("abc"), batch_size=3))
+    [['c', 'b', 'a']]
+    """
 
     def __iter__(self) -> Iterator[Example]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
@@ -283,7 +292,11 @@ class BatchSampler(Sampler[list[int]]):
 
 
 class SubsetRandomSampler(Sampler[int]):
-    """The given indices, in random order."""
+    """The given indices, in random order.
+
+    >>> sorted(SubsetRandomSampler([5, 7]))
+    [5, 7]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
         self.indices = indices

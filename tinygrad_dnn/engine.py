@@ -425,7 +425,11 @@ def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) 
 
 
 def is_tensor(value: object) -> bool:
-    """Whether ``value`` is a `Tensor`."""
+    """Whether ``value`` is a `Tensor`.
+
+    >>> is_tensor(tensor(1.0)), is_tensor(1.0)
+    (True, False)
+    """
     return isinstance(value, Tensor)
 
 
@@ -1022,7 +1026,11 @@ def check_writable(t: Tensor) -> None:
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether no float becomes an integer and no number a bool."""
+    """Whether no float becomes an integer and no number a bool.
+
+    >>> can_cast(np.int64, np.float32), can_cast(np.float32, np.int64)
+    (True, False)
+    """
     source, target = np.dtype(from_).kind, np.dtype(to).kind
     return (source != "f" or target not in "iu") and (source == "b" or target != "b")
 
@@ -1568,6 +1576,11 @@ def backward(
         Accumulate in these only.
 
     Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> backward(x * x, tensor([1.0, 10.0]))
+    >>> x.grad
+    tensor([ 2., 40.])
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors

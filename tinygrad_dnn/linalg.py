@@ -128,7 +128,12 @@ def matrix_rank(A: Tensor) -> Tensor:
 
 
 def multi_dot(tensors: Any) -> Tensor:
-    """The product of matrices, from left to right."""
+    """The product of matrices, from left to right.
+
+    >>> tg.linalg.multi_dot([tg.ones(2, 3), tg.ones(3, 4), tg.ones(4, 1)])
+    tensor([[12.],
+            [12.]])
+    """
     product: Tensor = reduce(matmul, tensors)
     return product
 
@@ -213,7 +218,11 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
-    """Vector product along ``dim``, of size 3."""
+    """Vector product along ``dim``, of size 3.
+
+    >>> tg.linalg.cross(tg.tensor([1, 0, 0]), tg.tensor([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
     return cross_product(input, other, dim)
 
 
@@ -234,7 +243,11 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of the matrices in two dimensions, by default the last."""
+    """The diagonals of the matrices in two dimensions, by default the last.
+
+    >>> tg.linalg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
     return diagonal_of(A, offset=offset, dim1=dim1, dim2=dim2)
 
 

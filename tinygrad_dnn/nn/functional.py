@@ -46,18 +46,32 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def relu_(input: Tensor) -> Tensor:
-    """``max(x, 0)``, in place."""
+    """``max(x, 0)``, in place.
+
+    >>> x = tg.tensor([-1.0, 2.0])
+    >>> _ = nn.functional.relu_(x)
+    >>> x
+    tensor([0., 2.])
+    """
     changed: Tensor = input.relu_()
     return changed
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``.
+
+    >>> nn.functional.relu6(tg.tensor([-1.0, 8.0]))
+    tensor([0., 6.])
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` between the two values, which have no slope."""
+    """``x`` between the two values, which have no slope.
+
+    >>> nn.functional.hardtanh(tg.tensor([-2.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
 
     def bounded(x: Tensor) -> Tensor:
         inside = (x > min_val) & (x < max_val)
@@ -67,12 +81,20 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``negative_slope x``."""
+    """``x`` where x > 0, else ``negative_slope x``.
+
+    >>> nn.functional.leaky_relu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.0100,  2.0000])
+    """
     return changed(input, lambda x: tensors.leaky_relu(x, negative_slope=negative_slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015."""
+    """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015.
+
+    >>> nn.functional.prelu(tg.tensor([-2.0, 2.0]), tg.tensor([0.25]))
+    tensor([-0.5000,  2.0000])
+    """
     if weight.numel() > 1:
         if input.ndim < 2 or input.shape[1] != weight.numel():
             raise RuntimeError(
@@ -84,39 +106,67 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``alpha (e^x - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^x - 1)``.
+
+    >>> nn.functional.elu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return changed(input, lambda x: tensors.elu(x, alpha=alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``.
+
+    >>> nn.functional.celu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return changed(input, lambda x: alpha * tensors.elu(x / alpha), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
+    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017.
+
+    >>> nn.functional.selu(tg.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
     return changed(input, lambda x: SELU_SCALE * tensors.elu(x, alpha=SELU_ALPHA), inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x sigmoid(x)``."""
+    """``x sigmoid(x)``.
+
+    >>> nn.functional.silu(tg.tensor([0.0, 2.0]))
+    tensor([0.0000, 1.7616])
+    """
     return changed(input, tensors.silu, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x tanh(log(1 + e^x))``. Misra 2019."""
+    """``x tanh(log(1 + e^x))``. Misra 2019.
+
+    >>> nn.functional.mish(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8651])
+    """
     return changed(input, lambda x: x * tensors.tanh(tensors.softplus(x)), inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation."""
+    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation.
+
+    >>> nn.functional.gelu(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
     return tensors.gelu(input, approximate=approximate)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + e^-x)``."""
+    """``1 / (1 + e^-x)``.
+
+    >>> nn.functional.sigmoid(tg.tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
     return tensors.sigmoid(input)
 
 
@@ -130,42 +180,74 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope."""
+    """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope.
+
+    >>> nn.functional.hardsigmoid(tg.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
     return changed(input, lambda x: hardtanh(x + 3, 0.0, 6.0) / 6, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x hardsigmoid(x)``."""
+    """``x hardsigmoid(x)``.
+
+    >>> nn.functional.hardswish(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.6667])
+    """
     return changed(input, lambda x: x * hardsigmoid(x), inplace)
 
 
 def tanh(input: Tensor) -> Tensor:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> nn.functional.tanh(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
     return tensors.tanh(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """``x - tanh x``."""
+    """``x - tanh x``.
+
+    >>> nn.functional.tanhshrink(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.2384])
+    """
     return input - tensors.tanh(input)
 
 
 def softsign(input: Tensor) -> Tensor:
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)``.
+
+    >>> nn.functional.softsign(tg.tensor([1.0, -3.0]))
+    tensor([ 0.5000, -0.7500])
+    """
     return input / (tensors.abs(input) + 1)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold."""
+    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold.
+
+    >>> nn.functional.softplus(tg.tensor([0.0, 2.0]))
+    tensor([0.6931, 2.1269])
+    """
     return tensors.softplus(input, beta=beta, threshold=threshold)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``x`` where x > threshold, else ``value``."""
+    """``x`` where x > threshold, else ``value``.
+
+    >>> nn.functional.threshold(tg.tensor([0.5, 2.0]), 1.0, 0.0)
+    tensor([0., 2.])
+    """
     return changed(input, lambda x: tensors.where(x <= threshold, float(value), x), inplace)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017."""
+    """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017.
+
+    >>> nn.functional.glu(tg.tensor([2.0, 0.0]))
+    tensor([1.])
+    """
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
     a, b = tensors.chunk(input, 2, dim)
@@ -173,7 +255,11 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """``softmax(-x)`` along ``dim``."""
+    """``softmax(-x)`` along ``dim``.
+
+    >>> nn.functional.softmin(tg.tensor([1.0, 2.0]), dim=0)
+    tensor([0.7311, 0.2689])
+    """
     return softmax(-input, implicit_dim("softmin", input) if dim is None else dim, dtype=dtype)
 
 
@@ -214,7 +300,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """``|x1 - x2 + eps|_p`` over the last dimension."""
+    """``|x1 - x2 + eps|_p`` over the last dimension.
+
+    >>> nn.functional.pairwise_distance(tg.tensor([[0.0, 0.0]]), tg.tensor([[3.0, 4.0]]), eps=0.0)
+    tensor([5.])
+    """
     return tensors.norm(x1 - x2 + eps, p=p, dim=-1, keepdim=keepdim)
 
 
@@ -891,7 +981,11 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``log(1 + e^(-t x))`` of targets t of 1 and -1, reduced."""
+    """``log(1 + e^(-t x))`` of targets t of 1 and -1, reduced.
+
+    >>> nn.functional.soft_margin_loss(tg.tensor([0.0]), tg.tensor([1.0]))
+    tensor(0.6931)
+    """
     same_size(input, target)
     return reduced(tensors.softplus(-target * input, threshold=np.inf), older(size_average, reduce, reduction))
 
@@ -904,7 +998,11 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, reduced."""
+    """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, reduced.
+
+    >>> nn.functional.hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]))
+    tensor(0.6250)
+    """
     near = tensors.where(target == -1, 0.0, input)
     far = tensors.where(target == 1, 0.0, tensors.clamp(margin - input, min=0))
     return reduced(near + far, older(size_average, reduce, reduction))
@@ -919,7 +1017,11 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced."""
+    """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced.
+
+    >>> nn.functional.margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1]), margin=0.5)
+    tensor(2.5000)
+    """
     short = -target * (input1 - input2) + margin
     return reduced(tensors.clamp(short, min=0), older(size_average, reduce, reduction))
 
@@ -933,7 +1035,11 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced."""
+    """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced.
+
+    >>> nn.functional.cosine_embedding_loss(tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 1.0]]), tg.tensor([1]))
+    tensor(1.)
+    """
     eps = 1e-12
     squares = ((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)
     cosine = (input1 * input2).sum(-1) / tensors.sqrt(squares)
@@ -957,6 +1063,9 @@ def triplet_margin_loss(
     """``max(d(anchor, positive) - d(anchor, negative) + margin, 0)`` of p-distances, reduced.
 
     With ``swap`` the smaller of the distances of the negative to anchor and positive counts. Balntas et al. 2016.
+
+    >>> nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.zeros(1, 2), tg.tensor([[0.75, 0.0]]), eps=0.0)
+    tensor(0.2500)
     """
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -970,6 +1079,9 @@ def gaussian_nll_loss(
     """``(log v + (x - t)^2 / v) / 2`` of a variance v of at least eps, reduced; ``full`` adds ``log(2 pi) / 2``.
 
     Raises ValueError for a negative variance.
+
+    >>> nn.functional.gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
+    tensor(2.)
     """
     spread = var if isinstance(var, Tensor) else tensors.full(input.array.shape, var, dtype=input.array.dtype)
     if decided((array_of(spread) < 0).any()):
@@ -996,6 +1108,9 @@ def poisson_nll_loss(
     """``e^x - t x`` of the logarithm x of a rate, or ``x - t log(x + eps)`` of the rate, reduced.
 
     ``full`` adds Stirling's ``t log t - t + log(2 pi t) / 2`` for targets above 1.
+
+    >>> nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
+    tensor(1.)
     """
     loss = tensors.exp(input) - target * input if log_input else input - target * tensors.log(input + eps)
     if full:

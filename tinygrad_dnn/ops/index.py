@@ -124,6 +124,9 @@ def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     """A copy of ``a`` with ``b``, broadcast, at ``index``; what ``a[index] = b`` records.
 
     da = g with 0 at ``index``        db = g at ``index``
+
+    >>> tg.setitem(tg.zeros(3), 7.0, index=1)
+    tensor([0., 7., 0.])
     """
     y = into(out, np.array(a))
     first, then = steps(index)
@@ -255,12 +258,20 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
+    """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``.
+
+    >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([0, 2]), tg.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
     return setitem(input, source, index=slices(input, dim, index, "index_copy"))
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
-    """``input`` with ``value`` in its slices at ``index`` along ``dim``."""
+    """``input`` with ``value`` in its slices at ``index`` along ``dim``.
+
+    >>> tg.index_fill(tg.zeros(3), 0, tg.tensor([0, 2]), 1.0)
+    tensor([1., 0., 1.])
+    """
     return setitem(input, value, index=slices(input, dim, index, "index_fill", from_behind=True))
 
 
@@ -364,7 +375,12 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``."""
+    """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``.
+
+    >>> tg.take_along_dim(tg.tensor([[3, 1], [2, 4]]), tg.tensor([[1, 0], [0, 1]]), 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     positions = positions_of(indices)
     if dim is None:
         return gather(reshape(input, size=(-1,)), dim=0, index=positions.reshape(-1))

@@ -106,7 +106,12 @@ def manual_seed(seed: int) -> Generator:
 
 
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The seed of the default generator.
+
+    >>> _ = manual_seed(3)
+    >>> tg.initial_seed()
+    3
+    """
     return current_generator().initial_seed()
 
 
@@ -123,7 +128,10 @@ def get_rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(new_state: dict[str, Any]) -> None:
-    """Go to a position that `get_rng_state` gave."""
+    """Go to a position that `get_rng_state` gave.
+
+    >>> set_rng_state(get_rng_state())
+    """
     current_generator().set_state(new_state)
 
 
@@ -150,7 +158,11 @@ def random_uniform(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Numbers spread evenly over [low, high). Raises RuntimeError if low > high."""
+    """Numbers spread evenly over [low, high). Raises RuntimeError if low > high.
+
+    >>> tg.random_uniform(size=(2, 3), low=-1.0).shape
+    (2, 3)
+    """
     if not low <= high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     dtype = np.dtype(dtype or get_default_dtype())
@@ -170,7 +182,11 @@ def random_normal(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0."""
+    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0.
+
+    >>> tg.random_normal(size=(2, 3), mean=1.0, std=0.5).shape
+    (2, 3)
+    """
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     dtype = np.dtype(dtype or get_default_dtype())
@@ -290,7 +306,11 @@ def randint(
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """The integers 0 to n - 1 in random order."""
+    """The integers 0 to n - 1 in random order.
+
+    >>> sorted(tg.randperm(3).tolist())
+    [0, 1, 2]
+    """
     return random_permutation(n=n, generator=generator, dtype=dtype)
 
 
@@ -298,7 +318,11 @@ def rand_like(
     input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``."""
+    """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``.
+
+    >>> tg.rand_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return rand(
         size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
     )
@@ -308,7 +332,11 @@ def randn_like(
     input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Standard normal numbers, of the shape and dtype of ``input``."""
+    """Standard normal numbers, of the shape and dtype of ``input``.
+
+    >>> tg.randn_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return randn(
         size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
     )
@@ -318,7 +346,11 @@ def randint_like(
     input: Tensor, low: int = 0, high: int | None = None, *, dtype: Any = None, generator: Generator | None = None,
     requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
-    """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``."""
+    """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``.
+
+    >>> tg.randint_like(tg.ones(2, 3), 5).shape
+    (2, 3)
+    """
     low, high = (0, low) if high is None else (low, high)
     return randint(
         low, high, input.array.shape, dtype=dtype or input.array.dtype, generator=generator,
@@ -354,6 +386,9 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
     """1 with the probability that ``input``, or else p, has at that place, else 0.
 
     Raises RuntimeError for what is no probability.
+
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
+    tensor([0., 1.])
     """
     if p is None and input.array.dtype.kind != "f":
         raise RuntimeError(f"bernoulli is not implemented for {input.array.dtype}; probabilities are floating point")

@@ -353,7 +353,11 @@ def var_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
 
 
 def std_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
-    """``(std, mean)`` over ``dim``; the parameters are those of `std`."""
+    """``(std, mean)`` over ``dim``; the parameters are those of `std`.
+
+    >>> tg.std_mean(tg.tensor([1.0, 3.0]), 0, unbiased=False)
+    (tensor(1.), tensor(2.))
+    """
     return spread_and_mean(std, input, *args, **params)
 
 
