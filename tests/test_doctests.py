@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import pydoc
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def test_help_says_what_everything_public_is() -> None:
     ours = [f for f in public if callable(f) or isinstance(f, property)]
     assert [f for f in ours if not inspect.getdoc(f)] == []
     assert inspect.getdoc(tg.Tensor.exp) == inspect.getdoc(tg.exp)
+    assert "sum(a, dim=None, keepdim=False)" in pydoc.plain(pydoc.render_doc(tg.sum))
     assert inspect.getdoc(tg.Tensor.exp_) == f"In place: {inspect.getdoc(tg.exp)}"
 
 

@@ -599,7 +599,7 @@ class Op:
         self.__name__ = self.name
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
-        self.__wrapped__ = function  # what help() and inspect.signature() show
+        self.__wrapped__ = function  # what inspect.signature() shows
         self.kernel = kernel
         self.signature = signature
         self.domain = domain
@@ -792,7 +792,9 @@ class Op:
         return registered, (self.name,)  # copied and pickled by name, as functions are
 
     def __repr__(self) -> str:
-        return f"<op {self.name} {self.signature}>"
+        arguments = [f"*{a}" for a in self.arguments] if self.variadic else self.arguments
+        params = [p if p in self.required else f"{p}={default!r}" for p, default in self.defaults.items()]
+        return f"<op {self.name}({', '.join([*arguments, *params])}): {self.signature}>"
 
 
 OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})

@@ -699,9 +699,9 @@ def chosen(xp: Any, g: Any, won: Any, tied: Any) -> Any:
 
 @op(signature="()->()", sample=lambda rng: ((rng.uniform(-2, 2, (3, 4)),), {"min": -1.0, "max": 1.0}))
 def clamp(a: Array, *, min: Any = None, max: Any = None, out: Out = None) -> Any:
-    """Elementwise ``y = min(max(a, lower), upper)``; either bound may be None.
+    """Elementwise a, but at least ``min`` and at most ``max``, of which one may be None; ``max`` where they cross.
 
-    da = g where lower <= a <= upper, else 0
+    da = g where min <= a <= max, else 0
 
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
     tensor([-1.0000,  0.5000,  1.0000])

@@ -16,7 +16,6 @@ __all__ = [
 ]
 
 
-
 class FloatLimits(NamedTuple):
     """Limits of a floating dtype."""
 
