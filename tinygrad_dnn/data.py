@@ -544,7 +544,8 @@ class DataLoader:
             return
         arrays, rows = found
         for indices in batches:
-            taken = rows[indices]
+            # a tuple would be an index of several dimensions, and a tensor of one element a number
+            taken = rows[indices if isinstance(indices, list | np.ndarray) else list(indices)]
             yield [leaf(a.take(taken, axis=0)) for a in arrays]
 
     @property
