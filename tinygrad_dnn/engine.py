@@ -479,11 +479,24 @@ BUILTIN = {id(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDG"}
 
 
 def builtin(array: Array) -> Array:
-    """``array``, on the same memory, with NumPy's own dtype object: unpickled arrays have a copy, which `is` not it."""
+    """``array``, on the same memory, with NumPy's own dtype object: unpickled arrays have a copy, which `is` not it.
+
+    Raises TypeError for what is not of numbers, ValueError for numbers in the byte order of another machine.
+    """
     if id(array.dtype) in BUILTIN:
         return array
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are floats, "
+            "integers and bools; convert it first, with .astype()"
+        )
     dtype = np.dtype(array.dtype.str)
-    return array.view(dtype) if id(dtype) in BUILTIN else array
+    if id(dtype) not in BUILTIN:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported; convert it first, with .astype(array.dtype.newbyteorder('='))"
+        )
+    return array.view(dtype)
 
 
 def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
@@ -504,7 +517,9 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     if array.dtype.kind not in "biufc":
         while isinstance(data, list | tuple) and data:
             data = data[0]
-        raise TypeError(f"can't convert {type(data).__name__} to a tensor; give numbers, arrays or tensors")
+        if isinstance(data, int):
+            raise ValueError("Overflow when unpacking long long: an integer has more than 64 bits; give floats")
+        raise inconvertible(data)
     return array.astype(max(floats)) if dtype is None and array.dtype == FLOAT64 and floats else array
 
 
@@ -536,7 +551,17 @@ def number_of(value: Any, floats: set[np.dtype[Any]]) -> Any:
         floats.update({value.dtype} if value.dtype.kind == "f" else ())
     elif isinstance(value, float):
         floats.add(Defaults.dtype)
+    elif isinstance(value, NO_NUMBERS):
+        raise inconvertible(value)
     return value
+
+
+NO_NUMBERS = (type(None), str, bytes, dict, set)  # though NumPy makes NaN of None, and numbers of texts
+
+
+def inconvertible(value: Any) -> TypeError:
+    """The error for what no tensor can be made of."""
+    return TypeError(f"can't convert {type(value).__name__} to a tensor; give numbers, arrays or tensors")
 
 
 # --- Op: a kernel and its rules ---------------------------------------------------------------------------------------
@@ -774,7 +799,7 @@ class Op:
             env = [arrays, *[None] * 6, *params.values(), *raw]
             r = self.residual.function(*self.residual.pick(env))
             return self.kernel(*raw, r=r, **params), r
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, AttributeError) as error:
             raise explained(self, error, raw, params) from None
 
     def plain(self, value: Any) -> Any:
@@ -965,6 +990,10 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
             f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
             f"but got {error.axis}): {described}"
         )
+    if isinstance(error, AttributeError):
+        if type(error.obj) not in PLAIN:
+            return error  # not of an argument that should be an array
+        return TypeError(f"{o.name}(): argument must be Tensor, not {type(error.obj).__name__}; tensor() makes one")
     if o.name in OF_BOOLS and "numpy boolean" in str(error):
         return RuntimeError(f"{OF_BOOLS[o.name]} operator instead: {described}")
     if isinstance(error, ValueError):

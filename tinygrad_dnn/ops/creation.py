@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from math import ceil
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,11 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool 
 
 def shape_of(shape: tuple[Any, ...], size: Any) -> tuple[int, ...]:
     """The shape of ``zeros(2, 3)``, ``zeros((2, 3))`` and ``zeros(size=(2, 3))``."""
-    wanted = tuple(int(n) for n in (sizes(shape) if size is None else np.atleast_1d(size)))
+    given = sizes(shape) if size is None else np.atleast_1d(size)
+    try:
+        wanted = tuple(map(index, given))
+    except TypeError:
+        raise TypeError(f"argument 'size' must be tuple of ints, not {tuple(given)}; round with int(), or //") from None
     if any(n < 0 for n in wanted):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(wanted)}: {list(wanted)}")
     return wanted

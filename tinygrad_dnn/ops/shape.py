@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import device
 from ..dtypes import DType
 from ..engine import Array, Out, Tensor, into, leaf, op, origin
 from ..interpreters import tensors
@@ -426,6 +427,8 @@ def dtype_among(args: Sequence[Any], dtype: Any, ignored: dict[str, Any]) -> Any
             dtype = a.array.dtype
         elif isinstance(a, np.dtype | DType | type):
             dtype = np.dtype(a)
+        elif isinstance(a, str):
+            device(a)  # which refuses what is none, such as a dtype in quotes
     return dtype
 
 
