@@ -646,6 +646,8 @@ def test_what_is_no_number_is_no_tensor(value: object, dtype: object) -> None:
 def test_numbers_that_no_dtype_holds_are_refused() -> None:
     with pytest.raises(ValueError, match="Overflow when unpacking long long"):
         tg.tensor([1, 2**70])
+    with pytest.raises(ValueError, match=r"^cannot convert float NaN to integer$"):
+        tg.tensor([float("nan")], dtype=tg.int64)
     for make in (tg.tensor, tg.from_numpy):
         with pytest.raises(ValueError, match="byte order different from the native byte order"):
             make(np.ones(2, np.dtype(np.float32).newbyteorder()))
@@ -805,6 +807,23 @@ def test_what_is_not_a_tensor_is_not_taken_for_one(data: object) -> None:
     for call in (lambda: tg.ones(2) + data, lambda: tg.exp(data), lambda: tg.linear(data, tg.ones(2, 2))):
         with pytest.raises(TypeError, match="argument must be Tensor, not"):
             call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tg.where(x > 0, x),
+        lambda x: tg.where(x > 0, None, x),
+        lambda x: x.masked_fill(x > 0, None),
+        lambda x: x.index_fill(0, tg.tensor([0]), None),
+        lambda x: x.scatter(0, tg.tensor([0]), None),
+        lambda x: x.fill_(None),
+        lambda x: tg.full((2,), None),
+    ],
+)
+def test_none_is_no_number(call: Callable[[tg.Tensor], object]) -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        call(tg.ones(2))
 
 
 # --- in-place changes and what was computed before them ---------------------------------------------------------------

@@ -583,3 +583,9 @@ def test_losses_that_are_squares_near_0_are_curved_at_0(loss: Any, curvature: fl
     d = tg.tensor(0.0, requires_grad=True)
     (slope,) = tg.grad(loss(d), d, create_graph=True)
     assert [slope.item(), *(t.item() for t in tg.grad(slope, d))] == [0.0, curvature]
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0])
+def test_a_triplet_needs_a_margin(margin: float) -> None:
+    with pytest.raises(ValueError, match=f"margin must be greater than 0, got {margin}"):
+        nn.TripletMarginLoss(margin)(*[tg.ones(1, 2)] * 3)

@@ -1133,6 +1133,12 @@ RANGES = {
     "new_tensor(tg.randint(300, (2,), dtype=tg.uint8))": "to - 1 is out of bounds for uint8",
     "new_tensor(tg.tril_indices(-1, 2))": "row must be non-negative, got -1",
     "new_tensor(tg.triu_indices(1, -2))": "col must be non-negative, got -2",
+    "new_tensor(tg.meshgrid(x.view(1, 2)))": "torch.meshgrid: Expected 0D or 1D tensor in the tensor list",
+    "new_tensor(tg.cartesian_prod(x, x[0]))": "Expect a 1D vector, but got shape []",
+    "new_tensor(tg.combinations(x.view(1, 2)))": "Expect a 1D vector, but got shape [1, 2]",
+    "new_tensor(tg.vander(x.view(1, 2)))": "x must be a one-dimensional tensor",
+    "new_tensor(tg.block_diag(x, x.view(1, 1, 2)))": "2 or fewer dimensions. Input 1 has 3 dimensions",
+    "diff(-1)": "order must be non-negative but got -1",
     "select(0, -3)": "select(): index -3 out of range for tensor of size [2] at dimension 0",
 }
 

@@ -513,7 +513,8 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     try:
         array = np.array(numbers, dtype=dtype)
     except ValueError as error:
-        raise ValueError(f"expected sequences of equal length at every level of the nesting: {error}") from None
+        nested = "expected sequences of equal length at every level of the nesting: " * ("sequence" in str(error))
+        raise ValueError(f"{nested}{error}") from None
     if array.dtype.kind not in "biufc":
         while isinstance(data, list | tuple) and data:
             data = data[0]

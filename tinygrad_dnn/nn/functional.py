@@ -1063,10 +1063,13 @@ def triplet_margin_loss(
     """``max(d(anchor, positive) - d(anchor, negative) + margin, 0)`` of p-distances, reduced.
 
     With ``swap`` the smaller of the distances of the negative to anchor and positive counts. Balntas et al. 2016.
+    Raises ValueError for a margin that is not above 0.
 
     >>> nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.zeros(1, 2), tg.tensor([[0.75, 0.0]]), eps=0.0)
     tensor(0.2500)
     """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = tensors.minimum(far, pairwise_distance(positive, negative, p, eps))

@@ -756,6 +756,8 @@ def where(condition: Array, a: Array, b: Array, *, out: Out = None) -> Any:
     >>> tg.where(tg.tensor([True, False]), tg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
+    if a is None or b is None:
+        raise TypeError("where(): argument must be Tensor, not NoneType; give both values, or none of them")
     if np.ndim(condition) and np.asarray(condition).dtype.kind not in "bu":
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got {condition.dtype}; use x != 0")
     return into(out, np.where(condition, *of_one_dtype(a, b)))

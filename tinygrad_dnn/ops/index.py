@@ -8,7 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, overflow, shown, unshared
+from ..engine import (
+    Array,
+    Out,
+    Tensor,
+    array_of,
+    as_array,
+    decided,
+    index_arrays,
+    into,
+    leaf,
+    op,
+    overflow,
+    shown,
+    unshared,
+)
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -128,6 +142,8 @@ def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     >>> tg.setitem(tg.zeros(3), 7.0, index=1)
     tensor([0., 7., 0.])
     """
+    if b is None:  # of which NumPy makes NaN
+        raise TypeError("can't assign a NoneType to a tensor; give a number or a tensor")
     y = into(out, np.array(a))
     first, then = steps(index)
     if then is None:
@@ -337,7 +353,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask_array.dtype}")
     if not isinstance(value, Tensor):  # a number takes the dtype of the tensor
         try:
-            fill = leaf(np.array(value.item() if isinstance(value, np.generic) else value, input.array.dtype))
+            fill = leaf(as_array(value.item() if isinstance(value, np.generic) else value, input.array.dtype))
         except (OverflowError, ValueError) as error:  # infinity or NaN as an integer
             raise overflow(input.array.dtype, error) from None
     elif value.ndim:

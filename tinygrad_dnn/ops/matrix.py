@@ -152,10 +152,18 @@ def rectangle(row: int, offset: int, col: int) -> tuple[int, int, int]:
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices, vectors as rows, along the diagonal of one matrix; 0 elsewhere.
 
+    Raises RuntimeError for tensors of more than two dimensions.
+
     >>> tg.block_diag(tg.tensor([[1, 2]]), tg.tensor(3))
     tensor([[1, 2, 0],
             [0, 0, 3]])
     """
+    for k, t in enumerate(tensors):
+        if t.ndim > 2:
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. "
+                f"Input {k} has {t.ndim} dimensions"
+            )
     blocks = [t if t.ndim == 2 else reshape(t, size=(1, -1)) for t in tensors]
     ends = np.cumsum([(0, 0), *(t.shape for t in blocks)], axis=0).tolist()
     joined: Tensor = leaf(np.zeros(ends[-1], np.result_type(*of_joint_dtype(tuple(t.array for t in blocks)))))
@@ -167,11 +175,15 @@ def block_diag(*tensors: Tensor) -> Tensor:
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """Powers 0 to N - 1 of the elements of a vector, as columns, the highest first unless ``increasing``.
 
+    Raises RuntimeError for what is no vector.
+
     >>> tg.vander(tg.tensor([1, 2, 3]))
     tensor([[1, 1, 1],
             [4, 2, 1],
             [9, 3, 1]])
     """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor. Got shape {tuple(x.shape)}; linalg.vander takes any")
     powers = np.arange(len(x) if N is None else N)
     return reshape(x, size=(-1, 1)) ** leaf(powers if increasing else powers[::-1].copy())
 

@@ -353,11 +353,18 @@ def tensor_split(
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinates of a grid: tensor k varies along dimension k; with ``indexing="xy"`` the first two change places.
 
+    Raises RuntimeError for tensors of more than one dimension.
+
     >>> tg.meshgrid(tg.tensor([1, 2]), tg.tensor([3, 4]), indexing="ij")[0]
     tensor([[1, 1],
             [2, 2]])
     """
     axes = [atleast_1d(t) for t in sizes(tensors)]
+    for t in axes:
+        if t.ndim > 1:
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got shape {tuple(t.shape)}"
+            )
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f"torch.meshgrid: indexing must be one of 'xy' or 'ij', but received: {indexing}")
     shape = tuple(t.numel() for t in axes)
@@ -369,8 +376,17 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(g.transpose(0, 1) if swap else g for g in grids)
 
 
+def check_vectors(*tensors: Tensor) -> None:
+    """Refuse what has not one dimension."""
+    for t in tensors:
+        if t.ndim != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}; ravel() makes one")
+
+
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All tuples of one element of each vector, as rows; a single vector stays as it is.
+
+    Raises RuntimeError for what is no vector.
 
     >>> tg.cartesian_prod(tg.tensor([1, 2]), tg.tensor([3, 4]))
     tensor([[1, 3],
@@ -378,6 +394,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             [2, 3],
             [2, 4]])
     """
+    check_vectors(*tensors)
     if len(tensors) == 1:
         return tensors[0]
     return stack([ravel(g) for g in meshgrid(*tensors)], 1)
@@ -386,11 +403,14 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of r elements of a vector, in order, as rows.
 
+    Raises RuntimeError for what is no vector.
+
     >>> tg.combinations(tg.tensor([1, 2, 3]))
     tensor([[1, 2],
             [1, 3],
             [2, 3]])
     """
+    check_vectors(input)
     if r == 0:
         return narrow(input, 0, 0, 0)
     rows = (combinations_with_replacement if with_replacement else choices)(range(len(input)), r)
