@@ -589,3 +589,15 @@ def test_losses_that_are_squares_near_0_are_curved_at_0(loss: Any, curvature: fl
 def test_a_triplet_needs_a_margin(margin: float) -> None:
     with pytest.raises(ValueError, match=f"margin must be greater than 0, got {margin}"):
         nn.TripletMarginLoss(margin)(*[tg.ones(1, 2)] * 3)
+
+
+def test_the_parts_of_a_triplet_have_as_many_dimensions() -> None:
+    with pytest.raises(RuntimeError, match="have the same number of dimensions, but got: anchor 2D, positive 1D"):
+        F.triplet_margin_loss(tg.ones(3, 2), tg.ones(2), tg.ones(3, 2))
+
+
+@pytest.mark.parametrize("dtype", [tg.uint8, tg.int8, tg.int64, tg.float32])
+def test_signs_of_any_dtype_are_taken_for_what_they_are(dtype: Any) -> None:
+    x, signs = tg.tensor([0.5, -2.0]), tg.ones(2)
+    for loss in (F.soft_margin_loss, lambda x, t: F.margin_ranking_loss(x, 0 * x, t), F.hinge_embedding_loss):
+        assert loss(x, signs.to(dtype)).item() == loss(x, signs).item()

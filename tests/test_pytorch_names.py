@@ -1138,6 +1138,10 @@ RANGES = {
     "new_tensor(tg.combinations(x.view(1, 2)))": "Expect a 1D vector, but got shape [1, 2]",
     "new_tensor(tg.vander(x.view(1, 2)))": "x must be a one-dimensional tensor",
     "new_tensor(tg.block_diag(x, x.view(1, 1, 2)))": "2 or fewer dimensions. Input 1 has 3 dimensions",
+    "new_tensor(tg.cdist(tg.ones(2, 1), tg.ones(2, 3)))": "X1 and X2 must have the same number of columns. X1: 1 X2: 3",
+    "view(1, 2).rot90(1, (1, -1))": "expected rotation dims to be different, but got dim0 = 1 and dim1 = -1",
+    "count_nonzero(3)": "Dimension out of range (expected to be in range of [-1, 0], but got 3)",
+    "unique(dim=2)": "Dimension out of range (expected to be in range of [-1, 0], but got 2)",
     "diff(-1)": "order must be non-negative but got -1",
     "select(0, -3)": "select(): index -3 out of range for tensor of size [2] at dimension 0",
 }

@@ -987,7 +987,7 @@ def soft_margin_loss(
     tensor(0.6931)
     """
     same_size(input, target)
-    return reduced(tensors.softplus(-target * input, threshold=np.inf), older(size_average, reduce, reduction))
+    return reduced(tensors.softplus(-(target * input), threshold=np.inf), older(size_average, reduce, reduction))
 
 
 def hinge_embedding_loss(
@@ -1022,7 +1022,7 @@ def margin_ranking_loss(
     >>> nn.functional.margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1]), margin=0.5)
     tensor(2.5000)
     """
-    short = -target * (input1 - input2) + margin
+    short = margin - target * (input1 - input2)
     return reduced(tensors.clamp(short, min=0), older(size_average, reduce, reduction))
 
 
@@ -1063,13 +1063,18 @@ def triplet_margin_loss(
     """``max(d(anchor, positive) - d(anchor, negative) + margin, 0)`` of p-distances, reduced.
 
     With ``swap`` the smaller of the distances of the negative to anchor and positive counts. Balntas et al. 2016.
-    Raises ValueError for a margin that is not above 0.
+    Raises ValueError for a margin that is not above 0, RuntimeError for different numbers of dimensions.
 
     >>> nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.zeros(1, 2), tg.tensor([[0.75, 0.0]]), eps=0.0)
     tensor(0.2500)
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+        )
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = tensors.minimum(far, pairwise_distance(positive, negative, p, eps))

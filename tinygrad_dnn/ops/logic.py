@@ -6,7 +6,6 @@ import numpy as np
 
 from ..engine import Array, Tensor, leaf, op
 from ..interpreters import tensors
-from .reduce import axes
 
 __all__ = [
     "allclose", "count_nonzero", "equal", "isclose", "isin", "logical_and", "logical_not", "logical_or", "logical_xor",
@@ -118,7 +117,8 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     >>> tg.count_nonzero(tg.tensor([0, 3, 4]))
     tensor(2)
     """
-    return leaf(np.asarray(np.count_nonzero(input.array, axis=axes(input.array, dim))))
+    nonzero: Tensor = tensors.sum(tensors.not_equal(input, 0), dim=dim)
+    return nonzero
 
 
 for _function in (allclose, count_nonzero, isclose):

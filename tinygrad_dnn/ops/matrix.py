@@ -331,7 +331,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """The p-norms of the differences of all pairs of rows: (..., m, d) and (..., n, d) give (..., m, n).
 
-    Raises RuntimeError for integers, and for a negative p.
+    Raises RuntimeError for integers, for rows of two lengths, and for a negative p.
 
     >>> tg.cdist(tg.tensor([[0.0, 0.0]]), tg.tensor([[3.0, 4.0], [0.0, 1.0]]))
     tensor([[5., 1.]])
@@ -341,6 +341,11 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
             raise RuntimeError(
                 f"cdist only supports floating-point dtypes, X{k} got: {x.array.dtype}; convert it, with .float()"
             )
+    if x1.shape[-1:] != x2.shape[-1:]:
+        raise RuntimeError(
+            "X1 and X2 must have the same number of columns. "
+            f"X1: {x1.shape[-1]} X2: {x2.shape[-1]}; the shapes are {tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}; norm() takes negative ones")
     lengths: Tensor = norm(tensors.unsqueeze(x1, -2) - tensors.unsqueeze(x2, -3), p=p, dim=-1)

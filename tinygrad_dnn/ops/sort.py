@@ -174,6 +174,7 @@ def unique(
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
+    dim = None if dim is None else checked(dim, input.ndim)
     values, inverse, counts = np.unique(
         array_of(input), return_inverse=True, return_counts=True, axis=dim, equal_nan=False
     )
