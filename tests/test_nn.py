@@ -1937,3 +1937,15 @@ def test_clipping_refuses_negative_bounds(bad: float) -> None:
 def test_the_norm_of_gradients_whose_squares_float32_cannot_hold(size: float) -> None:
     (p,) = with_gradients([size, size])
     assert utils.clip_grad_norm_(p, math.inf).item() == pytest.approx(size * math.sqrt(2), rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 3), (2, 1), ()])
+def test_parameters_of_a_norm_have_its_shape(shape: tuple[int, ...]) -> None:
+    for parameters in ((tg.ones(shape),), (None, tg.ones(shape))):
+        with pytest.raises(RuntimeError, match=r"Expected (weight|bias) to be of same shape as normalized_shape"):
+            nn.functional.layer_norm(tg.ones(2, 3), (3,), *parameters)
+
+
+def test_rows_are_chosen_of_a_matrix() -> None:
+    with pytest.raises(RuntimeError, match="'weight' must be 2-D"):
+        nn.functional.embedding(tg.tensor([1]), tg.ones(3))

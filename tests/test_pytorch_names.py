@@ -1187,3 +1187,13 @@ def test_normal_numbers_are_drawn_in_the_dtype_of_the_first_tensor(mean: Any, st
     drawn = tg.normal(mean, std)
     assert drawn.dtype == (mean if isinstance(mean, tg.Tensor) else std).dtype
     assert drawn.dtype != tg.float64 or not tg.equal(drawn, drawn.float().double())
+
+
+@pytest.mark.parametrize("name", ["index_add", "index_add_", "index_copy", "index_copy_"])
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3,), (3, 2), ()])
+def test_slices_are_written_to_slices_of_their_size(name: str, shape: tuple[int, ...]) -> None:
+    x = tg.zeros(4, 3)
+    with pytest.raises(RuntimeError, match=r"Number of indices \(2\) should be equal to source.size\(dim\)"):
+        getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(shape))
+    assert getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(2, 3)).sum() == 6
+    assert getattr(x[:, 0].clone(), name)(0, tg.tensor([1]), tg.tensor(1.0))[1] == 1

@@ -190,7 +190,7 @@ class Operators:
         self[tensors.slices(self, dim, index, "index_fill_", from_behind=True)] = value
         return self
     def index_copy_(self, dim: Int, index: Any, source: Any) -> Any:
-        self[tensors.slices(self, dim, index, "index_copy_")] = source
+        self[tensors.slices(self, dim, index, "index_copy_", source=source)] = source
         return self
     def index_add_(self, dim: Int, index: Any, source: Any, *, alpha: Float = 1) -> Any:
         return self.add_(tensors.index_add(tensors.zeros_like(self), dim, index, source), alpha=alpha)

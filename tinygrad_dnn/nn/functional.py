@@ -397,6 +397,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     tensor([[3.],
             [1.]])
     """
+    if weight.ndim != 2:
+        raise RuntimeError(f"'weight' must be 2-D, got shape {tuple(weight.shape)}")
     index, rows = as_array(input), len(weight.array)
     if index.dtype.kind not in "iu":
         raise RuntimeError(
@@ -443,6 +445,12 @@ def layer_norm(
             f"but got input of size{list(input.shape)}"
         )
     check_dtypes(input, weight, bias)
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.array.shape != shape:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(t.array.shape)} and normalized_shape = {list(shape)}"
+            )
     y: Tensor = standardize(input, dim=tuple(range(-len(shape), 0)), eps=eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
@@ -1003,6 +1011,7 @@ def hinge_embedding_loss(
     >>> nn.functional.hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]))
     tensor(0.6250)
     """
+    same_size(input, target)
     near = tensors.where(target == -1, 0.0, input)
     far = tensors.where(target == 1, 0.0, tensors.clamp(margin - input, min=0))
     return reduced(near + far, older(size_average, reduce, reduction))
@@ -1019,9 +1028,16 @@ def margin_ranking_loss(
 ) -> Tensor:
     """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced.
 
+    Raises RuntimeError for different numbers of dimensions.
+
     >>> nn.functional.margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1]), margin=0.5)
     tensor(2.5000)
     """
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape}"
+        )
     short = margin - target * (input1 - input2)
     return reduced(tensors.clamp(short, min=0), older(size_average, reduce, reduction))
 
@@ -1037,9 +1053,20 @@ def cosine_embedding_loss(
 ) -> Tensor:
     """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced.
 
+    The inputs are (n, d) and the target (n), or (d) and (). Raises RuntimeError for others.
+
     >>> nn.functional.cosine_embedding_loss(tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 1.0]]), tg.tensor([1]))
     tensor(1.)
     """
+    if target.ndim > 1:
+        raise RuntimeError(
+            f"0D or 1D target tensor expected, multi-target not supported: got shape {target.shape}; use squeeze()"
+        )
+    if not input1.ndim == input2.ndim == target.ndim + 1:
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes "
+            f"{list(input1.shape)} and {list(input2.shape)}."
+        )
     eps = 1e-12
     squares = ((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)
     cosine = (input1 * input2).sum(-1) / tensors.sqrt(squares)
@@ -1086,7 +1113,8 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """``(log v + (x - t)^2 / v) / 2`` of a variance v of at least eps, reduced; ``full`` adds ``log(2 pi) / 2``.
 
-    Raises ValueError for a negative variance.
+    The variance is a number or has the shape of ``input``, whose last size may also be 1 or left out.
+    Raises ValueError for other shapes and for a negative variance.
 
     >>> nn.functional.gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
     tensor(2.)
@@ -1094,8 +1122,11 @@ def gaussian_nll_loss(
     spread = var if isinstance(var, Tensor) else tensors.full(input.array.shape, var, dtype=input.array.dtype)
     if decided((array_of(spread) < 0).any()):
         raise ValueError("var has negative entry/entries")
-    if spread.ndim == input.ndim - 1:
+    same_size(input, target)
+    if spread.shape != input.shape and spread.shape == input.shape[:-1]:
         spread = spread.unsqueeze(-1)
+    if spread.shape not in (input.shape, (*input.shape[:-1], 1)):
+        raise ValueError(f"var is of incorrect size: {tuple(spread.shape)} for an input of {tuple(input.shape)}")
     kept = tensors.clone(spread)
     with no_grad():  # as in PyTorch, the gradient goes through where the variance is smaller
         kept.clamp_(min=eps)
@@ -1120,6 +1151,7 @@ def poisson_nll_loss(
     >>> nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
     tensor(1.)
     """
+    same_size(input, target)
     loss = tensors.exp(input) - target * input if log_input else input - target * tensors.log(input + eps)
     if full:
         large = tensors.where(target > 1, target, 1.0)

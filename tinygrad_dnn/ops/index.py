@@ -252,15 +252,30 @@ def positions_of(index: Any) -> Array:
     return found if isinstance(found, np.ndarray) else np.asarray(found)
 
 
-def slices(input: Tensor, dim: int, index: Any, name: str, from_behind: bool = False) -> Any:
-    """The index of the slices along ``dim`` at the positions ``index``, checked; negative ones are ``from_behind``."""
+def slices(
+    input: Tensor, dim: int, index: Any, name: str, from_behind: bool = False, source: Tensor | None = None
+) -> Any:
+    """The index of the slices along ``dim`` at the positions ``index``, checked; negative ones are ``from_behind``.
+
+    A ``source`` of what is written there must have their shape.
+    """
     positions = positions_of(index)
     if positions.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, got shape {positions.shape}")
     if positions.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {positions.dtype}; use .long()")
     check_within(positions, input.shape, dim, IndexError, from_behind)
-    return along(input.ndim, dim, positions.reshape(-1)) if input.ndim else ()
+    if not input.ndim:
+        return ()
+    if source is not None and (source.ndim or positions.size != 1):
+        wanted = list(input.shape)
+        wanted[dim] = positions.size
+        if list(source.shape) != wanted:
+            raise RuntimeError(
+                f"{name}(): Number of indices ({positions.size}) should be equal to source.size(dim), and the other "
+                f"sizes to those of the tensor: source has shape {list(source.shape)}, not {wanted}"
+            )
+    return along(input.ndim, dim, positions.reshape(-1))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -269,7 +284,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([1, 1]), tg.ones(2))
     tensor([0., 2., 0.])
     """
-    added = put(source, index=slices(input, dim, index, "index_add"), size=tuple(input.shape))
+    added = put(source, index=slices(input, dim, index, "index_add", source=source), size=tuple(input.shape))
     return input + (added if alpha == 1 else alpha * added)
 
 
@@ -279,7 +294,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([0, 2]), tg.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
-    return setitem(input, source, index=slices(input, dim, index, "index_copy"))
+    return setitem(input, source, index=slices(input, dim, index, "index_copy", source=source))
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
