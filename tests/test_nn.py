@@ -1240,7 +1240,7 @@ def test_sequential_changed() -> None:
     assert net(5) == 5
     assert net.append(nn.ReLU()) is net
     net.extend([nn.Tanh(), nn.Sigmoid()])
-    net.insert(1, nn.Identity())
+    assert net.insert(1, nn.Identity()) is net
     assert names(net) == ["0:ReLU", "1:Identity", "2:Tanh", "3:Sigmoid"]
     assert isinstance(net.pop(0), nn.ReLU)
     net[-1] = nn.GELU()

@@ -127,11 +127,12 @@ class Ordered(Container):
             self.append(m)
         return self
 
-    def insert(self, index: int, module: Any) -> None:
-        """Put a module in before ``index``; those after it get the next numbers."""
+    def insert(self, index: int, module: Any) -> Self:
+        """Put a module in before ``index``; those after it get the next numbers. Returns the container itself."""
         modules = list(self)
         modules.insert(index, module)
         self._hold(modules)
+        return self
 
     def pop(self, index: Any = -1) -> Any:
         """Take out a module; those after it get the numbers before."""
