@@ -235,6 +235,17 @@ def test_a_training_that_was_stopped_early_stays_stopped(tmp_path: Path) -> None
     assert same == weights
 
 
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    model = nn.Linear(2, 1)
+    before = model.weight.tolist()
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="file"):
+            tg.fit(model, nn.MSELoss(), optimizer, (np.ones((4, 2)), np.ones((4, 1))), checkpoint=folder)
+    assert model.weight.tolist() == before
+
+
 @pytest.mark.parametrize(("given", "error"), [({"step": nn.Linear(1, 1)}, ValueError), ({"x": 3}, TypeError)])
 def test_parts_that_cannot_be(given: dict[str, Any], error: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(error):

@@ -348,6 +348,7 @@ class Saving(Callback):
             **{f"callback{k}": callback for k, callback in enumerate(stateful)},
         }
         present: Any = {name: part for name, part in parts.items() if part is not None}
+        os.makedirs(self.folder, exist_ok=True)  # fails now, where it cannot be, and not after an epoch
         self.checkpoint = Checkpoint(self.folder, **present)
         run.epoch = self.checkpoint.resume()
 
@@ -710,7 +711,7 @@ def fit(
 
     Raises TypeError or ValueError for arguments that cannot work, before anything is changed; FloatingPointError when
     the loss is no longer finite, before the step that would spoil the parameters; LoadError for a checkpoint that is
-    damaged, with the one before it, or that of another training.
+    damaged, with the one before it, or that of another training; OSError where there can be no folder, or no room.
 
     >>> x = np.linspace(-1, 1, 20).reshape(-1, 1)
     >>> model = nn.Linear(1, 1)
