@@ -648,6 +648,9 @@ def test_numbers_that_no_dtype_holds_are_refused() -> None:
         tg.tensor([1, 2**70])
     with pytest.raises(ValueError, match=r"^cannot convert float NaN to integer$"):
         tg.tensor([float("nan")], dtype=tg.int64)
+    for dtype, number in ((tg.uint8, 300), (tg.int8, -200), (tg.int32, 2**40)):
+        with pytest.raises(RuntimeError, match=f"value cannot be converted to type {dtype} without overflow"):
+            tg.ones(2, dtype=dtype) + number
     for make in (tg.tensor, tg.from_numpy):
         with pytest.raises(ValueError, match="byte order different from the native byte order"):
             make(np.ones(2, np.dtype(np.float32).newbyteorder()))

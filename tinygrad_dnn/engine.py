@@ -800,7 +800,7 @@ class Op:
             env = [arrays, *[None] * 6, *params.values(), *raw]
             r = self.residual.function(*self.residual.pick(env))
             return self.kernel(*raw, r=r, **params), r
-        except (ValueError, IndexError, TypeError, AttributeError) as error:
+        except (ValueError, IndexError, TypeError, AttributeError, OverflowError) as error:
             raise explained(self, error, raw, params) from None
 
     def plain(self, value: Any) -> Any:
@@ -991,6 +991,8 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
             f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
             f"but got {error.axis}): {described}"
         )
+    if isinstance(error, OverflowError):
+        return overflow(next((a.dtype for a in raw if isinstance(a, np.ndarray)), np.dtype(np.int64)), error)
     if isinstance(error, AttributeError):
         if type(error.obj) not in PLAIN:
             return error  # not of an argument that should be an array
