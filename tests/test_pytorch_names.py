@@ -1176,6 +1176,13 @@ def test_uniform_numbers_stay_below_their_upper_bound(dtype: Any) -> None:
     assert y.max() < 16_416
 
 
+@pytest.mark.parametrize("generator", [3, np.random.default_rng(0), "cpu"], ids=repr)
+def test_what_is_no_generator_is_named(generator: Any) -> None:
+    for draw in (tg.rand, tg.randn, tg.randperm, lambda n, generator: tg.zeros(n).uniform_(generator=generator)):
+        with pytest.raises(TypeError, match=f"generator must be a Generator, not {type(generator).__name__}"):
+            draw(2, generator=generator)
+
+
 def test_rare_events_are_as_rare_as_asked() -> None:
     draw = tg.Generator().manual_seed(0)
     assert sum(tg.zeros(2**22).bernoulli_(1e-9, generator=draw).any().item() for _ in range(16)) == 0

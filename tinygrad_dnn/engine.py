@@ -994,7 +994,7 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
     if isinstance(error, OverflowError):
         return overflow(next((a.dtype for a in raw if isinstance(a, np.ndarray)), np.dtype(np.int64)), error)
     if isinstance(error, AttributeError):
-        if type(error.obj) not in PLAIN:
+        if not any(a is error.obj for a in raw):
             return error  # not of an argument that should be an array
         return TypeError(f"{o.name}(): argument must be Tensor, not {type(error.obj).__name__}; tensor() makes one")
     if o.name in OF_BOOLS and "numpy boolean" in str(error):

@@ -142,7 +142,11 @@ def stream(generator: Generator | None) -> np.random.Generator:
             "random numbers that are not drawn by an op would be the same in every run of a compiled step; draw them "
             "with randn(), rand() or tensor.normal_(), or outside of the step"
         )
-    return (generator or current_generator()).numpy
+    if generator is None:
+        return current_generator().numpy
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a Generator, not {type(generator).__name__}; Generator() makes one")
+    return generator.numpy
 
 
 # --- ops --------------------------------------------------------------------------------------------------------------
