@@ -71,7 +71,7 @@ def report(model: nn.Sequential, data: Digits, costs: list[float], options: argp
     print(f"accuracy   test {np.mean(predict(model, data.x_test) == data.y_test):.2%}")
     print(f"parameters differ by {apart:.1e}, losses by {np.max(np.abs(np.subtract(costs, wanted))):.1e}")
     path = options.pictures / "digits_distributed.png"
-    curves = {f"{processes} processes": costs, "one process": wanted}
+    curves = {f"loss by {processes} processes": costs, "loss by one": wanted}
     plot.learning_curves(curves, path=path, title="Digits: several processes and one", unit="epoch")
     print("picture   ", path)
 

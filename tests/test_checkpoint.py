@@ -111,6 +111,22 @@ def test_one_of_the_last_two_is_whole_at_every_moment_of_a_save(
     assert checkpoint.resume() == 4
 
 
+def test_a_full_disk_keeps_what_it_had_and_no_part_of_what_it_had_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tg.Checkpoint(tmp_path, **saved_twice(tmp_path))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(3)
+    monkeypatch.undo()
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.pt", "previous.pt"]
+    assert checkpoint.resume() == 2
+
+
 def test_the_one_before_takes_the_place_of_a_damaged_one(tmp_path: Path) -> None:
     checkpoint = tg.Checkpoint(tmp_path, **saved_twice(tmp_path))
     (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:-100])
@@ -217,6 +233,17 @@ def test_a_training_that_was_stopped_early_stays_stopped(tmp_path: Path) -> None
     assert again.stopped == history.stopped != ""
     assert again.figures == history.figures
     assert same == weights
+
+
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    model = nn.Linear(2, 1)
+    before = model.weight.tolist()
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="file"):
+            tg.fit(model, nn.MSELoss(), optimizer, (np.ones((4, 2)), np.ones((4, 1))), checkpoint=folder)
+    assert model.weight.tolist() == before
 
 
 @pytest.mark.parametrize(("given", "error"), [({"step": nn.Linear(1, 1)}, ValueError), ({"x": 3}, TypeError)])

@@ -168,7 +168,9 @@ def test_batches_may_be_given() -> None:
     assert loader.batch_sampler is batches
     assert loader.batch_size is None
     assert len(loader) == 2
-    assert [y.tolist() for _, y in loader] == batches
+    for kind in (list, tuple, iter, np.array, tg.tensor):
+        loader = DataLoader(numbered(4), batch_sampler=map(kind, batches))
+        assert [y.tolist() for _, y in loader] == batches
     own = DataLoader(numbered(4), 3).batch_sampler
     assert list(own) == [[0, 1, 2], [3]]
     state = DataLoader(numbered(4), batch_sampler=BatchSampler(RandomSampler(range(4), generator=seeded(0)), 2, False))

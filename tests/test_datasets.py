@@ -210,6 +210,15 @@ def test_normalize_refuses(x: Any, error: type[Exception], message: str) -> None
         Normalize((0.5,), (0.5,))(x)
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("mean", [(0.5, 0.5, 0.5), (0.5,)])
+def test_one_channel_does_not_become_three(mean: tuple[float, ...], inplace: bool) -> None:
+    x = tg.zeros(2, 1, 4, 4)
+    with pytest.raises(RuntimeError, match=r"\[2, 1, 4, 4\] doesn't match the broadcast shape \[2, 3, 4, 4\]"):
+        Normalize(mean, (0.5, 0.25, 0.5), inplace)(x)
+    assert not x.any()
+
+
 def test_normalize_refuses_to_divide_by_zero() -> None:
     with pytest.raises(ValueError, match="std evaluated to zero"):
         Normalize((0.5, 0.5), (0.5, 0.0))

@@ -8,6 +8,7 @@ import pickle
 import threading
 import tracemalloc
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -822,14 +823,76 @@ def test_calls_with_wrong_arguments() -> None:
         tg.add(tg.ones(2), "1")
 
 
+@pytest.mark.parametrize("value", [None, "1", b"1", {}, set(), np.array(["1"]), np.array([1, None])], ids=repr)
+@pytest.mark.parametrize("dtype", [None, tg.float32, tg.int64])
+def test_what_is_no_number_is_no_tensor(value: object, dtype: object) -> None:
+    data = [value]
+    if isinstance(value, np.ndarray):
+        with pytest.raises(TypeError, match=r"can't convert np\.ndarray of type numpy"):
+            tg.from_numpy(value)
+    else:
+        data += [[value], [[1.0], (value,)], [tg.tensor(1.0), value]]
+    for make in (tg.tensor, tg.as_tensor):
+        for given_ in data:
+            with pytest.raises(TypeError, match=r"can't convert (NoneType|str|bytes|dict|set|np.ndarray)"):
+                make(given_, dtype=dtype)
+
+
+def test_numbers_that_no_dtype_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="Overflow when unpacking long long"):
+        tg.tensor([1, 2**70])
+    with pytest.raises(ValueError, match=r"^cannot convert float NaN to integer$"):
+        tg.tensor([float("nan")], dtype=tg.int64)
+    for dtype, number in ((tg.uint8, 300), (tg.int8, -200), (tg.int32, 2**40)):
+        with pytest.raises(RuntimeError, match=f"value cannot be converted to type {dtype} without overflow"):
+            tg.ones(2, dtype=dtype) + number
+    for make in (tg.tensor, tg.from_numpy):
+        with pytest.raises(ValueError, match="byte order different from the native byte order"):
+            make(np.ones(2, np.dtype(np.float32).newbyteorder()))
+
+
+@pytest.mark.parametrize("name", ["matmul", "sum", "mean", "softmax", "amax", "argmax", "var", "cumsum"])
+def test_a_number_where_a_tensor_should_be(name: str) -> None:
+    params = {"softmax": {"dim": 0}, "cumsum": {"dim": 0}}.get(name, {})
+    arguments = (3, tg.ones(2, 2)) if name == "matmul" else (3,)
+    for a in (arguments, arguments[::-1]):
+        with pytest.raises(TypeError, match=rf"{name}\(\): argument must be Tensor, not int"):
+            getattr(tg, name)(*a, **params)
+
+
+@pytest.mark.parametrize("name", ["float64", "double", "banana", "cuda0", "cuda:x"])
+def test_a_dtype_in_quotes_is_no_device(name: str) -> None:
+    for thing in (tg.ones(2), tg.nn.Linear(1, 1)):
+        with pytest.raises(RuntimeError, match=f"device type at start of device string: {name}"):
+            thing.to(name)
+        assert thing.to("cuda:0") is thing
+
+
+@pytest.mark.parametrize("make", [tg.zeros, tg.ones, tg.empty, tg.rand, tg.randn, lambda size: tg.full(size, 1.0)])
+@pytest.mark.parametrize("size", [2.0, (2, 3.5), [2, "3"], (2, None)], ids=repr)
+def test_sizes_are_integers(make: Callable[..., object], size: object) -> None:
+    with pytest.raises(TypeError, match="argument 'size' must be tuple of ints"):
+        make(size)
+
+
 def test_truth_and_numbers_of_tensors() -> None:
     with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
         bool(tg.ones(2))
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor with no values is ambiguous"):
+        bool(tg.ones(0))
+    for kind in (int, float, complex):
+        with pytest.raises(ValueError, match="only one element tensors can be converted to Python scalars"):
+            kind(tg.ones(2))
+    with pytest.raises(TypeError, match="unsupported format string passed to Tensor"):
+        f"{tg.ones(1):.2f}"
+    with pytest.raises(TypeError, match="iteration over a 0-d tensor"):
+        list(tg.tensor(1.5))
     with pytest.raises(RuntimeError, match="cannot be converted to Scalar"):
         tg.ones(2).item()
     with pytest.raises(RuntimeError, match=r"Can't call numpy\(\) on Tensor that requires grad"):
         leaf(1.0).numpy()
     assert f"{tg.tensor(1.5):>7.2f}" == "   1.50"
+    assert f"{tg.ones(1)}" == str(tg.ones(1))
     assert [1, 2, 3][tg.tensor(1)] == 2
     assert sum([tg.tensor(1.0), tg.tensor(2.0)]).item() == 3.0
 
@@ -942,6 +1005,23 @@ def test_what_is_not_a_tensor_is_not_taken_for_one(data: object) -> None:
     for call in (lambda: tg.ones(2) + data, lambda: tg.exp(data), lambda: tg.linear(data, tg.ones(2, 2))):
         with pytest.raises(TypeError, match="argument must be Tensor, not"):
             call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tg.where(x > 0, x),
+        lambda x: tg.where(x > 0, None, x),
+        lambda x: x.masked_fill(x > 0, None),
+        lambda x: x.index_fill(0, tg.tensor([0]), None),
+        lambda x: x.scatter(0, tg.tensor([0]), None),
+        lambda x: x.fill_(None),
+        lambda x: tg.full((2,), None),
+    ],
+)
+def test_none_is_no_number(call: Callable[[tg.Tensor], object]) -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        call(tg.ones(2))
 
 
 # --- in-place changes and what was computed before them ---------------------------------------------------------------

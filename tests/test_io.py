@@ -10,6 +10,7 @@ import os
 import pickle
 import pickletools
 import random
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -391,6 +392,16 @@ def test_containers_that_grow_without_end_when_walked_are_not_walked(use: bytes)
             load(pth(pickled))
     else:
         assert len(load(pth(pickled))) == 2
+
+
+@pytest.mark.parametrize("call", [b"ccollections\nCounter\n", b"ctorch\nSize\n"])
+def test_a_short_pickle_does_not_ask_for_many_copies_of_one_container(call: bytes) -> None:
+    numbers = b"".join(b"M" + struct.pack("<H", i) + b"K\1" * (b"Counter" in call) for i in range(5000))
+    held = b"}q\0(" + numbers + b"u" if b"Counter" in call else b"(" + numbers + b"tq\0"
+    copies = (call + b"h\0\x85R") * 1000
+    assert len(load(pth(b"\x80\2](" + held + call + b"h\0\x85Re."))[1]) == 5000
+    with pytest.raises(LoadError, match="its pickle copies more than it has"):
+        load(pth(b"\x80\2](" + held + copies + b"e."))
 
 
 def test_every_opcode_is_either_understood_or_refused() -> None:

@@ -113,6 +113,7 @@ def test_powers_of_matrices(n: int) -> None:
         (lambda: linalg.solve(tg.eye(2), tg.ones(2).double()), "Expected A and B to have the same dtype"),
         (lambda: linalg.lstsq(tg.ones(3, 2), tg.ones(2, 1)), r"input.size\(-2\) should match other.size\(-2\)"),
         (lambda: linalg.matrix_norm(tg.eye(2), "nuc"), "Order nuc not supported"),
+        (lambda: linalg.norm(tg.ones(2, 3, 4), 1), "the input must be 1D or 2D. Got 3D"),
     ],
 )
 def test_errors(call: object, message: str) -> None:

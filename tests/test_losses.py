@@ -583,3 +583,50 @@ def test_losses_that_are_squares_near_0_are_curved_at_0(loss: Any, curvature: fl
     d = tg.tensor(0.0, requires_grad=True)
     (slope,) = tg.grad(loss(d), d, create_graph=True)
     assert [slope.item(), *(t.item() for t in tg.grad(slope, d))] == [0.0, curvature]
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0])
+def test_a_triplet_needs_a_margin(margin: float) -> None:
+    with pytest.raises(ValueError, match=f"margin must be greater than 0, got {margin}"):
+        nn.TripletMarginLoss(margin)(*[tg.ones(1, 2)] * 3)
+
+
+def test_the_parts_of_a_triplet_have_as_many_dimensions() -> None:
+    with pytest.raises(RuntimeError, match="have the same number of dimensions, but got: anchor 2D, positive 1D"):
+        F.triplet_margin_loss(tg.ones(3, 2), tg.ones(2), tg.ones(3, 2))
+
+
+@pytest.mark.parametrize("dtype", [tg.uint8, tg.int8, tg.int64, tg.float32])
+def test_signs_of_any_dtype_are_taken_for_what_they_are(dtype: Any) -> None:
+    x, signs = tg.tensor([0.5, -2.0]), tg.ones(2)
+    for loss in (F.soft_margin_loss, lambda x, t: F.margin_ranking_loss(x, 0 * x, t), F.hinge_embedding_loss):
+        assert loss(x, signs.to(dtype)).item() == loss(x, signs).item()
+
+
+TRAPS = {  # column and row, or other shapes that would broadcast into a wrong loss
+    "gaussian_nll_loss": lambda a, b: F.gaussian_nll_loss(a, b, tg.ones(3)),
+    "gaussian_nll_loss var": lambda a, b: F.gaussian_nll_loss(b, b, a),
+    "poisson_nll_loss": F.poisson_nll_loss,
+    "hinge_embedding_loss": F.hinge_embedding_loss,
+    "soft_margin_loss": F.soft_margin_loss,
+    "margin_ranking_loss": lambda a, b: F.margin_ranking_loss(a, a, b),
+    "margin_ranking_loss inputs": lambda a, b: F.margin_ranking_loss(a, b, b),
+    "cosine_embedding_loss": lambda a, b: F.cosine_embedding_loss(tg.ones(3, 2), tg.ones(3, 2), a),
+    "cosine_embedding_loss number": lambda a, b: F.cosine_embedding_loss(tg.ones(3, 2), tg.ones(3, 2), tg.tensor(1)),
+    "cosine_embedding_loss vectors": lambda a, b: F.cosine_embedding_loss(b, b, b),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_rows_against_columns_are_no_loss(name: str) -> None:
+    with pytest.raises((ValueError, RuntimeError), match=r"size|dimension|multi-target"):
+        TRAPS[name](tg.ones(3, 1), tg.ones(3))
+
+
+def test_shapes_of_a_variance() -> None:
+    x, t = tg.zeros(2, 3), tg.ones(2, 3)
+    shared = F.gaussian_nll_loss(x, t, tg.tensor([[1.0], [4.0]]))
+    assert tg.equal(F.gaussian_nll_loss(x, t, tg.tensor([1.0, 4.0])), shared)
+    assert tg.equal(F.gaussian_nll_loss(x, t, tg.tensor([[1.0] * 3, [4.0] * 3])), shared)
+    with pytest.raises(ValueError, match="var is of incorrect size"):
+        F.gaussian_nll_loss(x, t, tg.ones(3))

@@ -1451,7 +1451,7 @@ def test_sequential_changed() -> None:
     assert net(5) == 5
     assert net.append(nn.ReLU()) is net
     net.extend([nn.Tanh(), nn.Sigmoid()])
-    net.insert(1, nn.Identity())
+    assert net.insert(1, nn.Identity()) is net
     assert names(net) == ["0:ReLU", "1:Identity", "2:Tanh", "3:Sigmoid"]
     assert isinstance(net.pop(0), nn.ReLU)
     net[-1] = nn.GELU()
@@ -2244,3 +2244,15 @@ def test_computed_weights_are_trained_and_refused_twice(norm: str) -> None:
         remove(model[0], "bias")
     with pytest.raises(ValueError, match="Expected n_power_iterations to be positive"):
         utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 3), (2, 1), ()])
+def test_parameters_of_a_norm_have_its_shape(shape: tuple[int, ...]) -> None:
+    for parameters in ((tg.ones(shape),), (None, tg.ones(shape))):
+        with pytest.raises(RuntimeError, match=r"Expected (weight|bias) to be of same shape as normalized_shape"):
+            nn.functional.layer_norm(tg.ones(2, 3), (3,), *parameters)
+
+
+def test_rows_are_chosen_of_a_matrix() -> None:
+    with pytest.raises(RuntimeError, match="'weight' must be 2-D"):
+        nn.functional.embedding(tg.tensor([1]), tg.ones(3))

@@ -1804,6 +1804,25 @@ def test_schedulers_show_where_they_are() -> None:
     assert repr(S.ReduceLROnPlateau(optimizer)).startswith("ReduceLROnPlateau(mode='min', factor=0.1, patience=10,")
 
 
+@pytest.mark.parametrize(("kind", "other"), [(SGD, Adam), (Adam, SGD), (NAdam, Adam), (SGD, AdamW)])
+def test_the_state_of_another_kind_of_optimizer_is_refused(kind: Any, other: Any) -> None:
+    optimizer, foreign = kind(trained([1.0]), lr=0.5), other(trained([1.0]), lr=0.1)
+    foreign.step()
+    before = repr(optimizer.state_dict())
+    with pytest.raises(ValueError, match=f"loaded state dict is that of another optimizer: {kind.__name__} has "):
+        optimizer.load_state_dict(foreign.state_dict())
+    assert repr(optimizer.state_dict()) == before
+
+
+def test_switches_that_an_older_version_had_not_are_as_they_are_by_default() -> None:
+    optimizer = Adam(trained([1.0]), amsgrad=True)
+    saved = optimizer.state_dict()
+    for name in ("fused", "decoupled_weight_decay", "amsgrad"):
+        del saved["param_groups"][0][name]
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["amsgrad"] is True
+
+
 def test_schedulers_are_copied_with_their_optimizer() -> None:
     scheduler = S.StepLR(two_groups(), 1, 0.5)
     scheduler.optimizer.step()

@@ -1343,6 +1343,16 @@ RANGES = {
     "new_tensor(tg.randint(300, (2,), dtype=tg.uint8))": "to - 1 is out of bounds for uint8",
     "new_tensor(tg.tril_indices(-1, 2))": "row must be non-negative, got -1",
     "new_tensor(tg.triu_indices(1, -2))": "col must be non-negative, got -2",
+    "new_tensor(tg.meshgrid(x.view(1, 2)))": "torch.meshgrid: Expected 0D or 1D tensor in the tensor list",
+    "new_tensor(tg.cartesian_prod(x, x[0]))": "Expect a 1D vector, but got shape []",
+    "new_tensor(tg.combinations(x.view(1, 2)))": "Expect a 1D vector, but got shape [1, 2]",
+    "new_tensor(tg.vander(x.view(1, 2)))": "x must be a one-dimensional tensor",
+    "new_tensor(tg.block_diag(x, x.view(1, 1, 2)))": "2 or fewer dimensions. Input 1 has 3 dimensions",
+    "new_tensor(tg.cdist(tg.ones(2, 1), tg.ones(2, 3)))": "X1 and X2 must have the same number of columns. X1: 1 X2: 3",
+    "view(1, 2).rot90(1, (1, -1))": "expected rotation dims to be different, but got dim0 = 1 and dim1 = -1",
+    "count_nonzero(3)": "Dimension out of range (expected to be in range of [-1, 0], but got 3)",
+    "unique(dim=2)": "Dimension out of range (expected to be in range of [-1, 0], but got 2)",
+    "diff(-1)": "order must be non-negative but got -1",
     "select(0, -3)": "select(): index -3 out of range for tensor of size [2] at dimension 0",
 }
 
@@ -1364,3 +1374,43 @@ def test_random_integers_fill_the_range_of_whole_numbers(dtype: Any) -> None:
     assert 0.9 * last < x.max() <= last
     assert set(tg.zeros(100, dtype=dtype).random_(2).tolist()) == {0, 1}
     assert set(tg.zeros(100).random_(-1, 1).tolist()) == {-1, 0}
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.float64])
+def test_uniform_numbers_stay_below_their_upper_bound(dtype: Any) -> None:
+    tg.manual_seed(0)
+    x, y = tg.rand(20_000, dtype=dtype), tg.zeros(20_000, dtype=dtype).uniform_(16_384, 16_416)
+    assert 0 <= x.min() < 1e-3
+    assert 0.999 < x.max() < 1
+    assert y.min() >= 16_384
+    assert y.max() < 16_416
+
+
+@pytest.mark.parametrize("generator", [3, np.random.default_rng(0), "cpu"], ids=repr)
+def test_what_is_no_generator_is_named(generator: Any) -> None:
+    for draw in (tg.rand, tg.randn, tg.randperm, lambda n, generator: tg.zeros(n).uniform_(generator=generator)):
+        with pytest.raises(TypeError, match=f"generator must be a Generator, not {type(generator).__name__}"):
+            draw(2, generator=generator)
+
+
+def test_rare_events_are_as_rare_as_asked() -> None:
+    draw = tg.Generator().manual_seed(0)
+    assert sum(tg.zeros(2**22).bernoulli_(1e-9, generator=draw).any().item() for _ in range(16)) == 0
+
+
+@pytest.mark.parametrize("mean", [0.0, tg.zeros(3), tg.zeros(3, dtype=tg.float64), tg.zeros(3, dtype=tg.float16)])
+@pytest.mark.parametrize("std", [tg.ones(3), tg.ones(3, dtype=tg.float64), tg.ones(3, dtype=tg.float16)])
+def test_normal_numbers_are_drawn_in_the_dtype_of_the_first_tensor(mean: Any, std: tg.Tensor) -> None:
+    drawn = tg.normal(mean, std)
+    assert drawn.dtype == (mean if isinstance(mean, tg.Tensor) else std).dtype
+    assert drawn.dtype != tg.float64 or not tg.equal(drawn, drawn.float().double())
+
+
+@pytest.mark.parametrize("name", ["index_add", "index_add_", "index_copy", "index_copy_"])
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3,), (3, 2), ()])
+def test_slices_are_written_to_slices_of_their_size(name: str, shape: tuple[int, ...]) -> None:
+    x = tg.zeros(4, 3)
+    with pytest.raises(RuntimeError, match=r"Number of indices \(2\) should be equal to source.size\(dim\)"):
+        getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(shape))
+    assert getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(2, 3)).sum() == 6
+    assert getattr(x[:, 0].clone(), name)(0, tg.tensor([1]), tg.tensor(1.0))[1] == 1

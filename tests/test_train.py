@@ -512,6 +512,7 @@ def test_history_is_a_mapping_that_prints_a_table() -> None:
     ]
     assert dict(history)["accuracy"] is history["accuracy"]
     assert repr(History()) == "History of 0 epochs"
+    assert repr(History({"loss": [1.0]})).startswith("History of 1 epoch\n")
     assert repr(History({"loss": [1.0, 2.0], "val_loss": [math.nan]})).splitlines()[-1] == "     2  2.0000       nan"
     assert len(repr(History({"loss": [1.0] * 11})).splitlines()) == 14  # whole
 

@@ -44,11 +44,12 @@ from .denormals import set_flush_denormal as set_flush_denormal
 from .derive import derive as derive
 from .devices import *
 from .engine import *
+from .interpreters import tensors as _tensors
 from .io import LoadError as LoadError, load as load, save as save
 from .linalg import det as det, logdet as logdet, matrix_power as matrix_power, slogdet as slogdet
 from .modes import *
 from .nn import summary as summary
-from .operators import Size as Size
+from .operators import Size as Size, describe as _describe
 from .ops import elementwise as _elementwise, shape as _shape, special as _special
 from .ops.creation import *
 from .ops.elementwise import *
@@ -92,6 +93,8 @@ arccos, arcsin = _special.acos, _special.asin
 arctan, arctan2 = _special.atan, _special.atan2
 arccosh, arcsinh = _special.acosh, _special.asinh
 arctanh, fix = _special.atanh, _special.trunc
+
+_describe({**vars(_tensors), **globals()})
 
 __version__ = "0.1.0"
 

@@ -85,10 +85,14 @@ class Checkpoint:
             raise ValueError(f"step should be an integer of at least 0, but got step={step!r}")
         self.folder.mkdir(parents=True, exist_ok=True)
         newest, written = self.folder / "checkpoint.pt", self.folder / "next.pt"
-        with written.open("wb") as file:
-            save({"step": int(step)} | self._state(), file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with written.open("wb") as file:
+                save({"step": int(step)} | self._state(), file)
+                file.flush()
+                os.fsync(file.fileno())
+        except Exception:
+            written.unlink(missing_ok=True)  # or it would take the last room of a disk that is full
+            raise
         if newest.exists():
             newest.replace(self.folder / "previous.pt")
         written.replace(newest)

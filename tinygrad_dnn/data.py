@@ -248,7 +248,16 @@ def random_split(dataset: Examples, lengths: Sequence[float], generator: Generat
 
 
 class Sampler(Generic[Example]):
-    """An order of indices; a subclass defines ``__iter__`` and, for ``len(loader)``, ``__len__``."""
+    """An order of indices; a subclass defines ``__iter__`` and, for ``len(loader)``, ``__len__``.
+
+    >>> class Backwards(Sampler):
+    ...     def __init__(self, data):
+    ...         self.data = data
+    ...     def __iter__(self):
+    ...         return reversed(range(len(self.data)))
+    >>> list(DataLoader("abc", sampler=Backwards("abc"), batch_size=3))
+    [['c', 'b', 'a']]
+    """
 
     def __iter__(self) -> Iterator[Example]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
@@ -334,7 +343,11 @@ class BatchSampler(Sampler[list[int]]):
 
 
 class SubsetRandomSampler(Sampler[int]):
-    """The given indices, in random order."""
+    """The given indices, in random order.
+
+    >>> sorted(SubsetRandomSampler([5, 7]))
+    [5, 7]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
         self.indices = indices
@@ -597,7 +610,8 @@ class DataLoader:
             return
         arrays, rows = found
         for indices in batches:
-            taken = rows[indices]
+            # a tuple would be an index of several dimensions, and a tensor of one element a number
+            taken = rows[indices if isinstance(indices, list | np.ndarray) else list(indices)]
             yield [leaf(a.take(taken, axis=0)) for a in arrays]
 
     @property

@@ -48,12 +48,19 @@ CPU = device("cpu")
 
 
 def get_default_device() -> device:
-    """The CPU."""
+    """The CPU.
+
+    >>> get_default_device()
+    device(type='cpu')
+    """
     return CPU
 
 
 def set_default_device(device: Any) -> None:
-    """Accepted for the CPU; raises RuntimeError for any other device."""
+    """Accepted for the CPU; raises RuntimeError for any other device.
+
+    >>> set_default_device("cpu")
+    """
     if device is not None and not str(device).startswith("cpu"):
         raise RuntimeError(f"there is no device {device!r} here; tensors are arrays in the memory of the CPU")
 

@@ -455,7 +455,11 @@ def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) 
 
 
 def is_tensor(value: object) -> bool:
-    """Whether ``value`` is a `Tensor`."""
+    """Whether ``value`` is a `Tensor`.
+
+    >>> is_tensor(tensor(1.0)), is_tensor(1.0)
+    (True, False)
+    """
     return isinstance(value, Tensor)
 
 
@@ -505,11 +509,24 @@ BUILTIN = {id(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDG"}
 
 
 def builtin(array: Array) -> Array:
-    """``array``, on the same memory, with NumPy's own dtype object: unpickled arrays have a copy, which `is` not it."""
+    """``array``, on the same memory, with NumPy's own dtype object: unpickled arrays have a copy, which `is` not it.
+
+    Raises TypeError for what is not of numbers, ValueError for numbers in the byte order of another machine.
+    """
     if id(array.dtype) in BUILTIN:
         return array
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are floats, "
+            "integers and bools; convert it first, with .astype()"
+        )
     dtype = np.dtype(array.dtype.str)
-    return array.view(dtype) if id(dtype) in BUILTIN else array
+    if id(dtype) not in BUILTIN:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported; convert it first, with .astype(array.dtype.newbyteorder('='))"
+        )
+    return array.view(dtype)
 
 
 def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
@@ -526,11 +543,14 @@ def as_array(data: Any, dtype: Any = None, copy: bool = False) -> Array:
     try:
         array = np.array(numbers, dtype=dtype)
     except ValueError as error:
-        raise ValueError(f"expected sequences of equal length at every level of the nesting: {error}") from None
+        nested = "expected sequences of equal length at every level of the nesting: " * ("sequence" in str(error))
+        raise ValueError(f"{nested}{error}") from None
     if array.dtype.kind not in "biufc":
         while isinstance(data, list | tuple) and data:
             data = data[0]
-        raise TypeError(f"can't convert {type(data).__name__} to a tensor; give numbers, arrays or tensors")
+        if isinstance(data, int):
+            raise ValueError("Overflow when unpacking long long: an integer has more than 64 bits; give floats")
+        raise inconvertible(data)
     return array.astype(max(floats)) if dtype is None and array.dtype == FLOAT64 and floats else array
 
 
@@ -562,7 +582,17 @@ def number_of(value: Any, floats: set[np.dtype[Any]]) -> Any:
         floats.update({value.dtype} if value.dtype.kind == "f" else ())
     elif isinstance(value, float):
         floats.add(Defaults.dtype)
+    elif isinstance(value, NO_NUMBERS):
+        raise inconvertible(value)
     return value
+
+
+NO_NUMBERS = (type(None), str, bytes, dict, set)  # though NumPy makes NaN of None, and numbers of texts
+
+
+def inconvertible(value: Any) -> TypeError:
+    """The error for what no tensor can be made of."""
+    return TypeError(f"can't convert {type(value).__name__} to a tensor; give numbers, arrays or tensors")
 
 
 # --- Op: a kernel and its rules ---------------------------------------------------------------------------------------
@@ -626,7 +656,7 @@ class Op:
         self.__name__ = self.name
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
-        self.__wrapped__ = function  # what help() and inspect.signature() show
+        self.__wrapped__ = function  # what inspect.signature() shows
         self.kernel = kernel
         self.signature = signature
         self.domain = domain
@@ -804,7 +834,7 @@ class Op:
             env = [arrays, *[None] * 6, *params.values(), *raw]
             r = self.residual.function(*self.residual.pick(env))
             return self.kernel(*raw, r=r, **params), r
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, AttributeError, OverflowError) as error:
             raise explained(self, error, raw, params) from None
 
     def plain(self, value: Any) -> Any:
@@ -822,7 +852,9 @@ class Op:
         return registered, (self.name,)  # copied and pickled by name, as functions are
 
     def __repr__(self) -> str:
-        return f"<op {self.name} {self.signature}>"
+        arguments = [f"*{a}" for a in self.arguments] if self.variadic else self.arguments
+        params = [p if p in self.required else f"{p}={default!r}" for p, default in self.defaults.items()]
+        return f"<op {self.name}({', '.join([*arguments, *params])}): {self.signature}>"
 
 
 OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})
@@ -998,6 +1030,12 @@ def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any
             f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
             f"but got {error.axis}): {described}"
         )
+    if isinstance(error, OverflowError):
+        return overflow(next((a.dtype for a in raw if isinstance(a, np.ndarray)), np.dtype(np.int64)), error)
+    if isinstance(error, AttributeError):
+        if not any(a is error.obj for a in raw):
+            return error  # not of an argument that should be an array
+        return TypeError(f"{o.name}(): argument must be Tensor, not {type(error.obj).__name__}; tensor() makes one")
     if o.name in OF_BOOLS and "numpy boolean" in str(error):
         return RuntimeError(f"{OF_BOOLS[o.name]} operator instead: {described}")
     if isinstance(error, ValueError):
@@ -1061,7 +1099,11 @@ def check_writable(t: Tensor) -> None:
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether no float becomes an integer and no number a bool."""
+    """Whether no float becomes an integer and no number a bool.
+
+    >>> can_cast(np.int64, np.float32), can_cast(np.float32, np.int64)
+    (True, False)
+    """
     source, target = np.dtype(from_).kind, np.dtype(to).kind
     return (source != "f" or target not in "iu") and (source == "b" or target != "b")
 
@@ -1681,6 +1723,11 @@ def backward(
         Accumulate in these only; those that are no leaves retain their gradients from now on.
 
     Raises RuntimeError if an output has no graph, needs a cotangent, was released, or has an operand changed in place.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> backward(x * x, tensor([1.0, 10.0]))
+    >>> x.grad
+    tensor([ 2., 40.])
     """
     outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors

@@ -578,6 +578,7 @@ def unpickled(data: bytes, storage: Callable[[Any], Storage]) -> Any:
     stack: list[Any] = []
     outer: list[list[Any]] = []  # the stacks below the open marks
     memo: dict[int, Any] = {}
+    copied = 0  # entries of arguments, which calls may copy: a short pickle could ask for the same copy again and again
     argument: Any
     for opcode, argument, _ in pickletools.genops(data):
         match opcode.name:
@@ -623,6 +624,9 @@ def unpickled(data: bytes, storage: Callable[[Any], Storage]) -> Any:
                 stack.append(known(".".join(popped(stack, 2))))
             case "REDUCE":
                 function, arguments = popped(stack, 2)
+                copied += entries(arguments)
+                if copied > len(data):
+                    raise LoadError("damaged file: its pickle copies more than it has")
                 stack.append(called(function, arguments))
             case "BINPERSID":
                 stack.append(storage(stack.pop()))
@@ -666,6 +670,11 @@ def called(function: Any, arguments: Any) -> Any:
         name = function.name if isinstance(function, Symbol) else type(function).__name__
         raise LoadError(f"Weights only load failed. Unsupported call of {name}; {INSTEAD}")
     return BUILDERS[function.name](*arguments)
+
+
+def entries(arguments: Any) -> int:
+    """How many entries the containers among the arguments of a call have."""
+    return sum(len(a) for a in arguments if isinstance(a, tuple | dict)) if type(arguments) is tuple else 0
 
 
 def extend(target: Any, items: Iterable[Any]) -> None:

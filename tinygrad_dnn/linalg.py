@@ -128,7 +128,12 @@ def matrix_rank(A: Tensor) -> Tensor:
 
 
 def multi_dot(tensors: Any) -> Tensor:
-    """The product of matrices, from left to right."""
+    """The product of matrices, from left to right.
+
+    >>> tg.linalg.multi_dot([tg.ones(2, 3), tg.ones(3, 4), tg.ones(4, 1)])
+    tensor([[12.],
+            [12.]])
+    """
     product: Tensor = reduce(matmul, tensors)
     return product
 
@@ -184,9 +189,16 @@ def matrix_norm(
 def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`matrix_norm` of a matrix, or over two dimensions, if ``ord`` is given; else `vector_norm`.
 
+    Raises RuntimeError for an ``ord`` without ``dim`` of what is neither a vector nor a matrix.
+
     >>> tg.linalg.norm(tg.tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor(5.)
     """
+    if ord is not None and dim is None and A.ndim not in (1, 2):
+        raise RuntimeError(
+            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D; "
+            "dim=(-2, -1) is the norm of each matrix"
+        )
     two = A.ndim == 2 if dim is None else np.size(dim) == 2
     if ord is not None and two:
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
@@ -206,7 +218,11 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
-    """Vector product along ``dim``, of size 3."""
+    """Vector product along ``dim``, of size 3.
+
+    >>> tg.linalg.cross(tg.tensor([1, 0, 0]), tg.tensor([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
     return cross_product(input, other, dim)
 
 
@@ -227,7 +243,11 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of the matrices in two dimensions, by default the last."""
+    """The diagonals of the matrices in two dimensions, by default the last.
+
+    >>> tg.linalg.diagonal(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
     return diagonal_of(A, offset=offset, dim1=dim1, dim2=dim2)
 
 

@@ -35,6 +35,11 @@ def set_default_dtype(dtype: Any) -> None:
     """Make ``dtype``, a floating type, the dtype of tensors made from Python floats.
 
     Raises TypeError for a type that is not floating.
+
+    >>> set_default_dtype(tg.float64)
+    >>> tg.tensor(1.0).dtype
+    dtype('float64')
+    >>> set_default_dtype(tg.float32)
     """
     chosen = np.dtype(dtype)
     if chosen.kind != "f":
@@ -47,7 +52,11 @@ grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # per threa
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread or task."""
+    """Whether operations are being recorded in this thread or task.
+
+    >>> is_grad_enabled()
+    True
+    """
     return grad_mode.get()
 
 
@@ -175,6 +184,11 @@ class inference_mode(_GradMode):
 
 
 class enable_grad(_GradMode):
-    """A block, or a decorator of a function, in which operations are recorded even inside `no_grad`."""
+    """A block, or a decorator of a function, in which operations are recorded even inside `no_grad`.
+
+    >>> with no_grad(), enable_grad():
+    ...     (tg.tensor([1.0], requires_grad=True) * 2).requires_grad
+    True
+    """
 
     mode = True

@@ -1,9 +1,11 @@
 """The dunders and array-like methods of Tensor, one line each; the ops they name are in ``ops/``.
 
-Method names are PyTorch's, with the parameters NumPy and PyTorch share; each op's docstring has the formula.
+Method names are PyTorch's, with the parameters NumPy and PyTorch share. Each op's docstring has the formula, and
+`describe` makes it the method's too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import isfunction
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -158,8 +160,12 @@ class Operators:
     def floor_divide_(self, other: Any) -> Any: return self._overwrite("floor_divide", other)
     def cumsum_(self, dim: Int) -> Any: return self._overwrite("cumsum", dim=dim)
     def cumprod_(self, dim: Int) -> Any: return self._overwrite("cumprod", dim=dim)
-    def clamp_min_(self, min: Any) -> Any: return self._overwrite("clamp", min=min)
-    def clamp_max_(self, max: Any) -> Any: return self._overwrite("clamp", max=max)
+    def clamp_min_(self, min: Any) -> Any:
+        """`clamp` from below, in place."""
+        return self._overwrite("clamp", min=min)
+    def clamp_max_(self, max: Any) -> Any:
+        """`clamp` from above, in place."""
+        return self._overwrite("clamp", max=max)
     def eq_(self, other: Any) -> Any: return self.copy_(self.eq(other))
     def ne_(self, other: Any) -> Any: return self.copy_(self.ne(other))
     def lt_(self, other: Any) -> Any: return self.copy_(self < other)
@@ -181,6 +187,7 @@ class Operators:
     def tril_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(~tensors.triangle_mask(self, diagonal), 0)
     def triu_(self, diagonal: Int = 0) -> Any: return self.masked_fill_(tensors.triangle_mask(self, diagonal - 1), 0)
     def fill_diagonal_(self, fill_value: Any, wrap: Bool = False) -> Any:
+        """Set the elements of the diagonal; with ``wrap`` it begins again below in a tall matrix."""
         self[tensors.main_diagonal(self.array.shape, wrap)] = fill_value
         return self
     def index_fill_(self, dim: Int, index: Any, value: Any) -> Any:
@@ -202,13 +209,16 @@ class Operators:
     def normal_(self, mean: Float = 0, std: Float = 1, *, generator: Any = None) -> Any:
         return self._drawn("random_normal", generator, mean=mean, std=std)
     def uniform_(self, a: Float = 0, b: Float = 1, *, generator: Any = None) -> Any:
+        """Numbers spread evenly over [a, b), in place."""
         return self._drawn("random_uniform", generator, low=a, high=b)
     def random_(self, *bounds: Int, to: Int | None = None, generator: Any = None) -> Any:
+        """Integers of 0 to to - 1, of ``random_(from, to)`` or of all that the dtype has from 0 on, in place."""
         low, high = tensors.integer_range(self.array.dtype, bounds, to)
         return self._drawn("random_integers", generator, low=low, high=high)
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
         return self.copy_(tensors.coin(self.array.shape, p, generator))
     def exponential_(self, lambd: Float = 1, *, generator: Any = None) -> Any:
+        """Numbers x > 0 of the density ``lambd e^(-lambd x)``, in place. Raises RuntimeError unless lambd > 0."""
         if not lambd > 0:
             raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
         drawn = tensors.random_uniform(size=self.array.shape, dtype=np.float64, generator=generator)
@@ -235,21 +245,31 @@ class Operators:
     __hash__ = object.__hash__  # by identity, so that tensors can be keys although == compares elements
 
     # --- a tensor as a container and as a number
-    def __len__(self) -> Int: return self._length()
-    def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length()))
+    def __len__(self) -> Int: return self._length("len() of")
+    def __iter__(self) -> Iterator["Tensor"]: return (self[i] for i in range(self._length("iteration over")))
     def __getitem__(self, index: Any) -> "Tensor": return tensors.getitem(self, index=index)
     def __contains__(self, value: Any) -> Bool: return bool(self.eq(value).any())
-    def __bool__(self) -> Bool: return bool(self._number())
+    def __bool__(self) -> Bool:
+        if self.array.size != 1:
+            what = "more than one value" if self.array.size else "no values"
+            raise RuntimeError(
+                f"Boolean value of Tensor with {what} is ambiguous; "
+                f"its shape is {self.array.shape}: use .all(), .any() or index one element"
+            )
+        return bool(self.item())
+
     def __int__(self) -> Int: return int(self._number())
     def __float__(self) -> Float: return float(self._number())
     def __index__(self) -> Int: return self._integer()
-    def __format__(self, spec: str) -> str: return format(str(self) if self.array.ndim else self.array.item(), spec)
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self.array.ndim else format(self.array.item(), spec)
 
     def _number(self) -> Any:
         if self.array.size != 1:
-            many = "Boolean value of Tensor with more than one value is ambiguous"
-            what = many if self.array.size else "a Tensor with no elements has no value"
-            raise RuntimeError(f"{what}; its shape is {self.array.shape}: use .all(), .any() or index one element")
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars, "
+                f"got one of shape {self.array.shape}; reduce it first, with .sum() or .mean(), or index one element"
+            )
         return self.item()
 
     def _integer(self) -> Int:
@@ -260,9 +280,9 @@ class Operators:
             )
         return int(self.item())
 
-    def _length(self) -> Int:
+    def _length(self, what: str) -> Int:
         if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor; it has no dimension to go through")
+            raise TypeError(f"{what} a 0-d tensor; it has no dimension to go through")
         return len(self.array)
 
     def _overwrite(self, name: str, *args: Any, **params: Any) -> Any:
@@ -279,42 +299,74 @@ class Operators:
 
     # --- what it is
     @property
-    def shape(self) -> Size: return Size(self.array.shape)
+    def shape(self) -> Size:
+        """The size of every dimension."""
+        return Size(self.array.shape)
     @property
-    def ndim(self) -> Int: return self.array.ndim
+    def ndim(self) -> Int:
+        """The number of dimensions."""
+        return self.array.ndim
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
         dtype = self.array.dtype
         return named(dtype) if options.namespace else dtype
 
     @property
-    def device(self) -> device: return CPU
+    def device(self) -> device:
+        """Where the numbers are: on the CPU."""
+        return CPU
     @property
-    def T(self) -> "Tensor": return tensors.permute(self, dims=tuple(range(self.array.ndim))[::-1])
+    def T(self) -> "Tensor":
+        """The tensor with its dimensions in reverse order; a view."""
+        return tensors.permute(self, dims=tuple(range(self.array.ndim))[::-1])
     @property
-    def mT(self) -> "Tensor": return tensors.transpose(self, -1, -2)
-    def size(self, dim: Int | None = None) -> Any: return self.shape if dim is None else tensors.size(self, dim)
-    def dim(self) -> Int: return self.array.ndim
+    def mT(self) -> "Tensor":
+        """The matrices in the last two dimensions, transposed; a view."""
+        return tensors.transpose(self, -1, -2)
+    def size(self, dim: Int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.shape if dim is None else tensors.size(self, dim)
+    def dim(self) -> Int:
+        """The number of dimensions."""
+        return self.array.ndim
     def numel(self) -> Int: return self.array.size
-    def nelement(self) -> Int: return self.array.size
-    def ndimension(self) -> Int: return self.array.ndim
-    def data_ptr(self) -> Int: return int(self.array.ctypes.data)
+    nelement = numel
+    ndimension = dim
+    def data_ptr(self) -> Int:
+        """The address of the first element."""
+        return int(self.array.ctypes.data)
     def stride(self, dim: Int | None = None) -> Any:
+        """The steps from one element to the next along every dimension, or one, in elements."""
         steps = tuple(n // self.array.itemsize for n in self.array.strides)
         return steps if dim is None else steps[dim]
     def is_complex(self) -> Bool: return self.array.dtype.kind == "c"
     def is_nonzero(self) -> Bool: return bool(self)
-    def get_device(self) -> Int: return -1
+    def get_device(self) -> Int:
+        """PyTorch's number of the CPU, -1."""
+        return -1
     @property
-    def is_cuda(self) -> Bool: return False
+    def is_cuda(self) -> Bool:
+        """False: there is only the CPU."""
+        return False
     @property
-    def is_cpu(self) -> Bool: return True
+    def is_cpu(self) -> Bool:
+        """True: there is only the CPU."""
+        return True
     @property
-    def itemsize(self) -> Int: return self.array.itemsize
+    def itemsize(self) -> Int:
+        """The bytes of an element."""
+        return self.array.itemsize
     @property
-    def nbytes(self) -> Int: return self.array.nbytes
-    def element_size(self) -> Int: return self.array.itemsize
-    def is_contiguous(self) -> Bool: return self.array.flags.c_contiguous
+    def nbytes(self) -> Int:
+        """The bytes of all elements."""
+        return self.array.nbytes
+    def element_size(self) -> Int:
+        """The bytes of an element."""
+        return self.array.itemsize
+    def is_contiguous(self) -> Bool:
+        """Whether the elements are in memory one after the other, the last dimension fastest."""
+        return self.array.flags.c_contiguous
     def is_floating_point(self) -> Bool: return self.array.dtype.kind == "f"
 
     # --- elementwise
@@ -367,7 +419,9 @@ class Operators:
     def arctanh(self) -> "Tensor": return tensors.atanh(self)
     def fix(self) -> "Tensor": return tensors.trunc(self)
     def sgn(self) -> "Tensor": return tensors.sign(self)
-    def positive(self) -> Any: return self
+    def positive(self) -> Any:
+        """The tensor itself, ``+a``."""
+        return self
     def round(self, decimals: Int = 0) -> "Tensor": return tensors.round(self, decimals=decimals)
     def neg(self) -> "Tensor": return tensors.negative(self)
     def add(self, other: Any, *, alpha: Float = 1) -> "Tensor": return tensors.add(self, scaled(other, alpha))
@@ -419,7 +473,9 @@ class Operators:
     def mv(self, vec: Any) -> "Tensor": return tensors.mv(self, vec)
     def dot(self, tensor: Any) -> "Tensor": return tensors.dot(self, tensor)
     def outer(self, vec2: Any) -> "Tensor": return tensors.outer(self, vec2)
-    def ger(self, vec2: Any) -> "Tensor": return tensors.outer(self, vec2)
+    def ger(self, vec2: Any) -> "Tensor":
+        """The same as `outer`."""
+        return tensors.outer(self, vec2)
     def addmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmm(self, *args, **params)
     def addmv(self, *args: Any, **params: Any) -> "Tensor": return tensors.addmv(self, *args, **params)
     def addbmm(self, *args: Any, **params: Any) -> "Tensor": return tensors.addbmm(self, *args, **params)
@@ -436,8 +492,12 @@ class Operators:
     def pinverse(self) -> "Tensor": return tensors.pinv(self)
     def matrix_power(self, n: Int) -> "Tensor": return tensors.matrix_power(self, n)
     def dist(self, *args: Any, **params: Any) -> "Tensor": return tensors.dist(self, *args, **params)
-    def clamp_min(self, min: Any) -> "Tensor": return tensors.clamped(self, min)
-    def clamp_max(self, max: Any) -> "Tensor": return tensors.clamped(self, None, max)
+    def clamp_min(self, min: Any) -> "Tensor":
+        """`clamp` from below."""
+        return tensors.clamped(self, min)
+    def clamp_max(self, max: Any) -> "Tensor":
+        """`clamp` from above."""
+        return tensors.clamped(self, None, max)
     def clip(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
     def clamp(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
     def where(self, condition: Any, other: Any) -> "Tensor": return tensors.where(condition, self, other)
@@ -501,13 +561,17 @@ class Operators:
     def reshape(self, *shape: Any, **params: Any) -> "Tensor":
         return tensors.reshape(self, **(params or {"size": sizes(shape)}))
     def view(self, *shape: Any) -> "Tensor": return tensors.view(self, *shape)
-    def view_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.shape)
+    def view_as(self, other: "Tensor") -> "Tensor":
+        """A view in the shape of another tensor."""
+        return tensors.reshape(self, size=other.shape)
     def permute(self, *dims: Any, **params: Any) -> "Tensor":
         return tensors.permute(self, **(params or {"dims": sizes(dims)}))
     def transpose(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
     def swapaxes(self, axis0: Int, axis1: Int) -> "Tensor": return tensors.transpose(self, axis0, axis1)
     def swapdims(self, dim0: Int, dim1: Int) -> "Tensor": return tensors.transpose(self, dim0, dim1)
-    def adjoint(self) -> "Tensor": return tensors.transpose(self, -2, -1)
+    def adjoint(self) -> "Tensor":
+        """The matrices in the last two dimensions, transposed; a view."""
+        return tensors.transpose(self, -2, -1)
     def t(self) -> "Tensor": return tensors.t(self)
     def broadcast_to(self, *size: Any, **params: Any) -> "Tensor":
         return tensors.broadcast_to(self, **(params or {"size": sizes(size)}))
@@ -534,11 +598,15 @@ class Operators:
     def tile(self, *dims: Any, **params: Any) -> "Tensor":
         return tensors.tile(self, **(params or {"dims": sizes(dims)}))
     def ravel(self) -> "Tensor": return tensors.ravel(self)
-    def reshape_as(self, other: "Tensor") -> "Tensor": return tensors.reshape(self, size=other.array.shape)
+    def reshape_as(self, other: "Tensor") -> "Tensor":
+        """`reshape` to the shape of another tensor."""
+        return tensors.reshape(self, size=other.array.shape)
     def tensor_split(self, *args: Any, **params: Any) -> Any: return tensors.tensor_split(self, *args, **params)
     def expand(self, *size: Any, **params: Any) -> "Tensor":
         return tensors.expand(self, **(params or {"size": sizes(size)}))
-    def expand_as(self, other: "Tensor") -> "Tensor": return tensors.expand(self, size=other.shape)
+    def expand_as(self, other: "Tensor") -> "Tensor":
+        """`expand` to the shape of another tensor."""
+        return tensors.expand(self, size=other.shape)
     def squeeze(self, dim: Dim = None, *, axis: Dim = None) -> "Tensor": return tensors.squeeze(self, dim, axis=axis)
     def unsqueeze(self, dim: Int) -> "Tensor": return tensors.unsqueeze(self, dim)
     def flatten(self, start_dim: Int = 0, end_dim: Int = -1) -> Any: return tensors.flatten(self, start_dim, end_dim)
@@ -548,36 +616,77 @@ class Operators:
     def flip(self, *dims: Any, **params: Any) -> "Tensor": return tensors.flip(self, **(params or {"dim": sizes(dims)}))
     def gather(self, dim: Int, index: Any) -> "Tensor": return tensors.gather(self, dim=dim, index=index)
     def contiguous(self) -> Any:
+        """The tensor itself if `is_contiguous`, else a copy that is."""
         return self if self.array.flags.c_contiguous else tensors.clone(self, memory_format="torch.contiguous_format")
 
     # --- copies and conversions
     def clone(self, **params: Any) -> "Tensor": return tensors.clone(self, **params)
     def new_tensor(self, data: Any, **params: Any) -> "Tensor": return tensors.new_tensor(self, data, **params)
     def new_zeros(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        """`zeros` in the dtype of this tensor."""
         return tensors.zeros(*size, dtype=dtype or self.array.dtype, **params)
     def new_ones(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        """`ones` in the dtype of this tensor."""
         return tensors.ones(*size, dtype=dtype or self.array.dtype, **params)
     def new_empty(self, *size: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        """`empty` in the dtype of this tensor."""
         return tensors.zeros(*size, dtype=dtype or self.array.dtype, **params)
     def new_full(self, size: Any, fill_value: Any, dtype: Any = None, **params: Any) -> "Tensor":
+        """`full` in the dtype of this tensor."""
         return tensors.full(size, fill_value, dtype=dtype or self.array.dtype, **params)
     def type(self, dtype: Any = None, non_blocking: Bool = False) -> Any: return tensors.type(self, dtype)
     def to(self, *args: Any, **params: Any) -> "Tensor": return tensors.to(self, *args, **params)
     def astype(self, dtype: Any) -> "Tensor": return tensors.astype(self, dtype=dtype)
-    def type_as(self, other: "Tensor") -> "Tensor": return tensors.to(self, other)
-    def float(self) -> "Tensor": return tensors.to(self, np.float32)
-    def double(self) -> "Tensor": return tensors.to(self, np.float64)
-    def half(self) -> "Tensor": return tensors.to(self, np.float16)
-    def long(self) -> "Tensor": return tensors.to(self, np.int64)
-    def int(self) -> "Tensor": return tensors.to(self, np.int32)
-    def bool(self) -> "Tensor": return tensors.to(self, np.bool_)
-    def short(self) -> "Tensor": return tensors.to(self, np.int16)
-    def char(self) -> "Tensor": return tensors.to(self, np.int8)
-    def byte(self) -> "Tensor": return tensors.to(self, np.uint8)
-    def cpu(self) -> Any: return self
-    def cuda(self, device: Any = None, non_blocking: Bool = False) -> Any: return tensors.to(self, "cuda")
-    def pin_memory(self) -> Any: return self
-    def share_memory_(self) -> Any: return self
+    def type_as(self, other: "Tensor") -> "Tensor":
+        """The tensor converted to the dtype of another."""
+        return tensors.to(self, other)
+    def float(self) -> "Tensor":
+        """The tensor as float32, itself if it is that."""
+        return tensors.to(self, np.float32)
+    def double(self) -> "Tensor":
+        """The tensor as float64, itself if it is that."""
+        return tensors.to(self, np.float64)
+    def half(self) -> "Tensor":
+        """The tensor as float16, itself if it is that."""
+        return tensors.to(self, np.float16)
+    def long(self) -> "Tensor":
+        """The tensor as int64, itself if it is that."""
+        return tensors.to(self, np.int64)
+    def int(self) -> "Tensor":
+        """The tensor as int32, itself if it is that."""
+        return tensors.to(self, np.int32)
+    def bool(self) -> "Tensor":
+        """Whether the elements differ from 0, as a tensor of bools."""
+        return tensors.to(self, np.bool_)
+    def short(self) -> "Tensor":
+        """The tensor as int16, itself if it is that."""
+        return tensors.to(self, np.int16)
+    def char(self) -> "Tensor":
+        """The tensor as int8, itself if it is that."""
+        return tensors.to(self, np.int8)
+    def byte(self) -> "Tensor":
+        """The tensor as uint8, itself if it is that."""
+        return tensors.to(self, np.uint8)
+    def cpu(self) -> Any:
+        """The tensor itself: there is only the CPU."""
+        return self
+    def cuda(self, device: Any = None, non_blocking: Bool = False) -> Any:
+        """The tensor itself, where PyTorch copies it to a GPU: there is only the CPU."""
+        return tensors.to(self, "cuda")
+    def pin_memory(self) -> Any:
+        """The tensor itself: there is no other device to copy it to."""
+        return self
+    def share_memory_(self) -> Any:
+        """The tensor itself: other processes get copies."""
+        return self
 
 
 COMPARED = (Operators, int, float, np.ndarray, np.generic)  # by their elements; anything else is not equal to a tensor
+
+
+def describe(functions: Mapping[str, Any]) -> None:
+    """Give every method that has no docstring that of the function of its name; ``exp_`` is ``exp``, in place."""
+    for name, method in vars(Operators).items():
+        said = getattr(functions.get(name.removesuffix("_")), "__doc__", None)
+        if said and isfunction(method) and not method.__doc__:
+            method.__doc__ = f"In place: {said}" if name.endswith("_") else said

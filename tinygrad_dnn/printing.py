@@ -82,6 +82,11 @@ def set_printoptions(
         Values for the four; those given win.
     sci_mode : bool, optional
         Scientific notation always or never; None chooses by the range of the numbers.
+
+    >>> set_printoptions(precision=2)
+    >>> tg.tensor([0.125])
+    tensor([0.12])
+    >>> set_printoptions(precision=4)
     """
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     chosen = (PROFILES[profile] if profile else {}) | {name: v for name, v in given.items() if v is not None}
@@ -91,7 +96,11 @@ def set_printoptions(
 
 
 def get_printoptions() -> dict[str, Any]:
-    """The options as `set_printoptions` takes them."""
+    """The options as `set_printoptions` takes them.
+
+    >>> get_printoptions()["precision"]
+    4
+    """
     held = asdict(options)
     del held["namespace"]
     return held

@@ -46,7 +46,7 @@ def calling(o: Any, engine: dict[str, Any]) -> Callable[..., Any]:
         keywords = ["r=_r", *keywords]
     lines += [
         f"    _y = _kernel({', '.join([arrays, *keywords])})",
-        "except (ValueError, IndexError, TypeError) as _error:",
+        "except (ValueError, IndexError, TypeError, AttributeError, OverflowError) as _error:",
         f"    raise _explained(_o, _error, ({arrays},), {params}) from None",
         "if _y.__class__ is not _ndarray:",
         "    _y = _as_result(_y)",

@@ -124,7 +124,7 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         time = f", {self.seconds:.1f} s" if self.seconds else ""
-        lines = [f"History of {self.epochs} epochs{time}", *table_lines(self.figures)]
+        lines = [f"History of {self.epochs} epoch{'s' * (self.epochs != 1)}{time}", *table_lines(self.figures)]
         monitor = "val_loss" if "val_loss" in self.figures else "loss"
         if not all(map(math.isnan, self.figures.get(monitor, []))):
             best = self.best(monitor)
@@ -348,6 +348,7 @@ class Saving(Callback):
             **{f"callback{k}": callback for k, callback in enumerate(stateful)},
         }
         present: Any = {name: part for name, part in parts.items() if part is not None}
+        os.makedirs(self.folder, exist_ok=True)  # fails now, where it cannot be, and not after an epoch
         self.checkpoint = Checkpoint(self.folder, **present)
         run.epoch = self.checkpoint.resume()
 
@@ -710,7 +711,7 @@ def fit(
 
     Raises TypeError or ValueError for arguments that cannot work, before anything is changed; FloatingPointError when
     the loss is no longer finite, before the step that would spoil the parameters; LoadError for a checkpoint that is
-    damaged, with the one before it, or that of another training.
+    damaged, with the one before it, or that of another training; OSError where there can be no folder, or no room.
 
     >>> x = np.linspace(-1, 1, 20).reshape(-1, 1)
     >>> model = nn.Linear(1, 1)

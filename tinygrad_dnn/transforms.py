@@ -78,7 +78,8 @@ class Normalize:
     inplace : bool, default False
         Write to the tensor that is given.
 
-    Raises TypeError for what is not a tensor of floats, ValueError for a zero in ``std`` or less than 3 dimensions.
+    Raises TypeError for what is not a tensor of floats, ValueError for a zero in ``std`` or less than 3 dimensions,
+    RuntimeError for another number of channels.
 
     >>> Normalize((0.5,), (0.5,))(tg.tensor([[[0.0, 0.5, 1.0]]]))
     tensor([[[-1.,  0.,  1.]]])
@@ -101,6 +102,12 @@ class Normalize:
         if array.ndim < 3:
             raise ValueError(
                 f"Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = {array.shape}"
+            )
+        wide = max(map(len, self.columns))
+        if wide not in (1, array.shape[-3]):
+            raise RuntimeError(
+                f"output with shape {list(array.shape)} doesn't match the broadcast shape "
+                f"{[*array.shape[:-3], wide, *array.shape[-2:]]}; give one for each channel, or one for all"
             )
         mean, std = (column.astype(array.dtype) for column in self.columns)
         if self.inplace:

@@ -169,5 +169,9 @@ def vhp(
 def hvp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """``(y, H v)`` of the Hessian H of a ``func`` with a single number; H is symmetric, so this is `vhp`."""
+    """``(y, H v)`` of the Hessian H of a ``func`` with a single number; H is symmetric, so this is `vhp`.
+
+    >>> hvp(lambda x: (x**3).sum(), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0]))[1]
+    tensor([ 6., 12.])
+    """
     return vhp(func, inputs, v, create_graph, strict)

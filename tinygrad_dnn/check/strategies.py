@@ -897,7 +897,7 @@ def examples_of(op: Op) -> Strategy[Example]:
     are of the domain and arrays are in any layout; ``dim`` and ``keepdim`` are drawn if the op has them.
 
     >>> simplest(examples_of(tg.multiply))
-    Example(op=<op multiply (),()->()>, args=[array(0.9), array(1.1)], params={}, cotangent=array(1.))
+    Example(op=<op multiply(a, b): (),()->()>, args=[array(0.9), array(1.1)], params={}, cotangent=array(1.))
     """
     return drawn_example(op)
 

@@ -60,18 +60,32 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def relu_(input: Tensor) -> Tensor:
-    """``max(x, 0)``, in place."""
+    """``max(x, 0)``, in place.
+
+    >>> x = tg.tensor([-1.0, 2.0])
+    >>> _ = nn.functional.relu_(x)
+    >>> x
+    tensor([0., 2.])
+    """
     changed: Tensor = input.relu_()
     return changed
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``.
+
+    >>> nn.functional.relu6(tg.tensor([-1.0, 8.0]))
+    tensor([0., 6.])
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` between the two values, which have no slope."""
+    """``x`` between the two values, which have no slope.
+
+    >>> nn.functional.hardtanh(tg.tensor([-2.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
 
     def bounded(x: Tensor) -> Tensor:
         inside = (x > min_val) & (x < max_val)
@@ -81,12 +95,20 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``negative_slope x``."""
+    """``x`` where x > 0, else ``negative_slope x``.
+
+    >>> nn.functional.leaky_relu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.0100,  2.0000])
+    """
     return changed(input, lambda x: tensors.leaky_relu(x, negative_slope=negative_slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015."""
+    """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015.
+
+    >>> nn.functional.prelu(tg.tensor([-2.0, 2.0]), tg.tensor([0.25]))
+    tensor([-0.5000,  2.0000])
+    """
     if weight.numel() > 1:
         if input.ndim < 2 or input.shape[1] != weight.numel():
             raise RuntimeError(
@@ -98,39 +120,67 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``alpha (e^x - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^x - 1)``.
+
+    >>> nn.functional.elu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return changed(input, lambda x: tensors.elu(x, alpha=alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``.
+
+    >>> nn.functional.celu(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return changed(input, lambda x: alpha * tensors.elu(x / alpha), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
+    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017.
+
+    >>> nn.functional.selu(tg.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
     return changed(input, lambda x: SELU_SCALE * tensors.elu(x, alpha=SELU_ALPHA), inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x sigmoid(x)``."""
+    """``x sigmoid(x)``.
+
+    >>> nn.functional.silu(tg.tensor([0.0, 2.0]))
+    tensor([0.0000, 1.7616])
+    """
     return changed(input, tensors.silu, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x tanh(log(1 + e^x))``. Misra 2019."""
+    """``x tanh(log(1 + e^x))``. Misra 2019.
+
+    >>> nn.functional.mish(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8651])
+    """
     return changed(input, lambda x: x * tensors.tanh(tensors.softplus(x)), inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation."""
+    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation.
+
+    >>> nn.functional.gelu(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
     return tensors.gelu(input, approximate=approximate)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + e^-x)``."""
+    """``1 / (1 + e^-x)``.
+
+    >>> nn.functional.sigmoid(tg.tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
     return tensors.sigmoid(input)
 
 
@@ -144,22 +194,38 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope."""
+    """``(x + 3) / 6`` between 0 and 1, whose bounds have no slope.
+
+    >>> nn.functional.hardsigmoid(tg.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
     return changed(input, lambda x: hardtanh(x + 3, 0.0, 6.0) / 6, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x hardsigmoid(x)``."""
+    """``x hardsigmoid(x)``.
+
+    >>> nn.functional.hardswish(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.6667])
+    """
     return changed(input, lambda x: x * hardsigmoid(x), inplace)
 
 
 def tanh(input: Tensor) -> Tensor:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> nn.functional.tanh(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
     return tensors.tanh(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """``x - tanh x``."""
+    """``x - tanh x``.
+
+    >>> nn.functional.tanhshrink(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.2384])
+    """
     return input - tensors.tanh(input)
 
 
@@ -187,22 +253,38 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 
 def softsign(input: Tensor) -> Tensor:
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)``.
+
+    >>> nn.functional.softsign(tg.tensor([1.0, -3.0]))
+    tensor([ 0.5000, -0.7500])
+    """
     return input / (tensors.abs(input) + 1)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold."""
+    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold.
+
+    >>> nn.functional.softplus(tg.tensor([0.0, 2.0]))
+    tensor([0.6931, 2.1269])
+    """
     return tensors.softplus(input, beta=beta, threshold=threshold)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``x`` where x > threshold, else ``value``."""
+    """``x`` where x > threshold, else ``value``.
+
+    >>> nn.functional.threshold(tg.tensor([0.5, 2.0]), 1.0, 0.0)
+    tensor([0., 2.])
+    """
     return changed(input, lambda x: tensors.where(x <= threshold, float(value), x), inplace)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017."""
+    """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017.
+
+    >>> nn.functional.glu(tg.tensor([2.0, 0.0]))
+    tensor([1.])
+    """
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
     a, b = tensors.chunk(input, 2, dim)
@@ -210,7 +292,11 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """``softmax(-x)`` along ``dim``."""
+    """``softmax(-x)`` along ``dim``.
+
+    >>> nn.functional.softmin(tg.tensor([1.0, 2.0]), dim=0)
+    tensor([0.7311, 0.2689])
+    """
     return softmax(-input, implicit_dim("softmin", input) if dim is None else dim, dtype=dtype)
 
 
@@ -281,7 +367,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """``|x1 - x2 + eps|_p`` over the last dimension."""
+    """``|x1 - x2 + eps|_p`` over the last dimension.
+
+    >>> nn.functional.pairwise_distance(tg.tensor([[0.0, 0.0]]), tg.tensor([[3.0, 4.0]]), eps=0.0)
+    tensor([5.])
+    """
     return tensors.norm(x1 - x2 + eps, p=p, dim=-1, keepdim=keepdim)
 
 
@@ -395,6 +485,8 @@ def embedding(
     tensor([[3.],
             [1.]])
     """
+    if weight.ndim != 2:
+        raise RuntimeError(f"'weight' must be 2-D, got shape {tuple(weight.shape)}")
     index, rows = as_array(input), len(weight.array)
     if index.dtype.kind not in "iu":
         raise RuntimeError(
@@ -456,6 +548,12 @@ def layer_norm(
             f"but got input of size{list(input.shape)}"
         )
     check_dtypes(input, weight, bias)
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.array.shape != shape:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(t.array.shape)} and normalized_shape = {list(shape)}"
+            )
     y: Tensor = standardize(input, dim=tuple(range(-len(shape), 0)), eps=eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
@@ -994,9 +1092,13 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``log(1 + e^(-t x))`` of targets t of 1 and -1, reduced."""
+    """``log(1 + e^(-t x))`` of targets t of 1 and -1, reduced.
+
+    >>> nn.functional.soft_margin_loss(tg.tensor([0.0]), tg.tensor([1.0]))
+    tensor(0.6931)
+    """
     same_size(input, target)
-    return reduced(tensors.softplus(-target * input, threshold=np.inf), older(size_average, reduce, reduction))
+    return reduced(tensors.softplus(-(target * input), threshold=np.inf), older(size_average, reduce, reduction))
 
 
 def hinge_embedding_loss(
@@ -1007,7 +1109,12 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, reduced."""
+    """``x`` where the target is 1, ``max(margin - x, 0)`` where it is -1, reduced.
+
+    >>> nn.functional.hinge_embedding_loss(tg.tensor([0.5, 0.25]), tg.tensor([1, -1]))
+    tensor(0.6250)
+    """
+    same_size(input, target)
     near = tensors.where(target == -1, 0.0, input)
     far = tensors.where(target == 1, 0.0, tensors.clamp(margin - input, min=0))
     return reduced(near + far, older(size_average, reduce, reduction))
@@ -1022,8 +1129,19 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced."""
-    short = -target * (input1 - input2) + margin
+    """``max(-t (x1 - x2) + margin, 0)`` of targets t of 1 and -1, reduced.
+
+    Raises RuntimeError for different numbers of dimensions.
+
+    >>> nn.functional.margin_ranking_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1]), margin=0.5)
+    tensor(2.5000)
+    """
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape}"
+        )
+    short = margin - target * (input1 - input2)
     return reduced(tensors.clamp(short, min=0), older(size_average, reduce, reduction))
 
 
@@ -1036,7 +1154,22 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced."""
+    """``1 - cos(x1, x2)`` where the target is 1, ``max(cos(x1, x2) - margin, 0)`` where it is -1, reduced.
+
+    The inputs are (n, d) and the target (n), or (d) and (). Raises RuntimeError for others.
+
+    >>> nn.functional.cosine_embedding_loss(tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 1.0]]), tg.tensor([1]))
+    tensor(1.)
+    """
+    if target.ndim > 1:
+        raise RuntimeError(
+            f"0D or 1D target tensor expected, multi-target not supported: got shape {target.shape}; use squeeze()"
+        )
+    if not input1.ndim == input2.ndim == target.ndim + 1:
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes "
+            f"{list(input1.shape)} and {list(input2.shape)}."
+        )
     eps = 1e-12
     squares = ((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)
     cosine = (input1 * input2).sum(-1) / tensors.sqrt(squares)
@@ -1060,7 +1193,18 @@ def triplet_margin_loss(
     """``max(d(anchor, positive) - d(anchor, negative) + margin, 0)`` of p-distances, reduced.
 
     With ``swap`` the smaller of the distances of the negative to anchor and positive counts. Balntas et al. 2016.
+    Raises ValueError for a margin that is not above 0, RuntimeError for different numbers of dimensions.
+
+    >>> nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.zeros(1, 2), tg.tensor([[0.75, 0.0]]), eps=0.0)
+    tensor(0.2500)
     """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+        )
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = tensors.minimum(far, pairwise_distance(positive, negative, p, eps))
@@ -1072,13 +1216,20 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """``(log v + (x - t)^2 / v) / 2`` of a variance v of at least eps, reduced; ``full`` adds ``log(2 pi) / 2``.
 
-    Raises ValueError for a negative variance.
+    The variance is a number or has the shape of ``input``, whose last size may also be 1 or left out.
+    Raises ValueError for other shapes and for a negative variance.
+
+    >>> nn.functional.gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
+    tensor(2.)
     """
     spread = var if isinstance(var, Tensor) else tensors.full(input.array.shape, var, dtype=input.array.dtype)
     if decided((array_of(spread) < 0).any()):
         raise ValueError("var has negative entry/entries")
-    if spread.ndim == input.ndim - 1:
+    same_size(input, target)
+    if spread.shape != input.shape and spread.shape == input.shape[:-1]:
         spread = spread.unsqueeze(-1)
+    if spread.shape not in (input.shape, (*input.shape[:-1], 1)):
+        raise ValueError(f"var is of incorrect size: {tuple(spread.shape)} for an input of {tuple(input.shape)}")
     kept = tensors.clone(spread)
     with no_grad():  # as in PyTorch, the gradient goes through where the variance is smaller
         kept.clamp_(min=eps)
@@ -1099,7 +1250,11 @@ def poisson_nll_loss(
     """``e^x - t x`` of the logarithm x of a rate, or ``x - t log(x + eps)`` of the rate, reduced.
 
     ``full`` adds Stirling's ``t log t - t + log(2 pi t) / 2`` for targets above 1.
+
+    >>> nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
+    tensor(1.)
     """
+    same_size(input, target)
     loss = tensors.exp(input) - target * input if log_input else input - target * tensors.log(input + eps)
     if full:
         large = tensors.where(target > 1, target, 1.0)

@@ -90,12 +90,20 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Zeros. With all weights 0 the hidden units of a layer stay equal: the symmetry problem."""
+    """Zeros. With all weights 0 the hidden units of a layer stay equal: the symmetry problem.
+
+    >>> nn.init.zeros_(tg.empty(2))
+    tensor([0., 0.])
+    """
     return written(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Ones."""
+    """Ones.
+
+    >>> nn.init.ones_(tg.empty(2))
+    tensor([1., 1.])
+    """
     return written(tensor, 1.0)
 
 
@@ -178,7 +186,11 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation ``gain sqrt(2 / (fan_in + fan_out))``. Glorot and Bengio 2010."""
+    """Normal with standard deviation ``gain sqrt(2 / (fan_in + fan_out))``. Glorot and Bengio 2010.
+
+    >>> nn.init.xavier_normal_(tg.empty(2, 3)).shape
+    (2, 3)
+    """
     return normal_(tensor, 0.0, xavier_std(tensor, gain), generator)
 
 
@@ -226,7 +238,11 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal with standard deviation ``gain / sqrt(fan)``; parameters as for `kaiming_uniform_`. He et al. 2015."""
+    """Normal with standard deviation ``gain / sqrt(fan)``; parameters as for `kaiming_uniform_`. He et al. 2015.
+
+    >>> nn.init.kaiming_normal_(tg.empty(2, 3)).shape
+    (2, 3)
+    """
     return normal_(tensor, 0.0, kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 

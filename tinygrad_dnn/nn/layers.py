@@ -127,11 +127,12 @@ class Ordered(Container):
             self.append(m)
         return self
 
-    def insert(self, index: int, module: Any) -> None:
-        """Put a module in before ``index``; those after it get the next numbers."""
+    def insert(self, index: int, module: Any) -> Self:
+        """Put a module in before ``index``; those after it get the next numbers. Returns the container itself."""
         modules = list(self)
         modules.insert(index, module)
         self._hold(modules)
+        return self
 
     def pop(self, index: Any = -1) -> Any:
         """Take out a module; those after it get the numbers before."""
@@ -770,70 +771,110 @@ class InPlace(Module):
 
 
 class ReLU(InPlace):
-    """``max(x, 0)``."""
+    """``max(x, 0)``.
+
+    >>> nn.ReLU()(tg.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
 
 class ReLU6(InPlace):
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``.
+
+    >>> nn.ReLU6()(tg.tensor([-1.0, 8.0]))
+    tensor([0., 6.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, self.inplace)
 
 
 class Tanh(Module):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> nn.Tanh()(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.tanh(input)
 
 
 class Sigmoid(Module):
-    """``1 / (1 + e^-x)``."""
+    """``1 / (1 + e^-x)``.
+
+    >>> nn.Sigmoid()(tg.tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return tensors.sigmoid(input)
 
 
 class SiLU(InPlace):
-    """``x sigmoid(x)``."""
+    """``x sigmoid(x)``.
+
+    >>> nn.SiLU()(tg.tensor([0.0, 2.0]))
+    tensor([0.0000, 1.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
 
 class SELU(InPlace):
-    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
+    """``scale elu(x, alpha)``, which keeps mean 0 and variance 1. Klambauer et al. 2017.
+
+    >>> nn.SELU()(tg.tensor([-1.0, 1.0]))
+    tensor([-1.1113,  1.0507])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input, self.inplace)
 
 
 class Mish(InPlace):
-    """``x tanh(log(1 + e^x))``. Misra 2019."""
+    """``x tanh(log(1 + e^x))``. Misra 2019.
+
+    >>> nn.Mish()(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8651])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
 
 
 class Hardsigmoid(InPlace):
-    """``(x + 3) / 6`` between 0 and 1."""
+    """``(x + 3) / 6`` between 0 and 1.
+
+    >>> nn.Hardsigmoid()(tg.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
 
 
 class Hardswish(InPlace):
-    """``x hardsigmoid(x)``."""
+    """``x hardsigmoid(x)``.
+
+    >>> nn.Hardswish()(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.6667])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardswish(input, self.inplace)
 
 
 class Hardtanh(Module):
-    """``x`` between ``min_val`` and ``max_val``."""
+    """``x`` between ``min_val`` and ``max_val``.
+
+    >>> nn.Hardtanh(-1.0, 1.0)(tg.tensor([-2.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
@@ -846,7 +887,11 @@ class Hardtanh(Module):
 
 
 class Threshold(Module):
-    """``x`` where x > threshold, else ``value``."""
+    """``x`` where x > threshold, else ``value``.
+
+    >>> nn.Threshold(1.0, 0.0)(tg.tensor([0.5, 2.0]))
+    tensor([0., 2.])
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         self.threshold, self.value, self.inplace = threshold, value, inplace
@@ -859,21 +904,33 @@ class Threshold(Module):
 
 
 class LogSigmoid(Module):
-    """``log sigmoid(x)``."""
+    """``log sigmoid(x)``.
+
+    >>> nn.LogSigmoid()(tg.tensor([0.0]))
+    tensor([-0.6931])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)``.
+
+    >>> nn.Softsign()(tg.tensor([1.0, -3.0]))
+    tensor([ 0.5000, -0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """``x - tanh x``."""
+    """``x - tanh x``.
+
+    >>> nn.Tanhshrink()(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.2384])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
@@ -906,7 +963,11 @@ class Softshrink(Module):
 
 
 class GLU(Module):
-    """``a sigmoid(b)`` of the two halves of the input along ``dim``. Dauphin et al. 2017."""
+    """``a sigmoid(b)`` of the two halves of the input along ``dim``. Dauphin et al. 2017.
+
+    >>> nn.GLU()(tg.tensor([2.0, 0.0]))
+    tensor([1.])
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
@@ -919,7 +980,11 @@ class GLU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` where x > 0, else ``negative_slope x``."""
+    """``x`` where x > 0, else ``negative_slope x``.
+
+    >>> nn.LeakyReLU(0.25)(tg.tensor([-1.0, 2.0]))
+    tensor([-0.2500,  2.0000])
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope, self.inplace = negative_slope, inplace
@@ -932,7 +997,11 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """``x`` where x > 0, else ``alpha (e^x - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^x - 1)``.
+
+    >>> nn.ELU()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha, self.inplace = alpha, inplace
@@ -945,7 +1014,11 @@ class ELU(Module):
 
 
 class CELU(Module):
-    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``."""
+    """``x`` where x > 0, else ``alpha (e^(x / alpha) - 1)``.
+
+    >>> nn.CELU()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha, self.inplace = alpha, inplace
@@ -958,7 +1031,11 @@ class CELU(Module):
 
 
 class GELU(Module):
-    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation."""
+    """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation.
+
+    >>> nn.GELU()(tg.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -973,7 +1050,11 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold."""
+    """``log(1 + e^(beta x)) / beta``; ``x`` where beta x > threshold.
+
+    >>> nn.Softplus()(tg.tensor([0.0, 2.0]))
+    tensor([0.6931, 2.1269])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
@@ -1019,14 +1100,22 @@ class Softmax(AlongDim):
 
 
 class Softmin(AlongDim):
-    """``softmax(-x)`` along ``dim``."""
+    """``softmax(-x)`` along ``dim``.
+
+    >>> nn.Softmin(dim=0)(tg.tensor([1.0, 2.0]))
+    tensor([0.7311, 0.2689])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmin(input, self.dim)
 
 
 class LogSoftmax(AlongDim):
-    """``x - log sum e^x`` along ``dim``; see `functional.log_softmax`."""
+    """``x - log sum e^x`` along ``dim``; see `functional.log_softmax`.
+
+    >>> nn.LogSoftmax(dim=1)(tg.zeros(1, 2))
+    tensor([[-0.6931, -0.6931]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
@@ -1036,7 +1125,11 @@ class LogSoftmax(AlongDim):
 
 
 class CosineSimilarity(Module):
-    """``x1 x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; see `functional.cosine_similarity`."""
+    """``x1 x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; see `functional.cosine_similarity`.
+
+    >>> nn.CosineSimilarity()(tg.tensor([[1.0, 0.0]]), tg.tensor([[1.0, 1.0]]))
+    tensor([0.7071])
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         self.dim, self.eps = dim, eps
@@ -1046,7 +1139,11 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """``|x1 - x2 + eps|_p`` over the last dimension."""
+    """``|x1 - x2 + eps|_p`` over the last dimension.
+
+    >>> nn.PairwiseDistance(eps=0.0)(tg.tensor([[0.0, 0.0]]), tg.tensor([[3.0, 4.0]]))
+    tensor([5.])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         self.norm, self.eps, self.keepdim = p, eps, keepdim

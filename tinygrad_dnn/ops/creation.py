@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from math import ceil
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,11 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool 
 
 def shape_of(shape: tuple[Any, ...], size: Any) -> tuple[int, ...]:
     """The shape of ``zeros(2, 3)``, ``zeros((2, 3))`` and ``zeros(size=(2, 3))``."""
-    wanted = tuple(int(n) for n in (sizes(shape) if size is None else np.atleast_1d(size)))
+    given = sizes(shape) if size is None else np.atleast_1d(size)
+    try:
+        wanted = tuple(map(index, given))
+    except TypeError:
+        raise TypeError(f"argument 'size' must be tuple of ints, not {tuple(given)}; round with int(), or //") from None
     if any(n < 0 for n in wanted):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(wanted)}: {list(wanted)}")
     return wanted
@@ -58,7 +63,11 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool =
 
 @with_layout
 def empty(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A tensor of the given size, whose numbers are zeros: uninitialised memory would be a trap."""
+    """A tensor of the given size, whose numbers are zeros: uninitialised memory would be a trap.
+
+    >>> tg.empty(2, 3).shape
+    (2, 3)
+    """
     return zeros(*shape, size=size, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -74,7 +83,11 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A tensor of no dimensions, of the default dtype."""
+    """A tensor of no dimensions, of the default dtype.
+
+    >>> tg.scalar_tensor(2)
+    tensor(2.)
+    """
     return leaf(as_array(s, dtype or get_default_dtype(), copy=True), requires_grad)
 
 
@@ -135,19 +148,32 @@ def logspace(
 
 @with_layout
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """The identity matrix of n rows and m columns (n if not given)."""
+    """The identity matrix of n rows and m columns (n if not given).
+
+    >>> tg.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return leaf(np.eye(n, m, dtype=dtype or get_default_dtype()), requires_grad)
 
 
 @with_layout
 def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """Zeros of the shape and dtype of ``input``."""
+    """Zeros of the shape and dtype of ``input``.
+
+    >>> tg.zeros_like(tg.tensor([1, 2]))
+    tensor([0, 0])
+    """
     return leaf(np.zeros_like(input.array, dtype=dtype), requires_grad)
 
 
 @with_layout
 def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """Ones of the shape and dtype of ``input``."""
+    """Ones of the shape and dtype of ``input``.
+
+    >>> tg.ones_like(tg.tensor([1, 2]))
+    tensor([1, 1])
+    """
     return leaf(np.ones_like(input.array, dtype=dtype), requires_grad)
 
 
@@ -155,18 +181,30 @@ def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, 
 def full_like(
     input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
-    """One value in the shape and dtype of ``input``."""
+    """One value in the shape and dtype of ``input``.
+
+    >>> tg.full_like(tg.ones(2), 7)
+    tensor([7., 7.])
+    """
     return leaf(np.full_like(input.array, as_array(fill_value, dtype or input.array.dtype), dtype=dtype), requires_grad)
 
 
 @with_layout
 def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A tensor of the shape and dtype of ``input``, whose numbers are zeros."""
+    """A tensor of the shape and dtype of ``input``, whose numbers are zeros.
+
+    >>> tg.empty_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` as a tensor, without a copy if it is one, or an array, of that dtype."""
+    """``data`` as a tensor, without a copy if it is one, or an array, of that dtype.
+
+    >>> tg.as_tensor([1.0, 2.0])
+    tensor([1., 2.])
+    """
     if isinstance(data, Tensor):
         return data if dtype is None else tensors.to(data, dtype)
     return from_numpy(as_array(data, dtype))

@@ -704,9 +704,9 @@ def chosen(xp: Any, g: Any, lost: Any, tied: Any) -> Any:
     recompute=True,
 )
 def clamp(a: Array, *, min: Any = None, max: Any = None, out: Out = None) -> Any:
-    """Elementwise ``y = min(max(a, lower), upper)``; either bound may be None.
+    """Elementwise a, but at least ``min`` and at most ``max``, of which one may be None; ``max`` where they cross.
 
-    da = g where lower <= a <= upper, else 0
+    da = g where min <= a <= max, else 0
 
     >>> tg.clamp(tg.tensor([-2.0, 0.5, 2.0]), -1, 1)
     tensor([-1.0000,  0.5000,  1.0000])
@@ -761,6 +761,8 @@ def where(condition: Array, a: Array, b: Array, *, out: Out = None) -> Any:
     >>> tg.where(tg.tensor([True, False]), tg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
+    if a is None or b is None:
+        raise TypeError("where(): argument must be Tensor, not NoneType; give both values, or none of them")
     if np.ndim(condition) and np.asarray(condition).dtype.kind not in "bu":
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got {condition.dtype}; use x != 0")
     return into(out, np.where(condition, *of_one_dtype(a, b)))
@@ -793,32 +795,56 @@ zeros_like.vjp(a=lambda xp, g: xp.zeros_like(g))
 
 @op(np.equal, signature="(),()->()", differentiable=False)
 def equal(a: Array, b: Array) -> Any:
-    """Elementwise ``a == b``; broadcasts like NumPy."""
+    """Elementwise ``a == b``; broadcasts like NumPy.
+
+    >>> tg.eq(tg.tensor([1, 2]), 2)
+    tensor([False,  True])
+    """
 
 
 @op(np.not_equal, signature="(),()->()", differentiable=False)
 def not_equal(a: Array, b: Array) -> Any:
-    """Elementwise ``a != b``; broadcasts like NumPy."""
+    """Elementwise ``a != b``; broadcasts like NumPy.
+
+    >>> tg.ne(tg.tensor([1, 2]), 2)
+    tensor([ True, False])
+    """
 
 
 @op(np.less, signature="(),()->()", differentiable=False)
 def less(a: Array, b: Array) -> Any:
-    """Elementwise ``a < b``; broadcasts like NumPy."""
+    """Elementwise ``a < b``; broadcasts like NumPy.
+
+    >>> tg.less(tg.tensor([1, 2]), 2)
+    tensor([ True, False])
+    """
 
 
 @op(np.less_equal, signature="(),()->()", differentiable=False)
 def less_equal(a: Array, b: Array) -> Any:
-    """Elementwise ``a <= b``; broadcasts like NumPy."""
+    """Elementwise ``a <= b``; broadcasts like NumPy.
+
+    >>> tg.less_equal(tg.tensor([1, 2]), 1)
+    tensor([ True, False])
+    """
 
 
 @op(np.greater, signature="(),()->()", differentiable=False)
 def greater(a: Array, b: Array) -> Any:
-    """Elementwise ``a > b``; broadcasts like NumPy."""
+    """Elementwise ``a > b``; broadcasts like NumPy.
+
+    >>> tg.greater(tg.tensor([1, 2]), 1)
+    tensor([False,  True])
+    """
 
 
 @op(np.greater_equal, signature="(),()->()", differentiable=False)
 def greater_equal(a: Array, b: Array) -> Any:
-    """Elementwise ``a >= b``; broadcasts like NumPy."""
+    """Elementwise ``a >= b``; broadcasts like NumPy.
+
+    >>> tg.greater_equal(tg.tensor([1, 2]), 2)
+    tensor([False,  True])
+    """
 
 
 def two_masks(rng: np.random.Generator) -> Any:
@@ -827,17 +853,29 @@ def two_masks(rng: np.random.Generator) -> Any:
 
 @op(np.bitwise_and, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_and(a: Array, b: Array) -> Any:
-    """Elementwise ``a & b``; broadcasts like NumPy."""
+    """Elementwise ``a & b``; broadcasts like NumPy.
+
+    >>> tg.bitwise_and(tg.tensor([5, 6]), 3)
+    tensor([1, 2])
+    """
 
 
 @op(np.bitwise_or, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_or(a: Array, b: Array) -> Any:
-    """Elementwise ``a | b``; broadcasts like NumPy."""
+    """Elementwise ``a | b``; broadcasts like NumPy.
+
+    >>> tg.bitwise_or(tg.tensor([5, 6]), 3)
+    tensor([7, 7])
+    """
 
 
 @op(np.bitwise_xor, signature="(),()->()", sample=two_masks, differentiable=False)
 def bitwise_xor(a: Array, b: Array) -> Any:
-    """Elementwise ``a ^ b``; broadcasts like NumPy."""
+    """Elementwise ``a ^ b``; broadcasts like NumPy.
+
+    >>> tg.bitwise_xor(tg.tensor([5, 6]), 3)
+    tensor([6, 5])
+    """
 
 
 def two_counts(rng: np.random.Generator) -> Any:
@@ -856,22 +894,38 @@ def bitwise_right_shift(a: Array, b: Array) -> Any:
 
 @op(np.bitwise_not, signature="()->()", sample=lambda rng: ((rng.random(4) > 0.5,), {}), differentiable=False)
 def bitwise_not(a: Array) -> Any:
-    """Elementwise ``~a``."""
+    """Elementwise ``~a``.
+
+    >>> tg.bitwise_not(tg.tensor([0, 5]))
+    tensor([-1, -6])
+    """
 
 
 @op(np.isnan, signature="()->()", differentiable=False)
 def isnan(a: Array) -> Any:
-    """Elementwise ``a is NaN``."""
+    """Elementwise ``a is NaN``.
+
+    >>> tg.isnan(tg.tensor([1.0, float("nan")]))
+    tensor([False,  True])
+    """
 
 
 @op(np.isfinite, signature="()->()", differentiable=False)
 def isfinite(a: Array) -> Any:
-    """Elementwise ``a is neither NaN nor infinite``."""
+    """Elementwise ``a is neither NaN nor infinite``.
+
+    >>> tg.isfinite(tg.tensor([1.0, float("inf")]))
+    tensor([ True, False])
+    """
 
 
 @op(np.isinf, signature="()->()", differentiable=False)
 def isinf(a: Array) -> Any:
-    """Elementwise ``a is infinite``."""
+    """Elementwise ``a is infinite``.
+
+    >>> tg.isinf(tg.tensor([1.0, float("-inf")]))
+    tensor([False,  True])
+    """
 
 
 # --- PyTorch's compositions -------------------------------------------------------------------------------------------
@@ -890,13 +944,21 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
-    """``input + value tensor1 tensor2``."""
+    """``input + value tensor1 tensor2``.
+
+    >>> tg.addcmul(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([2.0]), value=0.5)
+    tensor([4.])
+    """
     product = tensor1 * tensor2
     return input + (product if value == 1 else value * product)
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
-    """``input + value tensor1 / tensor2``."""
+    """``input + value tensor1 / tensor2``.
+
+    >>> tg.addcdiv(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([2.0]), value=0.5)
+    tensor([1.7500])
+    """
     quotient = tensor1 / tensor2
     return input + (quotient if value == 1 else value * quotient)
 

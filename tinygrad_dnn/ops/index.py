@@ -8,7 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, index_arrays, into, leaf, op, overflow, shown, unshared
+from ..engine import (
+    Array,
+    Out,
+    Tensor,
+    array_of,
+    as_array,
+    decided,
+    index_arrays,
+    into,
+    leaf,
+    op,
+    overflow,
+    shown,
+    unshared,
+)
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 
@@ -124,7 +138,12 @@ def setitem(a: Array, b: Array, *, index: Any, out: Out = None) -> Any:
     """A copy of ``a`` with ``b``, broadcast, at ``index``; what ``a[index] = b`` records.
 
     da = g with 0 at ``index``        db = g at ``index``
+
+    >>> tg.setitem(tg.zeros(3), 7.0, index=1)
+    tensor([0., 7., 0.])
     """
+    if b is None:  # of which NumPy makes NaN
+        raise TypeError("can't assign a NoneType to a tensor; give a number or a tensor")
     y = into(out, np.array(a))
     first, then = steps(index)
     if then is None:
@@ -257,7 +276,11 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
+    """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``.
+
+    >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([0, 2]), tg.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
     place = slices(input, dim, index, "index_copy")
     check_source("index_copy", input, dim, index, source)
     return setitem(input, source, index=place)
@@ -277,7 +300,11 @@ def check_source(name: str, input: Tensor, dim: int, index: Any, source: Tensor)
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
-    """``input`` with ``value`` in its slices at ``index`` along ``dim``."""
+    """``input`` with ``value`` in its slices at ``index`` along ``dim``.
+
+    >>> tg.index_fill(tg.zeros(3), 0, tg.tensor([0, 2]), 1.0)
+    tensor([1., 0., 1.])
+    """
     return setitem(input, value, index=slices(input, dim, index, "index_fill", from_behind=True))
 
 
@@ -343,7 +370,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask_array.dtype}")
     if not isinstance(value, Tensor):  # a number takes the dtype of the tensor
         try:
-            fill = leaf(np.array(value.item() if isinstance(value, np.generic) else value, input.array.dtype))
+            fill = leaf(as_array(value.item() if isinstance(value, np.generic) else value, input.array.dtype))
         except (OverflowError, ValueError) as error:  # infinity or NaN as an integer
             raise overflow(input.array.dtype, error) from None
     elif value.ndim:
@@ -381,7 +408,12 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``."""
+    """`gather` whose operands broadcast in the other dimensions; of the flat tensor without ``dim``.
+
+    >>> tg.take_along_dim(tg.tensor([[3, 1], [2, 4]]), tg.tensor([[1, 0], [0, 1]]), 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     positions = positions_of(indices)
     if dim is None:
         return gather(reshape(input, size=(-1,)), dim=0, index=positions.reshape(-1))

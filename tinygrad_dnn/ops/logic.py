@@ -6,7 +6,6 @@ import numpy as np
 
 from ..engine import Array, Tensor, array_of, as_array, leaf, op
 from ..interpreters import tensors
-from .reduce import axes
 
 __all__ = [
     "allclose", "count_nonzero", "equal", "isclose", "isin", "logical_and", "logical_not", "logical_or", "logical_xor",
@@ -16,27 +15,47 @@ __all__ = [
 
 @op(np.logical_and, signature="(),()->()", differentiable=False)
 def logical_and(a: Array, b: Array) -> Any:
-    """Elementwise ``a and b``, numbers other than 0 being true; broadcasts like NumPy."""
+    """Elementwise ``a and b``, numbers other than 0 being true; broadcasts like NumPy.
+
+    >>> tg.logical_and(tg.tensor([0, 1, 2]), tg.tensor([1, 0, 3]))
+    tensor([False, False,  True])
+    """
 
 
 @op(np.logical_or, signature="(),()->()", differentiable=False)
 def logical_or(a: Array, b: Array) -> Any:
-    """Elementwise ``a or b``, numbers other than 0 being true; broadcasts like NumPy."""
+    """Elementwise ``a or b``, numbers other than 0 being true; broadcasts like NumPy.
+
+    >>> tg.logical_or(tg.tensor([0, 1, 0]), tg.tensor([1, 0, 0]))
+    tensor([ True,  True, False])
+    """
 
 
 @op(np.logical_xor, signature="(),()->()", differentiable=False)
 def logical_xor(a: Array, b: Array) -> Any:
-    """Elementwise ``either a or b``, numbers other than 0 being true; broadcasts like NumPy."""
+    """Elementwise ``either a or b``, numbers other than 0 being true; broadcasts like NumPy.
+
+    >>> tg.logical_xor(tg.tensor([0, 1, 2]), tg.tensor([1, 0, 3]))
+    tensor([ True,  True, False])
+    """
 
 
 @op(np.logical_not, signature="()->()", differentiable=False)
 def logical_not(a: Array) -> Any:
-    """Elementwise ``not a``, numbers other than 0 being true."""
+    """Elementwise ``not a``, numbers other than 0 being true.
+
+    >>> tg.logical_not(tg.tensor([0, 1, 2]))
+    tensor([ True, False, False])
+    """
 
 
 @op(np.signbit, signature="()->()", differentiable=False)
 def signbit(a: Array) -> Any:
-    """Elementwise ``the sign of a is minus``, also that of -0."""
+    """Elementwise ``the sign of a is minus``, also that of -0.
+
+    >>> tg.signbit(tg.tensor([1.0, -0.0]))
+    tensor([False,  True])
+    """
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -98,7 +117,8 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     >>> tg.count_nonzero(tg.tensor([0, 3, 4]))
     tensor(2)
     """
-    return leaf(as_array(np.sum(array_of(input) != 0, axis=axes(input.array, dim))))
+    nonzero: Tensor = tensors.sum(tensors.not_equal(input, 0), dim=dim)
+    return nonzero
 
 
 for _function in (allclose, count_nonzero, isclose):

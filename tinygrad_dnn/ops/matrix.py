@@ -64,7 +64,12 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """A matrix with all elements of ``input`` on a diagonal."""
+    """A matrix with all elements of ``input`` on a diagonal.
+
+    >>> tg.diagflat(tg.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     return diag_embed(reshape(input, size=(-1,)), offset)
 
 
@@ -117,12 +122,22 @@ def triangle_mask(input: Tensor, diagonal: int, name: str = "tril") -> Tensor:
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """Rows and columns (2, n) of the lower triangle. Raises RuntimeError for a negative size."""
+    """Rows and columns (2, n) of the lower triangle. Raises RuntimeError for a negative size.
+
+    >>> tg.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
     return leaf(np.stack(np.tril_indices(*rectangle(row, offset, col))).astype(dtype))
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """Rows and columns (2, n) of the upper triangle. Raises RuntimeError for a negative size."""
+    """Rows and columns (2, n) of the upper triangle. Raises RuntimeError for a negative size.
+
+    >>> tg.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
     return leaf(np.stack(np.triu_indices(*rectangle(row, offset, col))).astype(dtype))
 
 
@@ -135,7 +150,20 @@ def rectangle(row: int, offset: int, col: int) -> tuple[int, int, int]:
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
-    """Matrices, vectors as rows, along the diagonal of one matrix; 0 elsewhere."""
+    """Matrices, vectors as rows, along the diagonal of one matrix; 0 elsewhere.
+
+    Raises RuntimeError for tensors of more than two dimensions.
+
+    >>> tg.block_diag(tg.tensor([[1, 2]]), tg.tensor(3))
+    tensor([[1, 2, 0],
+            [0, 0, 3]])
+    """
+    for k, t in enumerate(tensors):
+        if t.ndim > 2:
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. "
+                f"Input {k} has {t.ndim} dimensions"
+            )
     blocks = [t if t.ndim == 2 else reshape(t, size=(1, -1)) for t in tensors]
     ends = np.cumsum([(0, 0), *(t.shape for t in blocks)], axis=0).tolist()
     joined: Tensor = leaf(np.zeros(ends[-1], np.result_type(*of_joint_dtype(tuple(t.array for t in blocks)))))
@@ -145,7 +173,17 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Powers 0 to N - 1 of the elements of a vector, as columns, the highest first unless ``increasing``."""
+    """Powers 0 to N - 1 of the elements of a vector, as columns, the highest first unless ``increasing``.
+
+    Raises RuntimeError for what is no vector.
+
+    >>> tg.vander(tg.tensor([1, 2, 3]))
+    tensor([[1, 1, 1],
+            [4, 2, 1],
+            [9, 3, 1]])
+    """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor. Got shape {tuple(x.shape)}; linalg.vander takes any")
     powers = np.arange(len(x) if N is None else N)
     return reshape(x, size=(-1, 1)) ** leaf(powers if increasing else powers[::-1].copy())
 
@@ -171,32 +209,57 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta input + alpha (mat vec)``."""
+    """``beta input + alpha (mat vec)``.
+
+    >>> tg.addmv(tg.tensor([1.0]), tg.tensor([[1.0, 2.0]]), tg.tensor([3.0, 4.0]))
+    tensor([12.])
+    """
     return combined(input, mv(mat, vec), beta, alpha)
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta input + alpha vec1 vec2^T``."""
+    """``beta input + alpha vec1 vec2^T``.
+
+    >>> tg.addr(tg.zeros(2, 2), tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
     return combined(input, tensors.outer(vec1, vec2), beta, alpha)
 
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta input + alpha (batch1 batch2)`` of batches of matrices."""
+    """``beta input + alpha (batch1 batch2)`` of batches of matrices.
+
+    >>> tg.baddbmm(tg.zeros(2, 1, 1), tg.ones(2, 1, 3), tg.ones(2, 3, 1)).shape
+    (2, 1, 1)
+    """
     return combined(input, bmm(batch1, batch2), beta, alpha)
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta input + alpha`` times the sum of the products of two batches of matrices."""
+    """``beta input + alpha`` times the sum of the products of two batches of matrices.
+
+    >>> tg.addbmm(tg.zeros(1, 1), tg.ones(3, 1, 2), tg.ones(3, 2, 1))
+    tensor([[6.]])
+    """
     return combined(input, tensors.sum(bmm(batch1, batch2), dim=0), beta, alpha)
 
 
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """Inner product of two vectors."""
+    """Inner product of two vectors.
+
+    >>> tg.vdot(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor(11)
+    """
     return dot(input, other)
 
 
 def inner(input: Tensor, other: Tensor) -> Tensor:
-    """Sums of products over the last dimensions of both: y (..., ...)."""
+    """Sums of products over the last dimensions of both: y (..., ...).
+
+    >>> tg.inner(tg.tensor([1, 2]), tg.tensor([[1, 1], [0, 3]]))
+    tensor([3, 6])
+    """
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     return tensordot(input, other, dims=([-1], [-1]))
@@ -256,7 +319,11 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of ``input - other``."""
+    """The p-norm of ``input - other``.
+
+    >>> tg.dist(tg.tensor([1.0, 2.0]), tg.tensor([4.0, 6.0]))
+    tensor(5.)
+    """
     length: Tensor = norm(input - other, p=p)
     return length
 
@@ -264,13 +331,21 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """The p-norms of the differences of all pairs of rows: (..., m, d) and (..., n, d) give (..., m, n).
 
-    Raises RuntimeError for integers, and for a negative p.
+    Raises RuntimeError for integers, for rows of two lengths, and for a negative p.
+
+    >>> tg.cdist(tg.tensor([[0.0, 0.0]]), tg.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
     """
     for k, x in enumerate((x1, x2), 1):
         if x.array.dtype.kind != "f":
             raise RuntimeError(
                 f"cdist only supports floating-point dtypes, X{k} got: {x.array.dtype}; convert it, with .float()"
             )
+    if x1.shape[-1:] != x2.shape[-1:]:
+        raise RuntimeError(
+            "X1 and X2 must have the same number of columns. "
+            f"X1: {x1.shape[-1]} X2: {x2.shape[-1]}; the shapes are {tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}; norm() takes negative ones")
     lengths: Tensor = norm(tensors.unsqueeze(x1, -2) - tensors.unsqueeze(x2, -3), p=p, dim=-1)

@@ -106,7 +106,12 @@ def manual_seed(seed: int) -> Generator:
 
 
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The seed of the default generator.
+
+    >>> _ = manual_seed(3)
+    >>> tg.initial_seed()
+    3
+    """
     return current_generator().initial_seed()
 
 
@@ -123,7 +128,10 @@ def get_rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(new_state: dict[str, Any]) -> None:
-    """Go to a position that `get_rng_state` gave."""
+    """Go to a position that `get_rng_state` gave.
+
+    >>> set_rng_state(get_rng_state())
+    """
     current_generator().set_state(new_state)
 
 
@@ -134,7 +142,11 @@ def stream(generator: Generator | None) -> np.random.Generator:
             "random numbers that are not drawn by an op would be the same in every run of a compiled step; draw them "
             "with randn(), rand() or tensor.normal_(), or outside of the step"
         )
-    return (generator or current_generator()).numpy
+    if generator is None:
+        return current_generator().numpy
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a Generator, not {type(generator).__name__}; Generator() makes one")
+    return generator.numpy
 
 
 # --- ops --------------------------------------------------------------------------------------------------------------
@@ -150,12 +162,18 @@ def random_uniform(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Numbers spread evenly over [low, high). Raises RuntimeError if low > high."""
+    """Numbers spread evenly over [low, high). Raises RuntimeError if low > high.
+
+    >>> tg.random_uniform(size=(2, 3), low=-1.0).shape
+    (2, 3)
+    """
     if not low <= high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     dtype = np.dtype(dtype or get_default_dtype())
     drawn = stream(generator).random(size, dtype=dtype if dtype.itemsize >= 4 else np.float32)
-    return finished(low + (high - low) * drawn if (low, high) != (0.0, 1.0) else drawn, dtype, out)
+    if (low, high) != (0.0, 1.0) or dtype.itemsize < 4:  # rounding may give ``high`` itself
+        drawn = np.minimum(low + (high - low) * drawn, np.nextafter(dtype.type(high), dtype.type(low)))
+    return finished(drawn, dtype, out)
 
 
 @op(signature="->(...)", sample=lambda rng: ((), {"size": (2, 3)}), differentiable=False)
@@ -168,7 +186,11 @@ def random_normal(
     generator: Generator | None = None,
     out: Out = None,
 ) -> Any:
-    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0."""
+    """Normal numbers of this mean and standard deviation. Raises RuntimeError if std < 0.
+
+    >>> tg.random_normal(size=(2, 3), mean=1.0, std=0.5).shape
+    (2, 3)
+    """
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     dtype = np.dtype(dtype or get_default_dtype())
@@ -288,7 +310,11 @@ def randint(
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = np.int64, device: Any = None) -> Tensor:
-    """The integers 0 to n - 1 in random order."""
+    """The integers 0 to n - 1 in random order.
+
+    >>> sorted(tg.randperm(3).tolist())
+    [0, 1, 2]
+    """
     return random_permutation(n=n, generator=generator, dtype=dtype)
 
 
@@ -296,7 +322,11 @@ def rand_like(
     input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``."""
+    """Numbers spread evenly over [0, 1), of the shape and dtype of ``input``.
+
+    >>> tg.rand_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return rand(
         size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
     )
@@ -306,7 +336,11 @@ def randn_like(
     input: Tensor, *, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Standard normal numbers, of the shape and dtype of ``input``."""
+    """Standard normal numbers, of the shape and dtype of ``input``.
+
+    >>> tg.randn_like(tg.ones(2, 3)).shape
+    (2, 3)
+    """
     return randn(
         size=input.array.shape, dtype=dtype or input.array.dtype, generator=generator, requires_grad=requires_grad
     )
@@ -316,7 +350,11 @@ def randint_like(
     input: Tensor, low: int = 0, high: int | None = None, *, dtype: Any = None, generator: Generator | None = None,
     requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
-    """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``."""
+    """Integers of low to high - 1, or 0 to low - 1 if only that is given, of the shape and dtype of ``input``.
+
+    >>> tg.randint_like(tg.ones(2, 3), 5).shape
+    (2, 3)
+    """
     low, high = (0, low) if high is None else (low, high)
     return randint(
         low, high, input.array.shape, dtype=dtype or input.array.dtype, generator=generator,
@@ -328,24 +366,33 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None, generator: Generator | None = None,
     requires_grad: bool = False, device: Any = None,
 ) -> Tensor:
-    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast.
+    """Normal numbers; mean and std are numbers with a ``size``, or tensors that broadcast, the first of which gives the
+    dtype.
 
     Raises RuntimeError for a negative std.
+
+    >>> tg.normal(tg.zeros(2, 1), tg.ones(3)).shape
+    (2, 3)
     """
     smallest = array_of(std).min(initial=0) if isinstance(std, Tensor) else std
     if decided(smallest < 0):
         raise RuntimeError(f"normal expects all elements of std >= 0.0, got {shown(smallest)}")
     if size is None:
         size = np.broadcast_shapes(np.shape(mean), np.shape(std))
+    if dtype is None:
+        dtype = next((v.array.dtype for v in (mean, std) if isinstance(v, Tensor)), None)
     mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
     drawn: Tensor = random_normal(size=shape_of((), size), dtype=dtype, generator=generator) * std + mean
-    return drawn.requires_grad_(requires_grad)
+    return drawn.to(dtype or drawn.array.dtype).requires_grad_(requires_grad)
 
 
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that ``input``, or else p, has at that place, else 0.
 
     Raises RuntimeError for what is no probability.
+
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
+    tensor([0., 1.])
     """
     if p is None and input.array.dtype.kind != "f":
         raise RuntimeError(f"bernoulli is not implemented for {input.array.dtype}; probabilities are floating point")
@@ -363,7 +410,8 @@ def coin(size: tuple[int, ...], p: Any, generator: Generator | None) -> Tensor:
         raise RuntimeError(
             f"Expected p_in >= 0 && p_in <= 1 to be true: bernoulli_ expects p to be in [0, 1], but got p={wrong}"
         )
-    happened: Tensor = random_uniform(size=size, generator=generator) < chances
+    # float32 would be 0, and so less than any chance, once in 2^24 times
+    happened: Tensor = random_uniform(size=size, dtype=np.float64, generator=generator) < chances
     return happened
 
 
@@ -375,7 +423,7 @@ def multinomial(
     Without ``replacement`` each index is drawn at most once, by the order of exponential arrival times.
     Raises RuntimeError for negative weights, rows of zeros and more samples than weights that are not 0.
 
-    >>> multinomial(tg.tensor([0.0, 1.0]), 3, replacement=True)
+    >>> tg.multinomial(tg.tensor([0.0, 1.0]), 3, replacement=True)
     tensor([1, 1, 1])
     """
     weights = np.atleast_2d(input.array.astype(np.float64))

@@ -94,12 +94,22 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 
 def fliplr(input: Tensor) -> Tensor:
-    """``input`` with its columns in reverse order."""
+    """``input`` with its columns in reverse order.
+
+    >>> tg.fliplr(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     return turned(input, "fliplr", 2, 1)
 
 
 def flipud(input: Tensor) -> Tensor:
-    """``input`` with its rows in reverse order."""
+    """``input`` with its rows in reverse order.
+
+    >>> tg.flipud(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     return turned(input, "flipud", 1, 0)
 
 
@@ -111,10 +121,17 @@ def turned(input: Tensor, name: str, ndim: int, dim: int) -> Tensor:
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """``input`` turned k times by a right angle, from the first of ``dims`` towards the second."""
+    """``input`` turned k times by a right angle, from the first of ``dims`` towards the second.
+
+    >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
     if input.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     first, second = (checked(d, input.ndim) for d in dims)
+    if first == second:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
     turned = tensors.transpose(input, first, second) if k % 2 else input
     return flip(turned, dim=((), (first,), (first, second), (second,))[k % 4])
 
@@ -123,7 +140,11 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 def ravel(input: Tensor) -> Tensor:
-    """``input`` in one dimension; a copy unless its elements lie one after the other."""
+    """``input`` in one dimension; a copy unless its elements lie one after the other.
+
+    >>> tg.ravel(tg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
     whole = input.contiguous()
     y = reshape(whole, size=(input.numel(),))
     return y if whole is input else unshared(y)
@@ -149,7 +170,11 @@ moveaxis = movedim
 
 
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """The same as `transpose`."""
+    """The same as `transpose`.
+
+    >>> tg.swapdims(tg.zeros(2, 3), 0, 1).shape
+    (3, 2)
+    """
     return tensors.transpose(input, dim0, dim1)
 
 
@@ -192,7 +217,11 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """The slice at ``index`` along ``dim``, without that dimension, a view."""
+    """The slice at ``index`` along ``dim``, without that dimension, a view.
+
+    >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
+    """
     if input.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     dim, index = checked(dim, input.ndim), int(index)
@@ -214,7 +243,11 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """The tensors expanded to the shape they broadcast to."""
+    """The tensors expanded to the shape they broadcast to.
+
+    >>> [t.shape for t in tg.broadcast_tensors(tg.ones(2, 1), tg.ones(3))]
+    [(2, 3), (2, 3)]
+    """
     tensors = sizes(tensors)
     try:
         shape = np.broadcast_shapes(*(t.shape for t in tensors))
@@ -224,17 +257,29 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 
 
 def atleast_1d(input: Tensor) -> Tensor:
-    """``input`` with at least one dimension."""
+    """``input`` with at least one dimension.
+
+    >>> tg.atleast_1d(tg.tensor(1))
+    tensor([1])
+    """
     return reshape(input, size=(1,)) if input.ndim == 0 else input
 
 
 def atleast_2d(input: Tensor) -> Tensor:
-    """``input`` with at least two dimensions; a vector is a row."""
+    """``input`` with at least two dimensions; a vector is a row.
+
+    >>> tg.atleast_2d(tg.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     return unsqueeze(atleast_1d(input), 0) if input.ndim < 2 else input
 
 
 def atleast_3d(input: Tensor) -> Tensor:
-    """``input`` with at least three dimensions; a matrix gets the last, a vector the middle one."""
+    """``input`` with at least three dimensions; a matrix gets the last, a vector the middle one.
+
+    >>> tg.atleast_3d(tg.tensor([1, 2])).shape
+    (1, 2, 1)
+    """
     return unsqueeze(atleast_2d(input), -1) if input.ndim < 3 else input
 
 
@@ -265,7 +310,12 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors joined along dimension 2."""
+    """Tensors joined along dimension 2.
+
+    >>> tg.dstack([tg.tensor([1, 2]), tg.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return concatenate([atleast_3d(t) for t in several("dstack", tensors)], 2)
 
 
@@ -307,11 +357,18 @@ def tensor_split(
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinates of a grid: tensor k varies along dimension k; with ``indexing="xy"`` the first two change places.
 
+    Raises RuntimeError for tensors of more than one dimension.
+
     >>> tg.meshgrid(tg.tensor([1, 2]), tg.tensor([3, 4]), indexing="ij")[0]
     tensor([[1, 1],
             [2, 2]])
     """
     axes = [atleast_1d(t) for t in sizes(tensors)]
+    for t in axes:
+        if t.ndim > 1:
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got shape {tuple(t.shape)}"
+            )
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f"torch.meshgrid: indexing must be one of 'xy' or 'ij', but received: {indexing}")
     shape = tuple(t.numel() for t in axes)
@@ -323,15 +380,41 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(g.transpose(0, 1) if swap else g for g in grids)
 
 
+def check_vectors(*tensors: Tensor) -> None:
+    """Refuse what has not one dimension."""
+    for t in tensors:
+        if t.ndim != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}; ravel() makes one")
+
+
 def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """All tuples of one element of each vector, as rows; a single vector stays as it is."""
+    """All tuples of one element of each vector, as rows; a single vector stays as it is.
+
+    Raises RuntimeError for what is no vector.
+
+    >>> tg.cartesian_prod(tg.tensor([1, 2]), tg.tensor([3, 4]))
+    tensor([[1, 3],
+            [1, 4],
+            [2, 3],
+            [2, 4]])
+    """
+    check_vectors(*tensors)
     if len(tensors) == 1:
         return tensors[0]
     return stack([ravel(g) for g in meshgrid(*tensors)], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All choices of r elements of a vector, in order, as rows."""
+    """All choices of r elements of a vector, in order, as rows.
+
+    Raises RuntimeError for what is no vector.
+
+    >>> tg.combinations(tg.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
+    check_vectors(input)
     if r == 0:
         return narrow(input, 0, 0, 0)
     rows = (combinations_with_replacement if with_replacement else choices)(range(len(input)), r)

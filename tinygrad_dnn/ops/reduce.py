@@ -303,6 +303,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     """
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
     if n == 0:
         return tensors.clone(input)
     checked(dim, input.ndim)
@@ -353,7 +355,11 @@ def var_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
 
 
 def std_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
-    """``(std, mean)`` over ``dim``; the parameters are those of `std`."""
+    """``(std, mean)`` over ``dim``; the parameters are those of `std`.
+
+    >>> tg.std_mean(tg.tensor([1.0, 3.0]), 0, unbiased=False)
+    (tensor(1.), tensor(2.))
+    """
     return spread_and_mean(std, input, *args, **params)
 
 

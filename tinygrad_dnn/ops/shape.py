@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import device
 from ..dtypes import DType
 from ..engine import Array, Out, Tensor, array_of, into, leaf, op, origin
 from ..interpreters import tensors
@@ -242,7 +243,11 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
-    """The same as `transpose`."""
+    """The same as `transpose`.
+
+    >>> tg.swapaxes(tg.zeros(2, 3), 0, 1).shape
+    (3, 2)
+    """
     return transpose(input, axis0, axis1)
 
 
@@ -274,7 +279,12 @@ def size(a: Tensor, dim: int) -> int:
 
 
 def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector or a scalar stays as it is."""
+    """The transpose of a matrix; a vector or a scalar stays as it is.
+
+    >>> tg.t(tg.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
+    """
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D; use .mT")
     return permute(input, dims=tuple(range(input.ndim))[::-1])
@@ -393,7 +403,11 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of at most ``chunks`` parts of equal size along ``dim``; the last may be smaller."""
+    """Views of at most ``chunks`` parts of equal size along ``dim``; the last may be smaller.
+
+    >>> tg.chunk(tg.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     n = length("chunk", input, dim)
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
@@ -401,7 +415,11 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of the slices along ``dim``, without that dimension."""
+    """Views of the slices along ``dim``, without that dimension.
+
+    >>> tg.unbind(tg.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
     checked(dim, input.ndim)
     if input.ndim == 0:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
@@ -418,6 +436,8 @@ def dtype_among(args: Sequence[Any], dtype: Any, ignored: dict[str, Any]) -> Any
             dtype = a.array.dtype
         elif isinstance(a, np.dtype | DType | type):
             dtype = np.dtype(a)
+        elif isinstance(a, str):
+            device(a)  # which refuses what is none, such as a dtype in quotes
     return dtype
 
 

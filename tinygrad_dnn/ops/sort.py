@@ -61,7 +61,12 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 
 
 def msort(input: Tensor) -> Tensor:
-    """The values of `sort` along the first dimension."""
+    """The values of `sort` along the first dimension.
+
+    >>> tg.msort(tg.tensor([[2, 1], [1, 3]]))
+    tensor([[1, 1],
+            [2, 3]])
+    """
     values: Tensor = sort(input, dim=0).values
     return values
 
@@ -229,6 +234,7 @@ def unique(
     >>> tg.unique(tg.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
+    dim = None if dim is None else checked(dim, input.ndim)
     values, inverse, counts = np.unique(
         array_of(input), return_inverse=True, return_counts=True, axis=dim, equal_nan=False
     )
@@ -316,7 +322,11 @@ def searchsorted(
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    """The number of the interval between ``boundaries`` that each element lies in; see `searchsorted`."""
+    """The number of the interval between ``boundaries`` that each element lies in; see `searchsorted`.
+
+    >>> tg.bucketize(tg.tensor([0, 3, 5]), tg.tensor([1, 3, 5]))
+    tensor([0, 1, 2])
+    """
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -333,7 +343,12 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Tensor | Sequence[Tenso
 
 
 def argwhere(input: Tensor) -> Tensor:
-    """The indices (n, d) of the elements that are not 0."""
+    """The indices (n, d) of the elements that are not 0.
+
+    >>> tg.argwhere(tg.tensor([[0, 1], [2, 0]]))
+    tensor([[0, 1],
+            [1, 0]])
+    """
     return leaf(np.argwhere(array_of(input)))
 
 

@@ -17,7 +17,6 @@ __all__ = [
 ]
 
 
-
 class FloatLimits(NamedTuple):
     """Limits of a floating dtype."""
 
@@ -75,29 +74,49 @@ def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
 
 
 def result_type(tensor1: Any, tensor2: Any) -> np.dtype[Any]:
-    """The dtype of a sum of two tensors or numbers, were their shapes to broadcast."""
+    """The dtype of a sum of two tensors or numbers, were their shapes to broadcast.
+
+    >>> str(tg.result_type(tg.tensor([1, 2]), 1.0))
+    'float32'
+    """
     held = [as_tensor(x).array for x in (tensor1, tensor2)]
     dtype: np.dtype[Any] = tensors.add(*(leaf(np.ones((1,) * a.ndim, a.dtype)) for a in held)).dtype
     return dtype
 
 
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a floating one."""
+    """Whether the dtype is a floating one.
+
+    >>> tg.is_floating_point(tg.ones(2))
+    True
+    """
     return input.array.dtype.kind == "f"
 
 
 def is_complex(input: Tensor) -> bool:
-    """Whether the dtype is complex, which none is here."""
+    """Whether the dtype is complex, which none is here.
+
+    >>> tg.is_complex(tg.ones(2))
+    False
+    """
     return input.array.dtype.kind == "c"
 
 
 def is_nonzero(input: Tensor) -> bool:
-    """Whether the single element is not 0. Raises RuntimeError for several."""
+    """Whether the single element is not 0. Raises RuntimeError for several.
+
+    >>> tg.is_nonzero(tg.tensor([2.0]))
+    True
+    """
     return bool(input)
 
 
 def numel(input: Tensor) -> int:
-    """The number of elements."""
+    """The number of elements.
+
+    >>> tg.numel(tg.ones(2, 3))
+    6
+    """
     return int(input.array.size)
 
 

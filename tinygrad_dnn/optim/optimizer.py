@@ -305,7 +305,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`, which is copied; parameters are told by their number.
 
-        Raises ValueError if its groups, or the shapes of its state, do not fit the parameters; nothing is changed then.
+        Raises ValueError if its groups, or the shapes of its state, do not fit the parameters, and for that of another
+        kind of optimizer; nothing is changed then.
         """
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
@@ -313,6 +314,8 @@ class Optimizer:
                 "loaded state dict has a different number of parameter groups: "
                 f"{len(saved)}, and the optimizer has {len(self.param_groups)}"
             )
+        # what is no number switches something, and files of older versions may not have it
+        needed = {name for name, value in self.defaults.items() if not isinstance(value, bool | None)}
         param_of: dict[int, Tensor] = {}
         loaded = []
         for i, (theirs, ours) in enumerate(zip(saved, self.param_groups, strict=True)):
@@ -320,6 +323,12 @@ class Optimizer:
                 raise ValueError(
                     "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: "
                     f"group {i} has {len(theirs['params'])} parameters, and {len(ours['params'])} in the optimizer"
+                )
+            missing = sorted(needed - theirs.keys())
+            if missing:
+                raise ValueError(
+                    f"loaded state dict is that of another optimizer: {type(self).__name__} has {', '.join(missing)}, "
+                    f"and group {i} has {', '.join(sorted(theirs.keys() - {'params'}))}"
                 )
             param_of |= zip(theirs["params"], ours["params"], strict=True)
             group = self.defaults | deepcopy(numbers({k: v for k, v in theirs.items() if k != "params"}))
