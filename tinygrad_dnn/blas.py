@@ -103,9 +103,11 @@ def set_num_threads(num: int) -> None:
 
     Does nothing if the library is not OpenBLAS. Raises RuntimeError for what is not an integer above 0.
 
+    >>> before = tg.get_num_threads()
     >>> tg.set_num_threads(1)
     >>> tg.get_num_threads()
     1
+    >>> tg.set_num_threads(before)
     """
     if type(num) is not int:
         raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
