@@ -83,12 +83,16 @@ def set_printoptions(
     sci_mode : bool, optional
         Scientific notation always or never; None chooses by the range of the numbers.
 
+    Raises ValueError for another profile.
+
     >>> set_printoptions(precision=2)
     >>> tg.tensor([0.125])
     tensor([0.12])
     >>> set_printoptions(precision=4)
     """
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    if profile not in (None, *PROFILES):
+        raise ValueError(f"profile should be one of {', '.join(PROFILES)}, but got profile={profile!r}")
     chosen = (PROFILES[profile] if profile else {}) | {name: v for name, v in given.items() if v is not None}
     for name, value in chosen.items():
         setattr(options, name, value)
