@@ -70,14 +70,14 @@ def set_printoptions(
 
     Parameters
     ----------
-    precision : int, default 4
-        Digits after the point.
-    threshold : int, default 1000
-        Elements above which a tensor is summarised by its edges.
-    edgeitems : int, default 3
-        Items at the beginning and at the end of each dimension of a summary.
-    linewidth : int, default 80
-        Characters in a line.
+    precision : int, optional
+        Digits after the point, 4 at first.
+    threshold : int, optional
+        Elements above which a tensor is summarised by its edges, 1000 at first.
+    edgeitems : int, optional
+        Items at the beginning and at the end of each dimension of a summary, 3 at first.
+    linewidth : int, optional
+        Characters in a line, 80 at first.
     profile : {"default", "short", "full"}, optional
         Values for the four; those given win.
     sci_mode : bool, optional
