@@ -78,6 +78,11 @@ def test_no_pyplot_is_imported() -> None:
 # --- learning curves --------------------------------------------------------------------------------------------------
 
 
+def test_learning_curves_have_names() -> None:
+    with pytest.raises(TypeError, match=r"history should be a mapping, as \{'loss': \[0.9, 0.5\]\}, but got list"):
+        plot.learning_curves([0.9, 0.5])
+
+
 def test_learning_curves_have_their_panels_and_the_best_epoch() -> None:
     figure = plot.learning_curves(HISTORY, title="Digits")
     loss, accuracy, rate = figure.axes

@@ -1003,6 +1003,13 @@ def test_large_tensors_are_summarised_and_long_lines_broken() -> None:
     assert lines[1:] == ["        " + ", ".join(["0.2500"] * 9) + "],", "       dtype=float64)"]
 
 
+def test_an_unknown_profile_of_printing_changes_nothing() -> None:
+    before = tg.get_printoptions()
+    with pytest.raises(ValueError, match="profile should be one of default, short, full, but got profile='long'"):
+        tg.set_printoptions(precision=2, profile="long")
+    assert tg.get_printoptions() == before
+
+
 def test_the_alias_prints_the_names_of_its_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(printing.options, "namespace", "torch.")
     x = tg.zeros(2, dtype=tg.float64)

@@ -54,6 +54,8 @@ class Checkpoint:
         The model, the optimizer, the scheduler and the DataLoader, under names of your own. The streams of random
         numbers are kept without being given: the default generator, ``numpy.random`` and ``random``.
 
+    Raises TypeError for a part without them, ValueError for the names ``step`` and ``random``.
+
     `tinygrad_dnn.fit` does all of this with ``checkpoint=folder``. In a loop of your own:
 
     >>> import tempfile

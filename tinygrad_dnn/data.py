@@ -374,6 +374,8 @@ class WeightedRandomSampler(Sampler[int]):
     generator : Generator, optional
         Makes the order reproducible.
 
+    Raises ValueError for weights or numbers that cannot be drawn from.
+
     >>> list(WeightedRandomSampler([0.0, 1.0], 3))
     [1, 1, 1]
     """

@@ -493,6 +493,8 @@ def zeros_or_copy(data: tuple[Any, ...], dtype: Any) -> Array:
 def from_numpy(array: Array) -> Tensor:
     """A leaf that shares the memory of ``array``: what is written to one is seen in the other.
 
+    Raises TypeError for what is no array of numbers, ValueError for the byte order of another machine.
+
     >>> a = np.zeros(2)
     >>> t = from_numpy(a)
     >>> a[0] = 7
@@ -1796,6 +1798,8 @@ def grad(
     Parameters are those of `backward`. For an input that the outputs do not depend on ``allow_unused`` gives None and
     ``materialize_grads`` zeros, instead of raising RuntimeError. Of ``is_grads_batched`` there is only False, and of
     ``only_inputs`` True: nothing else is computed.
+
+    Raises RuntimeError for an input that requires no grad or was not used, and as `backward`.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dx,) = grad(x**3, x, create_graph=True)

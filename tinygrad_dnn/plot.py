@@ -120,11 +120,13 @@ def learning_curves(
     unit : str, default "epoch"
         What a value belongs to, such as "step".
 
-    Raises ValueError if there is nothing to draw, ImportError without matplotlib.
+    Raises TypeError for what is no mapping, ValueError if there is nothing to draw, ImportError without matplotlib.
 
     >>> print(learning_curves({"loss": [0.9, 0.5, 0.4], "val_loss": [1.0, 0.7, 0.8]}))
     Figure(560x400)
     """
+    if not isinstance(history, Mapping):
+        raise TypeError(f"history should be a mapping, as {{'loss': [0.9, 0.5]}}, but got {type(history).__name__}")
     if not any(len(values) for values in history.values()):
         raise ValueError("the history is empty: there are no learning curves before the first epoch has ended")
     panels: dict[str, list[str]] = {}

@@ -70,18 +70,20 @@ def set_printoptions(
 
     Parameters
     ----------
-    precision : int, default 4
-        Digits after the point.
-    threshold : int, default 1000
-        Elements above which a tensor is summarised by its edges.
-    edgeitems : int, default 3
-        Items at the beginning and at the end of each dimension of a summary.
-    linewidth : int, default 80
-        Characters in a line.
+    precision : int, optional
+        Digits after the point, 4 at first.
+    threshold : int, optional
+        Elements above which a tensor is summarised by its edges, 1000 at first.
+    edgeitems : int, optional
+        Items at the beginning and at the end of each dimension of a summary, 3 at first.
+    linewidth : int, optional
+        Characters in a line, 80 at first.
     profile : {"default", "short", "full"}, optional
         Values for the four; those given win.
     sci_mode : bool, optional
         Scientific notation always or never; None chooses by the range of the numbers.
+
+    Raises ValueError for another profile.
 
     >>> set_printoptions(precision=2)
     >>> tg.tensor([0.125])
@@ -89,6 +91,8 @@ def set_printoptions(
     >>> set_printoptions(precision=4)
     """
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    if profile not in (None, *PROFILES):
+        raise ValueError(f"profile should be one of {', '.join(PROFILES)}, but got profile={profile!r}")
     chosen = (PROFILES[profile] if profile else {}) | {name: v for name, v in given.items() if v is not None}
     for name, value in chosen.items():
         setattr(options, name, value)

@@ -123,6 +123,8 @@ class Normalize:
 class Lambda:
     """A function of your own.
 
+    Raises TypeError for what is no function.
+
     >>> Lambda(lambda x: x.reshape(-1))(tg.zeros(1, 2, 2)).shape
     (4,)
     """

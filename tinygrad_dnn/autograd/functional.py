@@ -107,6 +107,8 @@ def vjp(
 ) -> tuple[Any, Any]:
     """``(y, v^T dy/dx)``; v has the shape of y, and may be left out for a single number.
 
+    Raises RuntimeError if it is left out for more.
+
     >>> vjp(lambda x: x**2, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0]))
     (tensor([1., 4.]), tensor([2., 4.]))
     """
@@ -132,6 +134,8 @@ def jvp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
     """``(y, dy/dx v)`` by differentiating the vector-Jacobian product, which is linear in its vector.
+
+    Raises RuntimeError if v is left out for an input of more than one number.
 
     >>> jvp(lambda x: x**2, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 0.0]))
     (tensor([1., 4.]), tensor([2., 0.]))

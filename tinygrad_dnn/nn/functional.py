@@ -106,6 +106,8 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where x > 0, else ``weight x``, one weight or one for each channel. He et al. 2015.
 
+    Raises RuntimeError for another number of weights.
+
     >>> nn.functional.prelu(tg.tensor([-2.0, 2.0]), tg.tensor([0.25]))
     tensor([-0.5000,  2.0000])
     """
@@ -166,6 +168,8 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation.
+
+    Raises RuntimeError for another approximation.
 
     >>> nn.functional.gelu(tg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.8413])
@@ -281,6 +285,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """``a sigmoid(b)`` of the two halves of ``input`` along ``dim``. Dauphin et al. 2017.
+
+    Raises RuntimeError for an odd size.
 
     >>> nn.functional.glu(tg.tensor([2.0, 0.0]))
     tensor([1.])

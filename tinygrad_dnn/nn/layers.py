@@ -1033,6 +1033,8 @@ class CELU(Module):
 class GELU(Module):
     """``x Phi(x)``, Phi the normal distribution function, or its "tanh" approximation.
 
+    Raises ValueError for another approximation.
+
     >>> nn.GELU()(tg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.8413])
     """

@@ -125,6 +125,8 @@ def linspace(
 ) -> Tensor:
     """``steps`` numbers from start to end, both included, evenly spaced.
 
+    Raises RuntimeError for a negative number of steps.
+
     >>> linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
@@ -214,6 +216,8 @@ def asarray(
     obj: Any, dtype: Any = None, device: Any = None, *, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
     """``obj`` as a tensor, without a copy if it is one, or an array, of that dtype; a ``copy`` may be had or forbidden.
+
+    Raises ValueError where a copy is forbidden and there is no memory to share.
 
     >>> asarray(np.zeros(2), copy=True)
     tensor([0., 0.], dtype=float64)

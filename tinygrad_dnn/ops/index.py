@@ -178,6 +178,8 @@ def gather(a: Array, *, dim: Any, index: Any, out: Out = None) -> Any:
 
     da = zeros with g added where it was read
 
+    Raises RuntimeError for an index of another dtype or number of dimensions, or out of range.
+
     >>> tg.gather(tg.tensor([[1, 2], [3, 4]]), 1, tg.tensor([[0], [1]]))
     tensor([[1],
             [4]])
@@ -266,6 +268,8 @@ def slices(input: Tensor, dim: int, index: Any, name: str, from_behind: bool = F
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """``input`` with ``alpha source`` added to its slices at ``index`` along ``dim``; positions that repeat add up.
 
+    Raises RuntimeError for a ``source`` of other sizes, IndexError for an index out of range.
+
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([1, 1]), tg.ones(2))
     tensor([0., 2., 0.])
     """
@@ -277,6 +281,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``.
+
+    Raises RuntimeError for a ``source`` of other sizes, IndexError for an index out of range.
 
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([0, 2]), tg.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
@@ -362,6 +368,8 @@ def scattered(input: Tensor, dim: int, index: Any, name: str) -> Array:
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """``value`` where ``mask``, else ``input``; the mask broadcasts.
 
+    Raises RuntimeError for a mask of numbers and a value that the dtype does not hold.
+
     >>> tg.masked_fill(tg.tensor([1.0, 2.0]), tg.tensor([True, False]), 0.0)
     tensor([0., 2.])
     """
@@ -381,6 +389,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """A vector of the elements where ``mask``; both broadcast.
 
+    Raises RuntimeError for a mask of numbers.
+
     >>> tg.masked_select(tg.tensor([1, 2, 3]), tg.tensor([True, False, True]))
     tensor([1, 3])
     """
@@ -393,6 +403,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at positions ``index`` of the flat tensor, in the shape of ``index``.
+
+    Raises IndexError for a position out of range.
 
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, 3]))
     tensor([1, 4])

@@ -20,6 +20,8 @@ def matmul(a: Array, b: Array, *, out: Out = None) -> Any:
 
     da = g b^T        db = a^T g
 
+    Raises RuntimeError for sizes that do not fit and for different dtypes.
+
     >>> tg.matmul(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
@@ -87,6 +89,8 @@ def ranked(name: str, a: Any, b: Any, *ranks: int) -> Tensor:
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of two matrices.
 
+    Raises RuntimeError for anything else.
+
     >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
@@ -95,6 +99,8 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of a matrix and a vector.
+
+    Raises RuntimeError for anything else.
 
     >>> tg.mv(tg.tensor([[1.0, 2.0]]), tg.tensor([3.0, 4.0]))
     tensor([11.])
@@ -105,6 +111,8 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inner product of two vectors.
 
+    Raises RuntimeError for anything else.
+
     >>> tg.dot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
     tensor(11.)
     """
@@ -113,6 +121,8 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of two batches of matrices, of the same batch size.
+
+    Raises RuntimeError for anything else.
 
     >>> tg.bmm(tg.ones(2, 1, 3), tg.ones(2, 3, 1)).shape
     (2, 1, 1)
@@ -127,6 +137,8 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Outer product ``y_ij = a_i b_j`` of two vectors.
+
+    Raises RuntimeError for anything else.
 
     >>> tg.outer(tg.tensor([1, 2]), tg.tensor([3, 4]))
     tensor([[3, 4],

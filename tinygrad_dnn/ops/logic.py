@@ -61,6 +61,8 @@ def signbit(a: Array) -> Any:
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same size and elements; `eq` compares elements.
 
+    Raises TypeError for what is no tensor.
+
     >>> tg.equal(tg.tensor([1, 2]), tg.tensor([1, 2]))
     True
     """

@@ -52,6 +52,8 @@ def main_diagonal(shape: tuple[int, ...], wrap: bool) -> tuple[Array, ...]:
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with the vector ``input`` on a diagonal; or the diagonal of a matrix.
 
+    Raises RuntimeError for more than two dimensions.
+
     >>> tg.diag(tg.tensor([[1, 2], [3, 4]]), 1)
     tensor([2])
     """
@@ -75,6 +77,8 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 def trace(input: Tensor) -> Tensor:
     """The sum of the main diagonal of a matrix.
+
+    Raises RuntimeError for what is no matrix.
 
     >>> tg.trace(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(5.)
@@ -268,6 +272,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over the last ``dims`` dimensions of a and the first of b, or over the two lists given.
 
+    Raises RuntimeError for sizes that do not fit.
+
     >>> tg.tensordot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]), dims=1)
     tensor(11.)
     """
@@ -303,6 +309,8 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Vector product along ``dim``, by default the first dimension of size 3.
+
+    Raises RuntimeError for another size.
 
     >>> tg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]), dim=0)
     tensor([0., 0., 1.])

@@ -54,6 +54,8 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: Any = None) -> Tensor:
     """Every element ``repeats`` times, an int or one for each place along ``dim``; of the flat tensor without ``dim``.
 
+    Raises RuntimeError for negative numbers, and for another number of them than elements.
+
     >>> tg.repeat_interleave(tg.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
     """
@@ -71,6 +73,8 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved on by ``shifts`` along ``dims``; those pushed out come in at the other end.
+
+    Raises RuntimeError for another number of shifts than dimensions.
 
     >>> tg.roll(tg.tensor([1, 2, 3]), 1)
     tensor([3, 1, 2])
@@ -123,6 +127,8 @@ def turned(input: Tensor, name: str, ndim: int, dim: int) -> Tensor:
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """``input`` turned k times by a right angle, from the first of ``dims`` towards the second.
 
+    Raises RuntimeError for less than two dimensions, or twice the same.
+
     >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))
     tensor([[2, 4],
             [1, 3]])
@@ -153,6 +159,8 @@ def ravel(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """``input`` with dimensions ``source`` moved to ``destination``, ints or sequences; the others keep their order.
 
+    Raises RuntimeError for a dimension that would be moved twice.
+
     >>> tuple(tg.movedim(tg.zeros(2, 3, 4), 0, -1).shape)
     (3, 4, 2)
     """
@@ -181,6 +189,8 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """``input`` with dimension ``dim`` split into several of ``sizes``; one may be -1.
 
+    Raises RuntimeError for sizes whose product is another.
+
     >>> tuple(tg.unflatten(tg.zeros(6, 2), 0, (2, -1)).shape)
     (2, 3, 2)
     """
@@ -198,6 +208,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """The ``length`` slices from ``start`` on along ``dim``, a view.
+
+    Raises IndexError or RuntimeError for slices that are not there.
 
     >>> tg.narrow(tg.tensor([1, 2, 3]), 0, 1, 2)
     tensor([2, 3])
@@ -218,6 +230,8 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice at ``index`` along ``dim``, without that dimension, a view.
+
+    Raises IndexError for an index out of range.
 
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
     tensor([1, 3])
@@ -244,6 +258,8 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to the shape they broadcast to.
+
+    Raises RuntimeError for shapes that do not broadcast.
 
     >>> [t.shape for t in tg.broadcast_tensors(tg.ones(2, 1), tg.ones(3))]
     [(2, 3), (2, 3)]
@@ -336,6 +352,8 @@ def tensor_split(
     """Views of nearly equal parts along ``dim``, the first ones larger; or of the parts between the indices.
 
     The number of parts may also be called ``sections``, and the indices ``indices``.
+
+    Raises RuntimeError for less than one section.
 
     >>> tg.tensor_split(tg.tensor([1, 2, 3]), 2)
     (tensor([1, 2]), tensor([3]))

@@ -122,6 +122,8 @@ def mean(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
 
     da = g / n, copied over the averaged dimensions
 
+    Raises RuntimeError for integers.
+
     >>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     tensor([1.5000, 3.5000])
     """
@@ -159,6 +161,8 @@ def var(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
 
     da = 2 g (a - mean a) / (n - correction)
 
+    Raises RuntimeError for integers.
+
     >>> tg.var(tg.tensor([1.0, 2.0, 4.0]))
     tensor(2.3333)
     """
@@ -189,6 +193,8 @@ def std(a: Array, *, dim: Any = None, correction: float = 1, keepdim: bool = Fal
     """Standard deviation ``y = sqrt(var a)`` over ``dim``.
 
     da = g (a - mean a) / (y (n - correction)), 0 where y = 0
+
+    Raises RuntimeError for integers.
 
     >>> tg.std(tg.tensor([1.0, 2.0, 4.0]))
     tensor(1.5275)
@@ -298,6 +304,8 @@ cumprod.vjp(a=cumulative_others)
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """Differences of neighbours along ``dim``, taken n times, after joining ``prepend`` and ``append``.
 
+    Raises RuntimeError for no dimensions and for a negative n.
+
     >>> tg.diff(tg.tensor([1, 4, 9]))
     tensor([3, 5])
     """
@@ -331,6 +339,8 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
 
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Mean over ``dim`` of the elements that are not NaN, after conversion to ``dtype`` if it is given.
+
+    Raises RuntimeError for integers.
 
     >>> tg.nanmean(tg.tensor([1.0, float("nan")]))
     tensor(1.)
@@ -439,6 +449,8 @@ def amax(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
 
     da = g, shared equally by the elements that are largest; of NaN, by all NaN, or with ``dim`` NaN, as in PyTorch
 
+    Raises RuntimeError or IndexError for no elements.
+
     >>> tg.amax(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([5., 7.])
     """
@@ -450,6 +462,8 @@ def amin(a: Array, *, dim: Any = None, keepdim: bool = False, out: Out = None) -
     """Smallest element over ``dim``.
 
     da = g, shared equally by the elements that are smallest; of NaN, by all NaN, or with ``dim`` NaN, as in PyTorch
+
+    Raises RuntimeError or IndexError for no elements.
 
     >>> tg.amin(tg.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
     tensor([1., 2.])

@@ -25,6 +25,8 @@ def reshape(a: Array, *, size: Any, out: Out = None) -> Any:
 
     da = g, reshaped back
 
+    Raises RuntimeError for a shape of another number of elements.
+
     >>> tg.reshape(tg.tensor([[1, 2], [3, 4]]), (4,))
     tensor([1, 2, 3, 4])
     """
@@ -62,6 +64,8 @@ def expand(a: Array, *, size: Any, out: Out = None) -> Any:
 
     da = sum of g over the copies
 
+    Raises RuntimeError for sizes other than 1 that would change.
+
     >>> tg.expand(tg.tensor([[1], [2]]), (2, 3))
     tensor([[1, 1, 1],
             [2, 2, 2]])
@@ -85,6 +89,8 @@ def flip(a: Array, *, dim: Any, out: Out = None) -> Any:
     """A copy with the elements in reverse order along ``dim``.
 
     da = g, flipped back
+
+    Raises RuntimeError for a dimension given twice.
 
     >>> tg.flip(tg.tensor([1, 2, 3]), dim=0)
     tensor([3, 2, 1])
@@ -281,6 +287,8 @@ def size(a: Tensor, dim: int) -> int:
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or a scalar stays as it is.
 
+    Raises RuntimeError for more than two dimensions.
+
     >>> tg.t(tg.tensor([[1, 2], [3, 4]]))
     tensor([[1, 3],
             [2, 4]])
@@ -313,6 +321,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """``input`` with dimensions ``start_dim`` to ``end_dim``, both included, made one.
+
+    Raises RuntimeError if ``start_dim`` comes after ``end_dim``.
 
     >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
     (2, 12)
@@ -363,6 +373,8 @@ def concat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None, out
 def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors of one shape joined along a new dimension ``dim``, also called ``axis``.
 
+    Raises RuntimeError for no tensors and for shapes that differ.
+
     >>> tg.stack((tg.tensor([1, 2]), tg.tensor([3, 4])))
     tensor([[1, 2],
             [3, 4]])
@@ -382,6 +394,8 @@ def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> T
 
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts along ``dim``: of equal size (the last may be smaller), or of the sizes given.
+
+    Raises RuntimeError for a tensor without dimensions and for sizes that do not sum to that of ``dim``.
 
     >>> tg.split(tg.tensor([1, 2, 3]), 2)
     (tensor([1, 2]), tensor([3]))
@@ -405,6 +419,8 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most ``chunks`` parts of equal size along ``dim``; the last may be smaller.
 
+    Raises RuntimeError for a tensor without dimensions and for less than one part.
+
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
@@ -416,6 +432,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the slices along ``dim``, without that dimension.
+
+    Raises IndexError for a tensor without dimensions.
 
     >>> tg.unbind(tg.tensor([[1, 2], [3, 4]]))
     (tensor([1, 2]), tensor([3, 4]))

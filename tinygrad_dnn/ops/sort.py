@@ -131,6 +131,8 @@ lower_median.vjp(a=lambda xp, g, y, a, shape: extreme_rule(xp, g, y, a, shape, N
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median, the lower of two; with ``dim`` ``(values, indices)``. NaN if there is one.
 
+    Raises IndexError for no elements along ``dim``.
+
     >>> tg.median(tg.tensor([4.0, 1.0, 3.0, 2.0]))
     tensor(2.)
     """
@@ -300,6 +302,8 @@ def searchsorted(
     """Where each element would be put in to keep the last dimension of ``sorted_sequence`` sorted.
 
     ``side="right"`` (or ``right``) comes after equal elements, "left" before them.
+
+    Raises RuntimeError for other numbers of rows.
 
     >>> tg.searchsorted(tg.tensor([1, 3, 5]), tg.tensor([3, 4]))
     tensor([1, 2])

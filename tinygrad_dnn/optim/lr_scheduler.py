@@ -277,6 +277,8 @@ class LambdaLR(LRScheduler):
 
     ``lr_lambda`` is a function, or a list of one a group (else ValueError).
 
+    Raises TypeError for what is no function.
+
     >>> preview(LambdaLR, 4, lr_lambda=lambda epoch: 1 / (1 + epoch))
     [1.0, 0.5, 0.3333333333333333, 0.25]
     """
@@ -343,6 +345,8 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """``lr *= gamma`` at each of the ``milestones``, numbers of steps; ``gamma`` >= 0, default 0.1.
 
+    Raises ValueError for milestones that are no integers.
+
     >>> preview(MultiStepLR, 5, milestones=[1, 3], gamma=0.5)
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
@@ -363,6 +367,8 @@ class MultiStepLR(LRScheduler):
 
 class ConstantLR(LRScheduler):
     """``lr * factor`` for ``total_iters`` steps, then ``lr``; ``factor`` in [0, 1], default 1/3.
+
+    Raises ValueError for a factor outside [0, 1].
 
     >>> preview(ConstantLR, 4, factor=0.5, total_iters=2)
     [0.5, 0.5, 1.0, 1.0]
@@ -389,6 +395,8 @@ class LinearLR(LRScheduler):
     """``lr * factor``; the factor goes linearly from ``start_factor`` to ``end_factor`` in ``total_iters`` steps.
 
     ``start_factor`` in (0, 1], default 1/3; ``end_factor`` in [0, 1], default 1; ``total_iters`` > 0, default 5.
+
+    Raises ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
 
     >>> preview(LinearLR, 4, start_factor=0.5, total_iters=2)
     [0.5, 0.75, 1.0, 1.0]
@@ -463,6 +471,8 @@ class CosineAnnealingLR(LRScheduler):
     """``lr = eta_min + (initial_lr - eta_min) (1 + cos(pi epoch / T_max)) / 2``: down in ``T_max`` steps, and up again.
 
     ``T_max`` > 0, ``eta_min`` >= 0, default 0. Loshchilov and Hutter, SGDR, 2017, without the restarts.
+
+    Raises ValueError for a T_max of 0.
 
     >>> [round(lr, 3) for lr in preview(CosineAnnealingLR, 6, T_max=4)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.146]
@@ -920,6 +930,8 @@ class ReduceLROnPlateau(LRScheduler):
         A smaller change of the rate is not made.
 
     A NaN is no improvement.
+
+    Raises ValueError for arguments out of range.
 
     >>> optimizer = tg.optim.SGD([tg.zeros(1, requires_grad=True)], lr=1.0)
     >>> scheduler = ReduceLROnPlateau(optimizer, patience=1, factor=0.5)
