@@ -1504,7 +1504,7 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
 def is_unchanged(t: Tensor) -> bool:
     """Whether neither ``t`` nor an operand of its op was changed in place, or tracked, since ``t`` was computed."""
     tensors_of = [x for x in (t, *(t.inputs or ())) if isinstance(x, Tensor)]
-    if UNTRACKED and not all(is_tracked(x, t.serial) for x in tensors_of):
+    if UNTRACKED and not all(is_tracked(x, t.serial) for x in tensors_of if x.requires_grad):
         return False
     return all(x.serial <= t.serial and origin(x).version <= t.serial for x in tensors_of)
 
