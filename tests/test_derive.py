@@ -459,7 +459,7 @@ WIRED: dict[str, tuple[Any, Any, Any, list[str]]] = {
         ["dN1 = (N1 - C1) / 3", "dZ1 = put(dN1, [:, :2])", "dW1 = dZ1 A0^T"],
     ),
     "Huber loss": (
-        linear(2, 3), REAL, nn.HuberLoss(), ["dR1 = where(C1, 1/3, 0)", "dN1 = 2 * dQ1 * N1 + dP1 * sign(N1)"],
+        linear(2, 3), REAL, nn.HuberLoss(), ["dR1 = P1 / 3", "dN1 = dR1 + where(N1 == P1, dP1, 0)"],
     ),
 }  # fmt: skip
 

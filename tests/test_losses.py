@@ -356,6 +356,14 @@ def test_kl_divergence_of_a_negative_probability_is_nan() -> None:
     np.testing.assert_allclose(loss.array, [np.nan, 0.5 * math.log(0.5)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("loss", [nn.HuberLoss("sum", delta=0.5), nn.SmoothL1Loss(reduction="sum", beta=2.0)])
+def test_an_infinite_error_pulls_as_hard_as_a_large_one(loss: Any) -> None:
+    x = tg.tensor([math.inf, -math.inf, 9.0, math.nan], requires_grad=True)
+    loss(x, tg.zeros(4)).backward()
+    slope = x.grad[2].item()
+    np.testing.assert_array_equal(x.grad.array, [slope, -slope, slope, math.nan])
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("logit", [-math.inf, math.inf, math.nan])
 @pytest.mark.parametrize("ignored", [-100, 0])

@@ -1555,7 +1555,7 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
 def is_unchanged(t: Tensor) -> bool:
     """Whether neither ``t`` nor an operand of its op was changed in place, or tracked, since ``t`` was computed."""
     tensors_of = [x for x in (t, *(t.inputs or ())) if isinstance(x, Tensor)]
-    if UNTRACKED and not all(is_tracked(x, t.serial) for x in tensors_of):
+    if UNTRACKED and not all(is_tracked(x, t.serial) for x in tensors_of if x.requires_grad):
         return False
     return all(x.serial <= t.serial and origin(x).version <= t.serial for x in tensors_of)
 
@@ -1733,22 +1733,26 @@ def backward(
     """
     outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     seeds = [grad_tensors] * len(outputs) if grad_tensors is None or isinstance(grad_tensors, Tensor) else grad_tensors
-    wanted = None if inputs is None else asked_for(inputs)
+    asked = None if inputs is None else asked_for("backward", inputs)
+    wanted = None if asked is None else {t.serial for t in asked}
     found, taken = _derive(outputs, seeds, wanted, retain_graph, create_graph)
+    for t in asked or ():
+        t.retain_grad()
     for t, g in found.values():
         accumulate(t, g, taken, create_graph)
     for hook in after_backward:
         hook(found)
 
 
-def asked_for(inputs: "Tensor | Sequence[Tensor]") -> set[int]:
-    """The numbers of the tensors that `backward` is to accumulate in."""
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if not inputs:
-        raise RuntimeError("`inputs` argument to `backward()` cannot be empty; leave it out for all leaves")
-    for t in inputs:
-        t.retain_grad()
-    return {t.serial for t in inputs}
+def asked_for(name: str, inputs: "Tensor | Sequence[Tensor]") -> list[Tensor]:
+    """The tensors whose gradients `backward` or `grad` is to find."""
+    asked = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not asked:
+        raise RuntimeError(f"`inputs` argument to `{name}()` cannot be empty; name a tensor")
+    for t in asked:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
+    return asked
 
 
 def accumulate(t: Tensor, g: Any, taken: set[int], create_graph: bool) -> None:
@@ -1820,11 +1824,8 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    inputs = asked_for("grad", inputs)
     seeds = [grad_outputs] * len(outputs) if grad_outputs is None or isinstance(grad_outputs, Tensor) else grad_outputs
-    for t in inputs:
-        if not t.requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad; set requires_grad=True on it")
     found, taken = _derive(outputs, seeds, {t.serial for t in inputs}, retain_graph, create_graph)
     for t, g in found.values():
         if t.retains_grad:

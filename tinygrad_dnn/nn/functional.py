@@ -779,6 +779,12 @@ def l1_loss(
     return weighted_mean(tensors.abs(input - target), weight, older(size_average, reduce, reduction))
 
 
+def clipped_square(residual: Tensor, bound: float) -> Tensor:
+    """``r^2 / 2`` where ``|r| <= bound``, lines beyond; its slope is c, also where r is infinite."""
+    c = tensors.clamp(residual, min=-bound, max=bound)
+    return c * (residual - 0.5 * c)
+
+
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -792,10 +798,7 @@ def huber_loss(
     if not delta > 0:
         raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
     same_size(input, target)
-    residual = input - target  # squared itself, for the second derivative of |x - t| at 0 is 0
-    d = tensors.abs(residual)
-    loss = tensors.where(d <= delta, 0.5 * tensors.square(residual), delta * (d - 0.5 * delta))
-    return reduced(weighted(loss, weight), reduction)
+    return reduced(weighted(clipped_square(input - target, delta), weight), reduction)
 
 
 def smooth_l1_loss(
@@ -819,9 +822,7 @@ def smooth_l1_loss(
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     same_size(input, target)
-    residual = input - target
-    d = tensors.abs(residual)
-    return reduced(tensors.where(d < beta, (0.5 / beta) * tensors.square(residual), d - 0.5 * beta), reduction)
+    return reduced(clipped_square(input - target, beta) / beta, reduction)
 
 
 def binary_cross_entropy(

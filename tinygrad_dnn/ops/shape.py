@@ -210,6 +210,8 @@ def cat(*parts: Array, dim: Any = 0, r: Any = None, out: Out = None) -> Any:
     parts = of_joint_dtype(parts)
     try:
         return np.concatenate(parts, axis=dim, out=out)
+    except np.exceptions.AxisError:
+        raise
     except ValueError as error:
         raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}: {error}") from None
 
