@@ -169,6 +169,23 @@ def normal_numbers_whose_spread_is_computed(compile: Compile) -> Any:
     return found
 
 
+@compared
+def positions_that_change_before_the_backward_pass(compile: Compile) -> Any:
+    w, rows, entries = tg.ones(3, 2, requires_grad=True), tg.tensor([0, 0, 2]), tg.tensor([[0], [1], [0]])
+
+    def step(x: tg.Tensor, given: tg.Tensor) -> Any:
+        w.grad = None
+        y = w[rows].sum() + (w.gather(1, entries) * x[:, None]).sum() + (w[given, given] * x[:2]).sum()
+        rows.copy_(2 - rows)
+        entries.copy_(1 - entries)
+        given.fill_(1)
+        y.backward()
+        return w.grad.clone()
+
+    run = compile(step)
+    return [run(X * k, tg.tensor([0, 1])) for k in (1, 2, 3)]
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
