@@ -112,7 +112,7 @@ def tensors_outside_in_what_is_no_op(compile: Compile) -> Any:
     above = a[1:]
 
     def step() -> Any:
-        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.count_nonzero(b), a.view(tg.int32) * 1
+        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.bucketize(b, X), a.view(tg.int32) * 1
         nn.utils.vector_to_parameters(a, [w])
         before = w * 1
         nn.init.constant_(w, 7.0)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, MutableSequence, Sequence
 from copy import copy
 from functools import update_wrapper
+from inspect import Parameter, signature
 from itertools import chain, combinations, repeat
 from operator import add, gt
 from sys import getrefcount
@@ -342,7 +343,8 @@ class Recording:
         try:
             around.exchange(recorder.outside)
             before = State(around)
-            given, named = self.traced((args, kwargs))
+            given = [self.traced(a, name) for a, name in zip(args, names_of(step, len(args)), strict=True)]
+            named = self.traced(kwargs)
             self.structure, self.outputs = structured(step(*given, **named))
             before.check()
             self.check_given()
@@ -385,8 +387,8 @@ class Recording:
             "a parameter or state": [after for _, after in written],
         }
 
-    def traced(self, value: Any) -> Any:
-        """The arguments of the step, with traced arrays in them."""
+    def traced(self, value: Any, name: str = "") -> Any:
+        """An argument of the step of this name, with traced arrays in it."""
         if isinstance(value, Tensor | np.ndarray):
             self.is_tensor.append(isinstance(value, Tensor))
         if isinstance(value, Tensor) and is_traced(value.array):  # given twice
@@ -395,19 +397,19 @@ class Recording:
         if isinstance(value, Tensor):
             self.recorder.adopted[id(value)] = (value, value.array)
             self.places[id(value)] = len(self.arguments)
-            self.arguments.append(self.recorder.argument(value.array))
+            self.arguments.append(self.recorder.argument(value.array, name))
             give(value, self.arguments[-1])
             return value
         if isinstance(value, np.ndarray):
-            self.arguments.append(self.recorder.argument(value))
+            self.arguments.append(self.recorder.argument(value, name))
             return self.arguments[-1]
         if isinstance(value, list | tuple):
-            parts = [self.traced(v) for v in value]
+            parts = [self.traced(v, f"{name}_{k}") for k, v in enumerate(value)]
             return self.given_as(type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts))
         if isinstance(value, dict):
             made = copy(value)
             for k, v in value.items():
-                made[k] = self.traced(v)
+                made[k] = self.traced(v, f"{name}_{k}")
             return self.given_as(made)
         return value
 
@@ -425,6 +427,16 @@ class Recording:
                     f"a compiled step may not change a {type(container).__name__} that it is given: it has a copy; "
                     "return what is new"
                 )
+
+
+def names_of(step: Callable[..., Any], n: int) -> list[str]:
+    """What a function calls its first n arguments."""
+    try:
+        parameters = [*signature(step).parameters.values()]
+    except (TypeError, ValueError):  # of a function of Python's own
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    return [*names[:n], *(f"input_{k}" for k in range(len(names), n))]
 
 
 def largest_of(array: Array) -> float:
