@@ -1206,12 +1206,14 @@ def entries_that_the_step_does_not_name() -> Any:
     return run, 1
 
 
-def an_array_that_is_filled_anew() -> Any:
-    batch = np.zeros(3)
-    run = tg.compile(lambda x: x * 2)
+def containers_that_are_filled_anew() -> Any:
+    array = np.zeros(3)
+    batch = {"x": [array]}
+    run = tg.compile(lambda a, b: (a * 2, b["x"][0] * 2))
     for k in range(3):
-        batch[:] = k
-        assert run(batch)[0] == 2 * k
+        array[:], batch["x"][0] = k, X * k
+        a, b = run(array, batch)
+        assert (a[0], b[0].item()) == (2 * k, 2 * k)
     return run, 1
 
 
@@ -1233,7 +1235,7 @@ def a_mask_that_is_kept_for_the_next_time() -> Any:
     "trained",
     [
         micro_batches, a_leaf_made_in_the_step, counters_that_share_a_name_with_a_method,
-        entries_that_the_step_does_not_name, an_array_that_is_filled_anew, a_mask_that_is_kept_for_the_next_time,
+        entries_that_the_step_does_not_name, containers_that_are_filled_anew, a_mask_that_is_kept_for_the_next_time,
     ],
 )
 def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -> None:

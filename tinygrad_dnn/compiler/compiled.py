@@ -584,12 +584,12 @@ class Compiled:
         with self.lock:
             if self.recorded != recorded:  # another thread has, and this one may have waited for it
                 return self(*args, **kwargs)
-            return self.record(shape, args, kwargs, leaves)
+            return self.record(shape, args, kwargs)
 
-    def record(self, shape: Any, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
+    def record(self, shape: Any, args: Any, kwargs: Any) -> Any:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
-            around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
+            around = Surroundings(self.step, (*args, *kwargs.values()))
             run = Recording(self.step, args, kwargs, around)
             outputs = zip(kinds_in(run.structure), (t.value for t in run.outputs), strict=True)
             result = rebuilt(run.structure, [a.item() if kind is Later else a.copy() for kind, a in outputs])
@@ -608,7 +608,7 @@ class Compiled:
             if not program.holds(leaves):
                 raise Departed
             with RECORDING:
-                around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
+                around = Surroundings(self.step, (*args, *kwargs.values()))
                 wanted = Recording(self.step, args, kwargs, around, keep=False)
             result = program.run(leaves)
             got = {
