@@ -1243,6 +1243,23 @@ def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -
     assert len(run.programs) <= programs
 
 
+def test_a_warning_tells_what_records_one_program_after_another() -> None:
+    rate, table, dropout = 0, {"a": 0}, nn.Dropout().eval()
+    runs = {
+        "'rate'": tg.compile(lambda x: x * rate),
+        "what 'table' holds": tg.compile(lambda x: x * table["a"]),
+        "a setting of a module": tg.compile(lambda x: dropout(x)),
+        "the value of an argument": tg.compile(lambda x: x * 1),
+    }
+    for what, run in runs.items():
+        for rate in range(15):
+            table["a"], dropout.p = rate, rate / 16
+            run(rate if what.endswith("argument") else X)
+        rate = table["a"] = dropout.p = 1.0
+        with pytest.warns(UserWarning, match=f"recorded 16 times, now because of .*{what}"):
+            run(rate if what.endswith("argument") else X)
+
+
 def test_checkpoints_between_runs() -> None:
     w = tg.ones(2, requires_grad=True)
     optimizer = optim.Adam([w], lr=0.1)

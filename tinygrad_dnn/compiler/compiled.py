@@ -596,7 +596,7 @@ class Compiled:
             if not run.adds_to_an_argument():
                 self.kept.setdefault(shape, []).insert(0, Program(run, around, self.backend, self.lock))
                 self.recorded += 1
-                self.bound()
+                self.bound(shape)
             return result
 
     def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
@@ -626,13 +626,15 @@ class Compiled:
             program.verified += 1
             return result
 
-    def bound(self) -> None:
+    def bound(self, shape: Any) -> None:
         """Keep the number of programs within `MOST`."""
         count = len(self.programs)
         if count == MANY:
+            before = self.kept[shape][1:]
+            what = before[0].guards.difference() if before else "the size, the dtype or the value of an argument"
             warnings.warn(
-                f"{self!r} has been recorded {MANY} times: what differs between calls, a size, a setting or a Python "
-                "number, should be a tensor or stay the same",
+                f"{self!r} has been recorded {MANY} times, now because of {what}: what differs between calls, a size, "
+                "a setting or a Python number, should be a tensor or stay the same",
                 stacklevel=4,
             )
         if count > MOST:
@@ -648,4 +650,5 @@ class Compiled:
         return Compiled, (self.step, self.backend, self.verify)
 
     def __repr__(self) -> str:
-        return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {len(self.programs)} programs>"
+        n = len(self.programs)
+        return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {n} program{'s' * (n != 1)}>"

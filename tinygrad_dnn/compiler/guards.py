@@ -416,6 +416,7 @@ class Guards:
         held = zip(around.containers, around.items, strict=True)
         self.items = [around.items_of(c) if around.only_grows(c) else before for (_, c), before in held]
         self.attributes, self.changes = around.settings, around.changes
+        self.values = list(around.values())
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
@@ -427,6 +428,18 @@ class Guards:
         self.hooked = self.hooks_now()
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get, *around.contexts)]
+
+    def difference(self) -> str:
+        """What is not as it was, for a message."""
+        for (name, old), (_, new) in zip(self.values, self.around.values(), strict=True):
+            if not same(old, new):
+                return repr(name)
+        for (name, held), old in zip(self.around.containers, self.items, strict=True):
+            if not all_same(old, self.around.items_of(held)):
+                return f"what {name!r} holds"
+        if not all_same(self.attributes, self.around.settings_now()):
+            return "a setting of a module"
+        return "a tensor, its gradient, an optimizer or a mode"
 
     def tests(self, names: Names) -> list[str]:
         """Expressions that are all true as long as all is as it was."""
