@@ -1036,13 +1036,19 @@ def test_warnings_are_those_of_the_step(backend: str, kept: bool) -> None:
     assert np.geterr() == before
 
 
+def test_arguments_have_the_names_that_the_step_gives_them() -> None:
+    run = tg.compile(lambda batch, w, *more, **options: batch["x"] * w + more[0] - options["lr"])
+    run({"x": tg.ones(2)}, tg.ones(2), tg.ones(2), lr=tg.ones(2))
+    assert "def step(batch_x, w, input_2, lr):" in run.programs[0].source
+
+
 def test_the_source_is_what_runs(parts: Parts) -> None:
     model, optimizer = parts
     run = trained(model, optimizer, mean_square, True)
     for x, y in batches(2, 3, 2):
         run(x, y)
     source = run.programs[0].source
-    assert "input_0.dot(weight_0_T, " in source
+    assert "x.dot(weight_0_T, " in source
     assert source in repr(run.programs[0])
     assert "# (5, 4)" in source
     account = run.programs[0].explain()

@@ -145,6 +145,16 @@ def test_changes_that_the_engine_knows_of_are_no_changes_through_numpy() -> None
             y.sum().backward()
 
 
+def test_positions_that_change_before_the_backward_pass() -> None:
+    w, rows = leaf([1.0, 2.0, 3.0]), tg.tensor([0, 0])
+    with tg.debug():
+        y = w[rows].sum()
+        rows.fill_(2)
+        y.backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == [2.0, 0.0, 0.0]
+
+
 # --- the mode ---------------------------------------------------------------------------------------------------------
 
 

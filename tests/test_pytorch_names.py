@@ -1418,7 +1418,7 @@ def test_normal_numbers_are_drawn_in_the_dtype_of_the_first_tensor(mean: Any, st
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3,), (3, 2), ()])
 def test_slices_are_written_to_slices_of_their_size(name: str, shape: tuple[int, ...]) -> None:
     x = tg.zeros(4, 3)
-    with pytest.raises(RuntimeError, match=r"Number of indices \(2\) should be equal to source.size\(dim\)"):
+    with pytest.raises(RuntimeError, match="source tensor shape must match self tensor shape, excluding the specified"):
         getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(shape))
     assert getattr(x, name)(0, tg.tensor([0, 3]), tg.ones(2, 3)).sum() == 6
     assert getattr(x[:, 0].clone(), name)(0, tg.tensor([1]), tg.tensor(1.0))[1] == 1

@@ -112,7 +112,7 @@ def tensors_outside_in_what_is_no_op(compile: Compile) -> Any:
     above = a[1:]
 
     def step() -> Any:
-        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.count_nonzero(b), a.view(tg.int32) * 1
+        found = tg.isclose(a, b), tg.isin(a, b), tg.count_nonzero(a - 1), tg.bucketize(b, X), a.view(tg.int32) * 1
         nn.utils.vector_to_parameters(a, [w])
         before = w * 1
         nn.init.constant_(w, 7.0)
@@ -167,6 +167,23 @@ def normal_numbers_whose_spread_is_computed(compile: Compile) -> Any:
         except RuntimeError as error:
             found.append(str(error))
     return found
+
+
+@compared
+def positions_that_change_before_the_backward_pass(compile: Compile) -> Any:
+    w, rows, entries = tg.ones(3, 2, requires_grad=True), tg.tensor([0, 0, 2]), tg.tensor([[0], [1], [0]])
+
+    def step(x: tg.Tensor, given: tg.Tensor) -> Any:
+        w.grad = None
+        y = w[rows].sum() + (w.gather(1, entries) * x[:, None]).sum() + (w[given, given] * x[:2]).sum()
+        rows.copy_(2 - rows)
+        entries.copy_(1 - entries)
+        given.fill_(1)
+        y.backward()
+        return w.grad.clone()
+
+    run = compile(step)
+    return [run(X * k, tg.tensor([0, 1])) for k in (1, 2, 3)]
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -1189,12 +1206,14 @@ def entries_that_the_step_does_not_name() -> Any:
     return run, 1
 
 
-def an_array_that_is_filled_anew() -> Any:
-    batch = np.zeros(3)
-    run = tg.compile(lambda x: x * 2)
+def containers_that_are_filled_anew() -> Any:
+    array = np.zeros(3)
+    batch = {"x": [array]}
+    run = tg.compile(lambda a, b: (a * 2, b["x"][0] * 2))
     for k in range(3):
-        batch[:] = k
-        assert run(batch)[0] == 2 * k
+        array[:], batch["x"][0] = k, X * k
+        a, b = run(array, batch)
+        assert (a[0], b[0].item()) == (2 * k, 2 * k)
     return run, 1
 
 
@@ -1216,12 +1235,29 @@ def a_mask_that_is_kept_for_the_next_time() -> Any:
     "trained",
     [
         micro_batches, a_leaf_made_in_the_step, counters_that_share_a_name_with_a_method,
-        entries_that_the_step_does_not_name, an_array_that_is_filled_anew, a_mask_that_is_kept_for_the_next_time,
+        entries_that_the_step_does_not_name, containers_that_are_filled_anew, a_mask_that_is_kept_for_the_next_time,
     ],
 )
 def test_a_step_is_not_recorded_again_without_need(trained: Callable[[], Any]) -> None:
     run, programs = trained()
     assert len(run.programs) <= programs
+
+
+def test_a_warning_tells_what_records_one_program_after_another() -> None:
+    rate, table, dropout = 0, {"a": 0}, nn.Dropout().eval()
+    runs = {
+        "'rate'": tg.compile(lambda x: x * rate),
+        "what 'table' holds": tg.compile(lambda x: x * table["a"]),
+        "a setting of a module": tg.compile(lambda x: dropout(x)),
+        "the value of an argument": tg.compile(lambda x: x * 1),
+    }
+    for what, run in runs.items():
+        for rate in range(15):
+            table["a"], dropout.p = rate, rate / 16
+            run(rate if what.endswith("argument") else X)
+        rate = table["a"] = dropout.p = 1.0
+        with pytest.warns(UserWarning, match=f"recorded 16 times, now because of .*{what}"):
+            run(rate if what.endswith("argument") else X)
 
 
 def test_checkpoints_between_runs() -> None:

@@ -813,7 +813,7 @@ class Op:
             made.op = self
             made.inputs = inputs
             made.residual = residual
-            if "index" in params and _recorder is None:
+            if "index" in params:
                 made.params = params | {"index": kept(params["index"])}
         else:
             made.requires_grad = False
@@ -1278,7 +1278,7 @@ def kept(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(kept(i) for i in index)
     if isinstance(index, Tensor):
-        return leaf(index.array.copy())
+        return leaf(array_of(index).copy())
     return index.copy() if isinstance(index, np.ndarray | list) else index
 
 

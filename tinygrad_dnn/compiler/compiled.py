@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, MutableSequence, Sequence
 from copy import copy
 from functools import update_wrapper
+from inspect import Parameter, signature
 from itertools import chain, combinations, repeat
 from operator import add, gt
 from sys import getrefcount
@@ -342,7 +343,8 @@ class Recording:
         try:
             around.exchange(recorder.outside)
             before = State(around)
-            given, named = self.traced((args, kwargs))
+            given = [self.traced(a, name) for a, name in zip(args, names_of(step, len(args)), strict=True)]
+            named = self.traced(kwargs)
             self.structure, self.outputs = structured(step(*given, **named))
             before.check()
             self.check_given()
@@ -385,8 +387,8 @@ class Recording:
             "a parameter or state": [after for _, after in written],
         }
 
-    def traced(self, value: Any) -> Any:
-        """The arguments of the step, with traced arrays in them."""
+    def traced(self, value: Any, name: str = "") -> Any:
+        """An argument of the step of this name, with traced arrays in it."""
         if isinstance(value, Tensor | np.ndarray):
             self.is_tensor.append(isinstance(value, Tensor))
         if isinstance(value, Tensor) and is_traced(value.array):  # given twice
@@ -395,19 +397,19 @@ class Recording:
         if isinstance(value, Tensor):
             self.recorder.adopted[id(value)] = (value, value.array)
             self.places[id(value)] = len(self.arguments)
-            self.arguments.append(self.recorder.argument(value.array))
+            self.arguments.append(self.recorder.argument(value.array, name))
             give(value, self.arguments[-1])
             return value
         if isinstance(value, np.ndarray):
-            self.arguments.append(self.recorder.argument(value))
+            self.arguments.append(self.recorder.argument(value, name))
             return self.arguments[-1]
         if isinstance(value, list | tuple):
-            parts = [self.traced(v) for v in value]
+            parts = [self.traced(v, f"{name}_{k}") for k, v in enumerate(value)]
             return self.given_as(type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts))
         if isinstance(value, dict):
             made = copy(value)
             for k, v in value.items():
-                made[k] = self.traced(v)
+                made[k] = self.traced(v, f"{name}_{k}")
             return self.given_as(made)
         return value
 
@@ -425,6 +427,16 @@ class Recording:
                     f"a compiled step may not change a {type(container).__name__} that it is given: it has a copy; "
                     "return what is new"
                 )
+
+
+def names_of(step: Callable[..., Any], n: int) -> list[str]:
+    """What a function calls its first n arguments."""
+    try:
+        parameters = [*signature(step).parameters.values()]
+    except (TypeError, ValueError):  # of a function of Python's own
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    return [*names[:n], *(f"input_{k}" for k in range(len(names), n))]
 
 
 def largest_of(array: Array) -> float:
@@ -572,19 +584,19 @@ class Compiled:
         with self.lock:
             if self.recorded != recorded:  # another thread has, and this one may have waited for it
                 return self(*args, **kwargs)
-            return self.record(shape, args, kwargs, leaves)
+            return self.record(shape, args, kwargs)
 
-    def record(self, shape: Any, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
+    def record(self, shape: Any, args: Any, kwargs: Any) -> Any:
         """Run the step itself, and keep the program of it."""
         with RECORDING:
-            around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
+            around = Surroundings(self.step, (*args, *kwargs.values()))
             run = Recording(self.step, args, kwargs, around)
             outputs = zip(kinds_in(run.structure), (t.value for t in run.outputs), strict=True)
             result = rebuilt(run.structure, [a.item() if kind is Later else a.copy() for kind, a in outputs])
             if not run.adds_to_an_argument():
                 self.kept.setdefault(shape, []).insert(0, Program(run, around, self.backend, self.lock))
                 self.recorded += 1
-                self.bound()
+                self.bound(shape)
             return result
 
     def checked(self, program: Program, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Any:
@@ -596,7 +608,7 @@ class Compiled:
             if not program.holds(leaves):
                 raise Departed
             with RECORDING:
-                around = Surroundings(self.step, (*args, *kwargs.values()), leaves)
+                around = Surroundings(self.step, (*args, *kwargs.values()))
                 wanted = Recording(self.step, args, kwargs, around, keep=False)
             result = program.run(leaves)
             got = {
@@ -614,13 +626,15 @@ class Compiled:
             program.verified += 1
             return result
 
-    def bound(self) -> None:
+    def bound(self, shape: Any) -> None:
         """Keep the number of programs within `MOST`."""
         count = len(self.programs)
         if count == MANY:
+            before = self.kept[shape][1:]
+            what = before[0].guards.difference() if before else "the size, the dtype or the value of an argument"
             warnings.warn(
-                f"{self!r} has been recorded {MANY} times: what differs between calls, a size, a setting or a Python "
-                "number, should be a tensor or stay the same",
+                f"{self!r} has been recorded {MANY} times, now because of {what}: what differs between calls, a size, "
+                "a setting or a Python number, should be a tensor or stay the same",
                 stacklevel=4,
             )
         if count > MOST:
@@ -636,4 +650,5 @@ class Compiled:
         return Compiled, (self.step, self.backend, self.verify)
 
     def __repr__(self) -> str:
-        return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {len(self.programs)} programs>"
+        n = len(self.programs)
+        return f"<compiled {getattr(self.step, '__qualname__', self.step)}, {n} program{'s' * (n != 1)}>"

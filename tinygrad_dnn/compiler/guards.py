@@ -57,10 +57,9 @@ class Surroundings:
     ``cells`` and ``attributes`` are the variables that it names: those of the functions around it, globals, and what
     hangs on objects, classes and modules of the user's; functions and methods among them are gone through too.
     ``modules`` are all `Module` s, with those inside them. Of objects of packages only what is named is looked at.
-    ``leaves`` are the tensors and arrays that a program takes as arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Iterable[Any], leaves: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], args: Iterable[Any]) -> None:
         self.cells: dict[int, tuple[str, CellType]] = {}
         self.attributes: dict[tuple[int, str], Attribute] = {}
         self.named: dict[str, Any] = {}
@@ -83,9 +82,8 @@ class Surroundings:
         self.add("self", function)
         self.explore()
         self.fixed = {id(t) for t in self.tensors}  # those that every call finds, whatever its arguments are
-        self.seen.update(id(x) for x in leaves if isinstance(x, np.ndarray))  # another one the next time
         for a in args:
-            self.add("argument", a)
+            self.argument(a)
         self.explore()
         # as they are before the step, which may switch between train() and eval()
         self.settings, self.changes = self.settings_now(), Settings.changes
@@ -106,6 +104,16 @@ class Surroundings:
         for k, value in enumerate((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())):
             self.add(f"default_{k}", value)
         self.globals[id(function.__globals__)] = function.__globals__
+
+    def argument(self, value: Any) -> None:
+        """Add what is in an argument, but for lists, dictionaries and arrays: the next call gives others."""
+        if isinstance(value, list | tuple | dict):
+            for v in items_by_key(value).values():
+                self.argument(v)
+            if is_looked_into(type(value)):
+                self.object("argument", value)
+        elif not isinstance(value, np.ndarray):
+            self.add("argument", value)
 
     def explore(self) -> None:
         """Add what is named, until nothing new is: a method may name others."""
@@ -408,6 +416,7 @@ class Guards:
         held = zip(around.containers, around.items, strict=True)
         self.items = [around.items_of(c) if around.only_grows(c) else before for (_, c), before in held]
         self.attributes, self.changes = around.settings, around.changes
+        self.values = list(around.values())
         names = ("array", "requires_grad")
         slots: list[tuple[Any, str, Any]] = [(t, name, getattr(t, name)) for t in tensors for name in names]
         slots += [(t, "_grad", g) for t, g in grads]
@@ -420,6 +429,18 @@ class Guards:
         self.hooked = self.hooks_now()
         self.variables = [(space, key, space.get(key)) for _, space, key in around.attributes.values()]
         self.modes = [(mode, mode()) for mode in (grad_mode.get, forked.get, *around.contexts)]
+
+    def difference(self) -> str:
+        """What is not as it was, for a message."""
+        for (name, old), (_, new) in zip(self.values, self.around.values(), strict=True):
+            if not same(old, new):
+                return repr(name)
+        for (name, held), old in zip(self.around.containers, self.items, strict=True):
+            if not all_same(old, self.around.items_of(held)):
+                return f"what {name!r} holds"
+        if not all_same(self.attributes, self.around.settings_now()):
+            return "a setting of a module"
+        return "a tensor, its gradient, an optimizer or a mode"
 
     def tests(self, names: Names) -> list[str]:
         """Expressions that are all true as long as all is as it was."""

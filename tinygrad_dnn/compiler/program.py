@@ -167,7 +167,9 @@ class Plan:
             t = next((a for a, b in (i.args, i.args[::-1]) if is_one(b)), None)
         else:
             return None
-        if not is_traced(t) or t.storage.kind != "temporary" or last_write.get(t.storage, -1) > n:
+        if not is_traced(t) or t.storage.kind == "constant":
+            return None
+        if last_write.get(t.storage, -1) > (n if t.storage.kind == "temporary" else -1):
             return None
         r = i.result
         assert r is not None

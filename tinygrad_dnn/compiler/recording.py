@@ -402,9 +402,9 @@ class Recorder:
         """The same with the traced arrays of tensors, such as an index may have, in their place."""
         return mapped(value, lambda v: self.adopt(v) if isinstance(v, Tensor) else v)
 
-    def argument(self, array: Array) -> Traced:
+    def argument(self, array: Array, name: str = "") -> Traced:
         """A traced array for an argument of the step: others may have memory in common today, and not tomorrow."""
-        return Traced(array, self.given.setdefault(id(array), Storage("argument", array)), self)
+        return Traced(array, self.given.setdefault(id(array), Storage("argument", array, name)), self)
 
     def empty(self, array: Array, kind: str = "empty") -> Any:
         """New memory that is yet to be written to, or that is the same in every run until then."""

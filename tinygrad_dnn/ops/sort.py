@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, array_of, decided, into, leaf, op, unshared
+from ..engine import Array, Out, Tensor, array_of, as_array, decided, into, leaf, op, unshared
 from ..interpreters import tensors
 from ..printing import results
 from .reduce import extreme_rule
@@ -308,11 +308,11 @@ def searchsorted(
     >>> tg.searchsorted(tg.tensor([1, 3, 5]), tg.tensor([3, 4]))
     tensor([1, 2])
     """
-    rows, wanted = array_of(sorted_sequence), np.asarray(array_of(input) if isinstance(input, Tensor) else input)
+    rows, wanted = array_of(sorted_sequence), array_of(input) if isinstance(input, Tensor) else np.asarray(input)
     way: Any = side or ("right" if right else "left")
     dtype = np.int32 if out_int32 else np.int64
     if rows.ndim == 1:
-        return leaf(np.asarray(np.searchsorted(rows, wanted, way), dtype))
+        return leaf(as_array(np.searchsorted(rows, wanted, way), dtype))
     if rows.shape[:-1] != wanted.shape[:-1]:
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
