@@ -501,6 +501,32 @@ def test_batch_norm_in_evaluation_changes_nothing() -> None:
     same_state(state(layer), before)
 
 
+@pytest.mark.parametrize("p", [0.05, 0.5])
+def test_alpha_dropout_keeps_mean_and_variance(p: float) -> None:
+    tg.manual_seed(0)
+    x = tg.randn(20_000).requires_grad_()
+    y = nn.AlphaDropout(p)(x)
+    assert y.mean().item() == pytest.approx(0, abs=0.03)
+    assert y.var().item() == pytest.approx(1, abs=0.03)
+    y.sum().backward()
+    low = -1.7580993408473766
+    a = ((1 - p) * (1 + low**2 * p)) ** -0.5
+    kept = x.grad.array != 0
+    assert kept.mean() == pytest.approx(1 - p, abs=0.02)
+    expected = np.where(kept, a * (x.detach().array - low * p), a * low * (1 - p))
+    np.testing.assert_allclose(y.detach().array, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_alpha_dropout_at_its_ends() -> None:
+    x = tg.randn(5)
+    assert nn.AlphaDropout(0.0)(x) is nn.AlphaDropout(0.5).eval()(x) is F.alpha_dropout(x) is x
+    assert nn.AlphaDropout(1.0)(x).tolist() == [0.0] * 5
+    assert nn.AlphaDropout(0.3, inplace=True)(x) is x
+    assert repr(nn.AlphaDropout(0.2)) == "AlphaDropout(p=0.2, inplace=False)"
+    with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1"):
+        F.alpha_dropout(x, 1.5)
+
+
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 def test_dropout_drops_a_part_p_and_keeps_the_mean(p: float) -> None:
     n = 200_000

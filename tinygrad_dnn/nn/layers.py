@@ -744,8 +744,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        F.check_probability(p)
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:
@@ -757,6 +756,20 @@ class Dropout(Module):
 
 
 # --- activations; the formulas and examples are those of the ops ------------------------------------------------------
+
+
+class AlphaDropout(Dropout):
+    """In training, elements set to what `SELU` tends to with probability p; see `functional.alpha_dropout`.
+
+    Raises ValueError for a p outside [0, 1]. Klambauer et al. 2017.
+
+    >>> nn.AlphaDropout(0.9).eval()(tg.ones(2))
+    tensor([1., 1.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_mode(self)
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class InPlace(Module):
