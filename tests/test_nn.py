@@ -1592,20 +1592,36 @@ def test_sequentials_are_added_and_multiplied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "change"),
+    ("make", "change", "kind"),
     [
-        (lambda p: nn.ParameterList([p, tg.zeros(3)]), lambda m: m[1]),
-        (lambda p: nn.ParameterDict([["a", p], ["b", tg.zeros(3)]]), lambda m: m["b"]),
+        (lambda p: nn.ParameterList([p, tg.zeros(3)]), lambda m: m[1], "float32"),
+        (lambda p: nn.ParameterDict([["a", p], ["b", tg.zeros(3)]]), lambda m: m["b"], "torch.FloatTensor"),
     ],
 )
-def test_parameters_in_containers_are_trained(make: Callable[[Any], Any], change: Callable[[Any], Any]) -> None:
+def test_parameters_in_containers_are_trained(
+    make: Callable[[Any], Any], change: Callable[[Any], Any], kind: str
+) -> None:
     p = nn.Parameter(tg.ones(2, 3))
     held = make(p)
     assert len(held) == len(list(held.parameters())) == 2
     assert next(held.parameters()) is p
     assert isinstance(change(held), nn.Parameter)
-    assert "Parameter containing: [float32 of size 2x3]" in repr(held)
+    assert f"Parameter containing: [{kind} of size 2x3]" in repr(held)
     assert list(nn.Sequential(held).state_dict()) == [f"0.{name}" for name in held.state_dict()]
+
+
+def test_parameters_by_name_are_in_pytorchs_order() -> None:
+    """Optimizers number parameters in this order, and their states are saved by number."""
+    given = {name: tg.zeros(2) for name in ("b", "c", "a")}
+    assert list(nn.ParameterDict(given)) == list(nn.ParameterDict(parameters=given)) == ["a", "b", "c"]
+    for ordered in (OrderedDict(given), list(given.items()), nn.ParameterDict(OrderedDict(given))):
+        assert list(nn.ParameterDict(ordered)) == ["b", "c", "a"]
+    assert list(nn.ModuleDict({"b": nn.ReLU(), "a": nn.ReLU()})) == ["b", "a"]
+    with tg.compat.install("mini"):
+        model = nn.ModuleList([nn.ParameterDict(given)])
+        assert repr(model).splitlines()[1:3] == [
+            "  (0): ParameterDict(", "      (a): Parameter containing: [torch.FloatTensor of size 2]",
+        ]  # fmt: skip
 
 
 def test_lists_and_dictionaries_of_parameters_change() -> None:

@@ -73,6 +73,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "distributions.normal": "distributions",
     "distributions.uniform": "distributions",
     "mps": "mps",
+    "random": "ops.random",
 }
 VISION = SimpleNamespace(datasets=datasets, transforms=transforms)
 VISION_ROOMS: dict[str, str | None] = {"": "", "datasets": "datasets", "transforms": "transforms"}
