@@ -1617,6 +1617,7 @@ def test_parameters_by_name_are_in_pytorchs_order() -> None:
     for ordered in (OrderedDict(given), list(given.items()), nn.ParameterDict(OrderedDict(given))):
         assert list(nn.ParameterDict(ordered)) == ["b", "c", "a"]
     assert list(nn.ModuleDict({"b": nn.ReLU(), "a": nn.ReLU()})) == ["b", "a"]
+    assert nn.ParameterDict()._get_name() == "ParameterDict"
     with tg.compat.install("mini"):
         model = nn.ModuleList([nn.ParameterDict(given)])
         assert repr(model).splitlines()[1:3] == [
