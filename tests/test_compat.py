@@ -78,6 +78,14 @@ def test_the_forms_of_import(torch: Any) -> None:
     assert names["T"].ToTensor is tg.transforms.ToTensor
 
 
+@pytest.mark.parametrize("room", [room for room in ROOMS if room])
+def test_a_star_takes_what_a_room_is_for(room: str, torch: Any) -> None:
+    names: dict[str, Any] = {}
+    exec(f"from {NAME}.{room} import *", names)
+    own = getattr(sys.modules[f"{NAME}.{room}"]._room, "__all__", None)
+    assert own is None or set(names) - {"__builtins__"} == set(own)
+
+
 def test_settings_of_a_script_stay_in_it() -> None:
     with install(NAME):
         importlib.import_module(NAME).tensor = None
@@ -223,6 +231,25 @@ print(nn.Linear(2, 1), x, transforms.ToTensor())
     assert done.stdout == (
         f"__main__ {arguments} {(tmp_path / 'below').resolve()} True True\n"
         "Linear(in_features=2, out_features=1, bias=True) tensor([1., 1.]) ToTensor()\n"
+    )
+
+
+def test_infinities_of_a_script_are_not_worth_a_warning(tmp_path: Path) -> None:
+    script = """
+import numpy as np
+import torch
+x = torch.zeros(1, requires_grad=True)
+y = torch.log(x) + 1 / x + torch.exp(x + 1000) + torch.sqrt(x - 1) + (x + 1e38) * 1e10
+print(y, torch.softmax(torch.full((2,), -torch.inf), 0))
+try:
+    np.log(np.zeros(1))
+except RuntimeWarning as warning:
+    print(warning)
+"""
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "tensor([nan], grad_fn=<AddBackward0>) tensor([nan, nan])\ndivide by zero encountered in log\n"
     )
 
 

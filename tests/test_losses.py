@@ -241,6 +241,14 @@ OF_FUNCTIONS: list[tuple[nn.Module, tuple[Any, ...], tg.Tensor]] = [
     (nn.MarginRankingLoss(0.5), (A, B, S), F.margin_ranking_loss(A, B, S, 0.5)),
     (nn.CosineEmbeddingLoss(0.1), (A, B, S[:, 0]), F.cosine_embedding_loss(A, B, S[:, 0], 0.1)),
     (nn.TripletMarginLoss(3.0, 1.0, 0.1, True), (A, B, S), F.triplet_margin_loss(A, B, S, 3.0, 1.0, 0.1, True)),
+    (
+        nn.TripletMarginWithDistanceLoss(margin=3.0, swap=True, distance_function=nn.PairwiseDistance(1.0)),
+        (A, B, S),
+        F.triplet_margin_loss(A, B, S, 3.0, 1.0, 1e-6, True),
+    ),
+    (nn.TripletMarginWithDistanceLoss(), (A, B, S), F.triplet_margin_loss(A, B, S)),
+    (nn.MultiLabelSoftMarginLoss(A[0]), (B, S), F.multilabel_soft_margin_loss(B, S, A[0])),
+    (nn.MultiMarginLoss(2, 0.5, B[0]), (A, B.argmin(-1)), F.multi_margin_loss(A, B.argmin(-1), 2, 0.5, B[0])),
     (nn.GaussianNLLLoss(full=True, eps=0.5), (A, B, A.abs()), F.gaussian_nll_loss(A, B, A.abs(), True, 0.5)),
     (nn.PoissonNLLLoss(False, True, eps=0.1), (A.abs(), B), F.poisson_nll_loss(A.abs(), B, False, True, eps=0.1)),
 ]
@@ -249,6 +257,50 @@ OF_FUNCTIONS: list[tuple[nn.Module, tuple[Any, ...], tg.Tensor]] = [
 @pytest.mark.parametrize(("loss", "given", "expected"), OF_FUNCTIONS)
 def test_a_loss_is_its_function(loss: nn.Module, given: tuple[Any, ...], expected: tg.Tensor) -> None:
     assert loss(*given).item() == expected.item()
+
+
+SCORES = tg.tensor([[0.1, 0.2, 0.4, 0.8], [1.0, 2.0, 3.0, 0.0]], requires_grad=True)
+CHOSEN, PRESENT = tg.tensor([3, 1]), tg.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+WEIGHT = tg.tensor([1.0, 2.0, 3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (F.multi_margin_loss(SCORES[0], CHOSEN[0]), 0.325),
+        (F.multi_margin_loss(SCORES, CHOSEN, 2, 0.5, WEIGHT, reduction="none"), [0.01, 1.125]),
+        (F.multilabel_soft_margin_loss(SCORES, PRESENT, reduction="none"), [0.7817, 1.0455]),
+        (F.multilabel_soft_margin_loss(SCORES, PRESENT, WEIGHT), 2.6187),
+        (F.triplet_margin_with_distance_loss(SCORES[:1], SCORES[1:], SCORES[:1] + 1), 2.3838),
+    ],
+)
+def test_losses_of_margins_are_pytorchs(loss: tg.Tensor, expected: Any) -> None:
+    """Recorded from PyTorch 2.13."""
+    np.testing.assert_allclose(loss.detach().array, expected, atol=5e-5)
+    SCORES.grad = None
+    loss.sum().backward()
+    assert SCORES.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: nn.MultiMarginLoss(3), ValueError, "only p == 1 and p == 2 supported"),
+        (lambda: F.multi_margin_loss(SCORES, CHOSEN, 3), ValueError, "only p == 1 and p == 2 supported"),
+        (lambda: F.multi_margin_loss(SCORES, CHOSEN + 1), RuntimeError, "target out of range"),
+        (lambda: F.multi_margin_loss(SCORES, CHOSEN[:1]), RuntimeError, r"Expected target size \[2\], but got \[1\]"),
+        (lambda: F.multi_margin_loss(SCORES, CHOSEN, weight=WEIGHT[:3]), RuntimeError, "inconsistent weight size"),
+        (lambda: nn.TripletMarginWithDistanceLoss(margin=0), ValueError, "margin to be greater than 0, got 0 instead"),
+        (
+            lambda: F.triplet_margin_with_distance_loss(SCORES, SCORES, CHOSEN),
+            RuntimeError,
+            "but got: anchor 2D, positive 2D, and negative 1D inputs",
+        ),
+    ],
+)
+def test_what_losses_of_margins_refuse(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
 
 
 def test_a_variance_below_its_bound_gets_the_gradient_of_the_bound() -> None:

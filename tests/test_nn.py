@@ -501,6 +501,32 @@ def test_batch_norm_in_evaluation_changes_nothing() -> None:
     same_state(state(layer), before)
 
 
+@pytest.mark.parametrize("p", [0.05, 0.5])
+def test_alpha_dropout_keeps_mean_and_variance(p: float) -> None:
+    tg.manual_seed(0)
+    x = tg.randn(20_000).requires_grad_()
+    y = nn.AlphaDropout(p)(x)
+    assert y.mean().item() == pytest.approx(0, abs=0.03)
+    assert y.var().item() == pytest.approx(1, abs=0.03)
+    y.sum().backward()
+    low = -1.7580993408473766
+    a = ((1 - p) * (1 + low**2 * p)) ** -0.5
+    kept = x.grad.array != 0
+    assert kept.mean() == pytest.approx(1 - p, abs=0.02)
+    expected = np.where(kept, a * (x.detach().array - low * p), a * low * (1 - p))
+    np.testing.assert_allclose(y.detach().array, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_alpha_dropout_at_its_ends() -> None:
+    x = tg.randn(5)
+    assert nn.AlphaDropout(0.0)(x) is nn.AlphaDropout(0.5).eval()(x) is F.alpha_dropout(x) is x
+    assert nn.AlphaDropout(1.0)(x).tolist() == [0.0] * 5
+    assert nn.AlphaDropout(0.3, inplace=True)(x) is x
+    assert repr(nn.AlphaDropout(0.2)) == "AlphaDropout(p=0.2, inplace=False)"
+    with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1"):
+        F.alpha_dropout(x, 1.5)
+
+
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 def test_dropout_drops_a_part_p_and_keeps_the_mean(p: float) -> None:
     n = 200_000
@@ -1566,20 +1592,37 @@ def test_sequentials_are_added_and_multiplied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "change"),
+    ("make", "change", "kind"),
     [
-        (lambda p: nn.ParameterList([p, tg.zeros(3)]), lambda m: m[1]),
-        (lambda p: nn.ParameterDict([["a", p], ["b", tg.zeros(3)]]), lambda m: m["b"]),
+        (lambda p: nn.ParameterList([p, tg.zeros(3)]), lambda m: m[1], "float32"),
+        (lambda p: nn.ParameterDict([["a", p], ["b", tg.zeros(3)]]), lambda m: m["b"], "torch.FloatTensor"),
     ],
 )
-def test_parameters_in_containers_are_trained(make: Callable[[Any], Any], change: Callable[[Any], Any]) -> None:
+def test_parameters_in_containers_are_trained(
+    make: Callable[[Any], Any], change: Callable[[Any], Any], kind: str
+) -> None:
     p = nn.Parameter(tg.ones(2, 3))
     held = make(p)
     assert len(held) == len(list(held.parameters())) == 2
     assert next(held.parameters()) is p
     assert isinstance(change(held), nn.Parameter)
-    assert "Parameter containing: [float32 of size 2x3]" in repr(held)
+    assert f"Parameter containing: [{kind} of size 2x3]" in repr(held)
     assert list(nn.Sequential(held).state_dict()) == [f"0.{name}" for name in held.state_dict()]
+
+
+def test_parameters_by_name_are_in_pytorchs_order() -> None:
+    """Optimizers number parameters in this order, and their states are saved by number."""
+    given = {name: tg.zeros(2) for name in ("b", "c", "a")}
+    assert list(nn.ParameterDict(given)) == list(nn.ParameterDict(parameters=given)) == ["a", "b", "c"]
+    for ordered in (OrderedDict(given), list(given.items()), nn.ParameterDict(OrderedDict(given))):
+        assert list(nn.ParameterDict(ordered)) == ["b", "c", "a"]
+    assert list(nn.ModuleDict({"b": nn.ReLU(), "a": nn.ReLU()})) == ["b", "a"]
+    assert nn.ParameterDict()._get_name() == "ParameterDict"
+    with tg.compat.install("mini"):
+        model = nn.ModuleList([nn.ParameterDict(given)])
+        assert repr(model).splitlines()[1:3] == [
+            "  (0): ParameterDict(", "      (a): Parameter containing: [torch.FloatTensor of size 2]",
+        ]  # fmt: skip
 
 
 def test_lists_and_dictionaries_of_parameters_change() -> None:

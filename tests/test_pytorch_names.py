@@ -59,12 +59,13 @@ METHODS = """
     uniform_ view view_as zero_
 """
 FUNCTIONAL = """
-    batch_norm binary_cross_entropy binary_cross_entropy_with_logits celu cosine_embedding_loss cosine_similarity
-    cross_entropy dropout elu embedding gaussian_nll_loss gelu glu gumbel_softmax hardshrink hardsigmoid hardswish
-    hardtanh hinge_embedding_loss huber_loss kl_div l1_loss layer_norm leaky_relu linear log_softmax logsigmoid
-    margin_ranking_loss mish mse_loss nll_loss normalize one_hot pad pairwise_distance poisson_nll_loss prelu relu
-    relu6 relu_ selu sigmoid silu smooth_l1_loss soft_margin_loss softmax softmin softplus softshrink softsign tanh
-    tanhshrink threshold triplet_margin_loss
+    alpha_dropout batch_norm binary_cross_entropy binary_cross_entropy_with_logits celu cosine_embedding_loss
+    cosine_similarity cross_entropy dropout elu embedding gaussian_nll_loss gelu glu gumbel_softmax hardshrink
+    hardsigmoid hardswish hardtanh hinge_embedding_loss huber_loss kl_div l1_loss layer_norm leaky_relu linear
+    log_softmax logsigmoid margin_ranking_loss mish mse_loss multi_margin_loss multilabel_soft_margin_loss nll_loss
+    normalize one_hot pad pairwise_distance poisson_nll_loss prelu relu relu6 relu_ selu sigmoid silu smooth_l1_loss
+    soft_margin_loss softmax softmin softplus softshrink softsign tanh tanhshrink threshold triplet_margin_loss
+    triplet_margin_with_distance_loss
 """
 AUTOGRAD = "Function Variable backward detect_anomaly enable_grad functional grad gradcheck gradgradcheck no_grad"
 PRODUCTS = "hessian hvp jacobian jvp vhp vjp"

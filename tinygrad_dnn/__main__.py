@@ -9,6 +9,7 @@ it stays as it is and is not imported.
 
 import runpy
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
         return refused(f"can't open file {arguments[0]!r}: No such file or directory")
     sys.argv = arguments
     sys.excepthook = report
+    # PyTorch says nothing of log(0) and of overflow; what the script does with NumPy itself is left as it is
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_dnn\.")
     install()  # for good: what the script leaves to threads and to the exit of the process imports torch too
     if as_module:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)

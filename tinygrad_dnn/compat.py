@@ -73,6 +73,7 @@ ROOMS: dict[str, str | None] = {  # where the names of a module of PyTorch are h
     "distributions.normal": "distributions",
     "distributions.uniform": "distributions",
     "mps": "mps",
+    "random": "ops.random",
 }
 VISION = SimpleNamespace(datasets=datasets, transforms=transforms)
 VISION_ROOMS: dict[str, str | None] = {"": "", "datasets": "datasets", "transforms": "transforms"}
@@ -177,6 +178,8 @@ class Alias(ModuleType):
         kept = {key: named(value) if isinstance(value, np.dtype) else value for key, value in kept.items()}
         kept |= {key: DType for key, value in kept.items() if value is np.dtype}
         vars(self).update(kept, __version__=getattr(room, "__version__", None), _room=room)
+        if hasattr(room, "__all__"):
+            self.__all__ = list(room.__all__)  # what ``from torch.utils.data import *`` takes, and nothing of ours
 
     def __getattr__(self, name: str) -> Any:
         """What the room imports when it is asked for it, such as ``compare``."""

@@ -29,13 +29,14 @@ from ..ops.random import Generator, random_mask
 from ..ops.shape import checked
 
 __all__ = [
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
-    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
-    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss",
-    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss",
-    "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu",
-    "relu", "relu6", "relu_", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
-    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
+    "alpha_dropout", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss",
+    "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss",
+    "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid",
+    "margin_ranking_loss", "mish", "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss",
+    "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "selu",
+    "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign",
+    "tanh", "tanhshrink", "threshold", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]
 
 SOFTMAX = REGISTRY["softmax"]
@@ -451,13 +452,39 @@ def dropout(
     >>> nn.functional.dropout(tg.ones(2), 0.9, training=False)
     tensor([1., 1.])
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    check_probability(p)
     if not training or p == 0:
         return input
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = random_mask(size=input.array.shape, p=1 - p, scale=scale, dtype=input.array.dtype, generator=generator)
     return changed(input, lambda x: x * mask, inplace)
+
+
+def check_probability(p: float) -> None:
+    """Refuse to drop elements with a probability that is none."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Elements set to what `selu` tends to with probability p, so scaled that mean 0 and variance 1 stay the same.
+
+    ``a (x mask + c (1 - mask)) - a c p`` with c = -1.758 and a = ((1 - p) (1 + c^2 p))^(-1/2); in training only.
+    Raises ValueError for a p outside [0, 1]. Klambauer et al. 2017.
+
+    >>> nn.functional.alpha_dropout(tg.ones(2), 0.9)
+    tensor([1., 1.])
+    """
+    check_probability(p)
+    if not training or p == 0:
+        return input
+    kept = random_mask(size=input.array.shape, p=1 - p, scale=1.0, dtype=input.array.dtype)
+    if p == 1:
+        return changed(input, lambda x: x * kept, inplace)
+    low = -SELU_ALPHA * SELU_SCALE
+    scale = ((1 - p) * (1 + low**2 * p)) ** -0.5
+    shift = scale * low * (1 - kept - p)
+    return changed(input, lambda x: x * (scale * kept) + shift, inplace)
 
 
 def embedding(
@@ -1216,6 +1243,109 @@ def triplet_margin_loss(
     if swap:
         far = tensors.minimum(far, pairwise_distance(positive, negative, p, eps))
     return reduced(tensors.clamp(near - far + margin, min=0), older(size_average, reduce, reduction))
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """`triplet_margin_loss` of any distance, by default `pairwise_distance`.
+
+    Raises ValueError for a ``margin`` that is not above 0, RuntimeError for other numbers of dimensions.
+
+    >>> x, y, z = tg.zeros(1, 2), tg.ones(1, 2), tg.full((1, 2), 1.5)
+    >>> F = nn.functional
+    >>> F.triplet_margin_with_distance_loss(x, y, z, distance_function=lambda a, b: (a - b).abs().sum(-1), margin=3.0)
+    tensor(2.)
+    """
+    check_margin("triplet_margin_with_distance_loss", margin)
+    distance = distance_function or pairwise_distance
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+        )
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = tensors.minimum(far, distance(positive, negative))
+    return reduced(tensors.clamp(near - far + margin, min=0), reduction)
+
+
+def check_margin(name: str, margin: float) -> None:
+    """Refuse a margin of 0 or less."""
+    if not margin > 0:
+        raise ValueError(f"{name}: expected margin to be greater than 0, got {margin} instead")
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``-(t log sigmoid(x) + (1 - t) log sigmoid(-x))``, weighted, its mean over the classes, reduced.
+
+    Parameters
+    ----------
+    input, target : Tensor (..., c)
+        Logits, and for each class 1 where it is there, else 0.
+    weight : Tensor (c), optional
+        Weights of the classes.
+    """
+    target = tensors.to(target, dtype=input.dtype)
+    each = binary_cross_entropy_with_logits(input, target, reduction="none")
+    loss = weighted(each, weight).mean(-1)
+    return reduced(loss, older(size_average, reduce, reduction))
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``w_t sum_(k != t) max(margin - x_t + x_k, 0)^p / c`` of scores x (n, c) or (c) and labels t (n) or (), reduced.
+
+    Parameters
+    ----------
+    p : 1 or 2, default 1
+    margin : float, default 1
+    weight : Tensor (c), optional
+        Weights w of the classes, by which the loss of an example is multiplied.
+
+    Raises ValueError for another p, RuntimeError for labels and weights that do not fit.
+    """
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    scores, classes = (input if input.ndim == 2 else input.unsqueeze(0)), input.shape[-1]
+    labels = target.reshape(-1, 1)
+    if len(labels) != len(scores):
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples "
+            f"(batch size). Expected target size [{len(scores)}], but got {list(target.shape)}. "
+            f"Input has shape {list(input.shape)}."
+        )
+    if outside(array_of(labels), 0, classes) is not None:
+        raise RuntimeError(f"target out of range: labels are 0 to {classes - 1}")
+    if weight is not None and weight.shape != (classes,):
+        raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
+    misses = tensors.clamp(margin - scores.gather(1, labels) + scores, min=0) ** p
+    if weight is not None:
+        misses = misses * weight[labels]
+    loss = tensors.scatter(misses, 1, labels, 0.0).sum(-1) / classes
+    return reduced(loss if input.ndim == 2 else loss[0], older(size_average, reduce, reduction))
 
 
 def gaussian_nll_loss(

@@ -6,7 +6,8 @@
 import math
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -74,9 +75,11 @@ class ParameterContainer(Container):
         self.register_parameter(name, made)
 
     def extra_repr(self) -> str:
-        held = self._held().items()
-        sizes = [(name, p.dtype, "x".join(map(str, p.shape))) for name, p in held]
-        return "\n".join(f"  ({name}): Parameter containing: [{dtype} of size {size}]" for name, dtype, size in sizes)
+        sizes = {name: f"{self._kind_of(p)} of size {'x'.join(map(str, p.shape))}" for name, p in self._held().items()}
+        return "\n".join(f"  ({name}): Parameter containing: [{size}]" for name, size in sizes.items())
+
+    def _kind_of(self, p: Any) -> str:
+        return str(p.dtype)
 
 
 class Ordered(Container):
@@ -259,11 +262,24 @@ class ModuleDict(Named):
 
 
 class ParameterDict(ParameterContainer, Named):
-    """Parameters by name. Raises TypeError for what is not a tensor, KeyError as `ModuleDict`.
+    """Parameters by name, those of a plain dictionary sorted, as PyTorch has them.
 
-    >>> list(nn.ParameterDict({"a": tg.zeros(2), "b": tg.zeros(3)}).keys())
+    Raises TypeError for what is not a tensor, KeyError as `ModuleDict`.
+
+    >>> list(nn.ParameterDict({"b": tg.zeros(2), "a": tg.zeros(3)}).keys())
     ['a', 'b']
     """
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__(parameters)
+
+    def update(self, parameters: Any) -> None:
+        """Hold these too, instead of those of the same name."""
+        plain = isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict)
+        super().update(sorted(parameters.items()) if plain else parameters)
+
+    def _kind_of(self, p: Any) -> str:
+        return str(p.type())
 
     def get(self, key: str, default: Any = None) -> Any:
         """The parameter of a name, or ``default``."""
@@ -745,8 +761,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        F.check_probability(p)
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:
@@ -758,6 +773,20 @@ class Dropout(Module):
 
 
 # --- activations; the formulas and examples are those of the ops ------------------------------------------------------
+
+
+class AlphaDropout(Dropout):
+    """In training, elements set to what `SELU` tends to with probability p; see `functional.alpha_dropout`.
+
+    Raises ValueError for a p outside [0, 1]. Klambauer et al. 2017.
+
+    >>> nn.AlphaDropout(0.9).eval()(tg.ones(2))
+    tensor([1., 1.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_mode(self)
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class InPlace(Module):

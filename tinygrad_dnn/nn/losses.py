@@ -1,9 +1,11 @@
 """Losses as modules; the formulas, and what is refused, are in `functional`."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ..engine import Tensor
 from . import functional as F
+from .layers import PairwiseDistance
 from .module import Buffer, Module
 
 
@@ -299,6 +301,76 @@ class TripletMarginLoss(Loss):
         return F.triplet_margin_loss(
             anchor, positive, negative, self.margin, self.p, self.eps, self.swap, reduction=self.reduction
         )
+
+
+class TripletMarginWithDistanceLoss(Loss):
+    """`TripletMarginLoss` of any distance; see `functional.triplet_margin_with_distance_loss`.
+
+    >>> similarity = nn.CosineSimilarity()
+    >>> loss = nn.TripletMarginWithDistanceLoss(distance_function=lambda a, b: 1 - similarity(a, b))
+    >>> loss(tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 1.0]]), tg.tensor([[1.0, 0.0]]))
+    tensor(2.)
+    """
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        F.check_margin("TripletMarginWithDistanceLoss", margin)
+        self.distance_function = distance_function or PairwiseDistance()
+        self.margin, self.swap = margin, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return F.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
+        )
+
+
+class MultiLabelSoftMarginLoss(WeightedLoss):
+    """Mean of the binary cross entropies of several labels; see `functional.multilabel_soft_margin_loss`.
+
+    >>> nn.MultiLabelSoftMarginLoss()(tg.zeros(1, 3), tg.tensor([[1.0, 0.0, 1.0]]))
+    tensor(0.6931)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+
+
+class MultiMarginLoss(WeightedLoss):
+    """``sum_(k != t) max(margin - x_t + x_k, 0)^p / c``; see `functional.multi_margin_loss`.
+
+    >>> nn.MultiMarginLoss()(tg.tensor([[0.1, 0.2, 0.4, 0.8]]), tg.tensor([3]))
+    tensor(0.3250)
+    """
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Any = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        if p not in (1, 2):
+            raise ValueError("only p == 1 and p == 2 supported")
+        self.p, self.margin = p, margin
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, reduction=self.reduction)
 
 
 class GaussianNLLLoss(Loss):

@@ -557,6 +557,10 @@ class Module:
 
     # --- how it prints
 
+    def _get_name(self) -> str:
+        """What a script that prints modules in its own way asks for."""
+        return type(self).__name__
+
     def extra_repr(self) -> str:
         """What stands between the parentheses of a layer's ``repr``."""
         return ""

@@ -15,19 +15,9 @@ from .module import Module
 from .reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "clip_grads_with_norm_",
-    "evaluating",
-    "float_dtype",
-    "get_total_norm",
-    "pad_sequence",
-    "parameters_to_vector",
-    "remove_spectral_norm",
-    "remove_weight_norm",
-    "spectral_norm",
-    "vector_to_parameters",
-    "weight_norm",
+    "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "evaluating", "float_dtype", "get_total_norm",
+    "pad_sequence", "parameters_to_vector", "remove_spectral_norm", "remove_weight_norm", "spectral_norm",
+    "vector_to_parameters", "weight_norm",
 ]
 
 
