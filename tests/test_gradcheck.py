@@ -154,6 +154,22 @@ def test_what_a_function_does_nearer_than_usual_steps_is_no_false_alarm(fn: Call
     assert not gradcheck(lambda a: fn(leaf(a)).array, np.array(x), adapter=twice, raise_exception=False)
 
 
+@pytest.mark.parametrize("library", ["ours", "torch", "jax"])
+def test_what_is_computed_in_float32_is_held_to_its_rounding(library: str) -> None:
+    if library != "ours":
+        pytest.importorskip(library)
+    adapter = OURS if library == "ours" else adapter_for(library)
+    x = np.random.default_rng(0).normal(size=(3, 4))
+
+    def product(a: Any) -> Any:
+        single = a.astype("float32") if library == "jax" else a.float()
+        return single @ single.T
+
+    assert gradcheck(product, x, adapter=adapter).right == 12
+    wrong = adapter._replace(pull=lambda tape, gs: [1.02 * np.asarray(g) for g in adapter.pull(tape, gs)])
+    assert not gradcheck(product, x, adapter=wrong, raise_exception=False)
+
+
 def test_what_cannot_be_judged_is_not_called_right() -> None:
     report = gradcheck(tg.sqrt, np.array([1e-9, 4.0]))
     assert report
