@@ -256,12 +256,13 @@ class Problem:
         return exact if abs(exact.value - estimate.value) <= SAFETY * estimate.error else estimate
 
     def closer(self, k: int, index: tuple[int, ...], estimate: Estimate) -> Estimate:
-        """A derivative by shorter steps, if they tell that usual ones pass over what the function does near by."""
+        """A derivative by shorter steps, if usual ones pass over what the function does near by, or tell less."""
         for shorter in SHORTER:
             other = self.numerical(k, index, shorter)
             off = EPS / (LAST * shorter) * abs(other.value)  # x + h is rounded too
             other = other._replace(error=other.error + off)
-            if abs(other.value - estimate.value) > SAFETY * (other.error + estimate.error):
+            apart = abs(other.value - estimate.value) > SAFETY * (other.error + estimate.error)
+            if apart or other.error < estimate.error:
                 estimate = other
         return estimate
 
@@ -318,7 +319,7 @@ class Problem:
             allowed = atol + SAFETY * noise[k] + ROUNDING * self.coarser * largest
             judged = [judge(k, i, float(g[i]), e, largest, allowed, rtol) for i, e in estimates.items()]
             for n, finding in enumerate(judged):
-                if finding is not None and finding.verdict == "wrong":
+                if finding is not None and finding.verdict != "kink":
                     i = finding.index
                     e = estimates[i] = self.closer(k, i, estimates[i])
                     judged[n] = judge(k, i, float(g[i]), e, largest, allowed, rtol)
