@@ -168,9 +168,9 @@ def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> 
     return told, True
 
 
-def sizes(output: Any, y: Tensor, value: Tensor) -> Iterator[str]:
+def sizes(output: Any, y: Tensor, value: Any) -> Iterator[str]:
     """An output and a target, numbers both, that the loss broadcasts to more than either."""
-    if not isinstance(output, Tensor) or y.array.dtype.kind != "f":
+    if not isinstance(output, Tensor) or not isinstance(value, Tensor) or y.array.dtype.kind != "f":
         return
     shapes = output.array.shape, y.array.shape
     try:
