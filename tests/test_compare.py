@@ -1014,6 +1014,30 @@ class Diverges(RowsNetwork):
         self.W1 = self.W1 * np.inf
 
 
+class Slow(RowsNetwork):
+    def update(self, alpha: float) -> None:
+        super().update(alpha / 10)
+
+
+class Accumulates(RowsNetwork):
+    def backward(self, Y: Array) -> Gradients:
+        before = getattr(self, "grads", {})
+        grads = super().backward(Y)
+        self.grads = {name: g + before.get(name, 0) for name, g in grads.items()}
+        return self.grads
+
+
+class ComputesOnce(RowsNetwork):
+    def backward(self, Y: Array) -> Gradients:
+        return self.grads if hasattr(self, "grads") else super().backward(Y)
+
+
+class Scales(RowsNetwork):
+    def forward(self, X: Array) -> Array:
+        X -= X.mean(axis=0)
+        return super().forward(X)
+
+
 class Forgets(RowsNetwork):
     def backward(self, Y: Array) -> Gradients:
         grads = super().backward(Y)
@@ -1035,6 +1059,9 @@ class WrongForward(RowsNetwork):
         (Raises, None, "update raised KeyError: 'dW3'"),
         (Diverges, "W1", "the update has made W1 NaN or infinite"),
         (Diverges, "W1", "the cost is NaN with these parameters"),
+        (Slow, "W1", "the update subtracts 0.1 alpha dW1"),
+        (Accumulates, "dW2", "it is added to the gradient of the batch before: start from zero"),
+        (ComputesOnce, "dW2", "it is the gradient of an earlier batch: compute it anew"),
         (Forgets, "db1", "db1 was not handed in"),
         (WrongForward, "A2", "the forward pass is wrong"),
     ],
@@ -1048,6 +1075,21 @@ def test_a_students_mistakes_are_graded(student: Any, first: str | None, says: s
     data = json.loads(report.as_json())
     assert data["score"] == report.score
     assert "<table>" in report._repr_html_()
+
+
+def test_a_class_that_changes_what_it_is_given() -> None:
+    report = network(Scales(), rows_model(), layout="rows")
+    assert "forward changes the array it is given; let it work on a copy" in str(report)
+
+
+def test_parameters_may_be_properties() -> None:
+    class Held(RowsNetwork):
+        @property
+        def W1(self) -> Array: return self.held
+        @W1.setter
+        def W1(self, W: Array) -> None: self.held = W
+
+    assert network(Held(), rows_model(), layout="rows").ok
 
 
 def test_a_bias_that_an_update_made_a_matrix() -> None:

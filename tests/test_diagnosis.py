@@ -113,7 +113,7 @@ ONES = tg.ones(32, 1)
         (ThroughNumPy(), CE, (X, LABELS), "does not depend on used.weight, used.bias, unused.weight, unused.bias"),
         (network(last=1), CE, (X, LABELS * 0), "4 has one unit, of which the cross-entropy is always 0"),
         (scaled(network(), 1000), CE, (X, LABELS), "the logits have scale"),
-        (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), CE, (X, LABELS), "nothing stands between 0 and 1"),
+        (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), CE, (X, LABELS), "no activation stands between 0 and 1"),
         (network(nn.LogSoftmax(0)), nn.NLLLoss(), (X, LABELS), "5 is a softmax over the examples of the batch"),
         (network(), CE, (tg.ones(32, 4), LABELS), "all examples of the batch are equal"),
         (Asserting(), CE, (X, LABELS), "the model failed: AssertionError"),

@@ -142,6 +142,8 @@ def test_kinks_are_not_failures() -> None:
     [
         (lambda x: nn.functional.normalize(x, dim=0), [2e-8, -3e-9]),
         (lambda x: x.reciprocal(), [6e-9, -9e-9]),
+        (lambda x: x.sqrt(), [1e-9, 4.0]),
+        (lambda x: x.sin(), [2697.9, 9127.6]),
         (lambda x: x.abs().sqrt(), [1e-8, -3e-4]),
         (lambda x: (1e5 * x).sin(), [0.3, -2.0]),
         (lambda x: x + 1e-3 * (1e3 * x).sin(), [2272.4, 20800.5]),
@@ -149,13 +151,30 @@ def test_kinks_are_not_failures() -> None:
     ],
 )
 def test_what_a_function_does_nearer_than_usual_steps_is_no_false_alarm(fn: Callable[..., Any], x: list[float]) -> None:
-    assert gradcheck(fn, tg.tensor(x, dtype=tg.float64))
+    report = gradcheck(fn, tg.tensor(x, dtype=tg.float64))
+    assert (report.right, report.findings) == (2, [])
     twice = by_hand(lambda g, a: 2 * grad(fn(t := leaf(a, True)), t, leaf(g))[0].array)
     assert not gradcheck(lambda a: fn(leaf(a)).array, np.array(x), adapter=twice, raise_exception=False)
 
 
+@pytest.mark.parametrize("library", ["ours", "torch", "jax"])
+def test_what_is_computed_in_float32_is_held_to_its_rounding(library: str) -> None:
+    if library != "ours":
+        pytest.importorskip(library)
+    adapter = OURS if library == "ours" else adapter_for(library)
+    x = np.random.default_rng(0).normal(size=(3, 4))
+
+    def product(a: Any) -> Any:
+        single = a.astype("float32") if library == "jax" else a.float()
+        return single @ single.T
+
+    assert gradcheck(product, x, adapter=adapter).right == 12
+    wrong = adapter._replace(pull=lambda tape, gs: [1.02 * np.asarray(g) for g in adapter.pull(tape, gs)])
+    assert not gradcheck(product, x, adapter=wrong, raise_exception=False)
+
+
 def test_what_cannot_be_judged_is_not_called_right() -> None:
-    report = gradcheck(tg.sqrt, np.array([1e-9, 4.0]))
+    report = gradcheck(tg.sqrt, np.array([1e-300, 4.0]))
     assert report
     assert [(f.index, f.verdict) for f in report.findings] == [((0,), "ill-conditioned")]
 

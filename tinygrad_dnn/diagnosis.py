@@ -168,9 +168,9 @@ def attempted(model: Module, loss: Callable[..., Any], x: Tensor, y: Tensor) -> 
     return told, True
 
 
-def sizes(output: Any, y: Tensor, value: Tensor) -> Iterator[str]:
+def sizes(output: Any, y: Tensor, value: Any) -> Iterator[str]:
     """An output and a target, numbers both, that the loss broadcasts to more than either."""
-    if not isinstance(output, Tensor) or y.array.dtype.kind != "f":
+    if not isinstance(output, Tensor) or not isinstance(value, Tensor) or y.array.dtype.kind != "f":
         return
     shapes = output.array.shape, y.array.shape
     try:
@@ -306,14 +306,14 @@ def ends(seen: Sequence[tuple[str, Module, Tensor]], loss: Callable[..., Any]) -
 
 
 def between(seen: Sequence[tuple[str, Module, Tensor]]) -> Iterator[str]:
-    """Linear layers with nothing between them, but for a bottleneck, and a softmax over the examples."""
+    """Linear layers without an activation between them, but for a bottleneck, and a softmax over the examples."""
     names = {t.serial: (name, module) for name, module, t in seen if isinstance(module, Linear)}
     for name, module, output in seen:
         op, inputs = output.op, output.inputs or ()
         if isinstance(module, Linear) and op is not None and inputs and isinstance(inputs[0], Tensor):
             before, earlier = names.get(inputs[0].serial, ("", None))
             if earlier is not None and earlier.out_features >= min(earlier.in_features, module.out_features):
-                yield f"nothing stands between {before} and {name}, which are one linear layer: add an activation"
+                yield f"no activation stands between {before} and {name}, which are one linear layer: add one"
         if op is not None and op.name in ("softmax", "log_softmax") and output.params.get("dim") == 0 < output.ndim - 1:
             yield f"{name} is a softmax over the examples of the batch: give it dim=1"
 

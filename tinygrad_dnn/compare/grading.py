@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -122,12 +123,16 @@ class Grading:
     # --- the student's side ---
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """A method of the student's class; what it raises is the student's."""
+        """A method of the student's class, given copies; what it raises is the student's."""
+        given = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
         try:
             with np.errstate(all="ignore"):
-                return getattr(self.hand, name)(*arguments)
+                returned = getattr(self.hand, name)(*given)
         except Exception as error:
             raise FailedError(f"{name} raised {type(error).__name__}: {error}") from error
+        if not all(map(np.array_equal, given, arguments)):
+            raise FailedError(f"{name} changes the array it is given; let it work on a copy")
+        return returned
 
     def can_update(self) -> bool:
         return hasattr(self.hand, "update") or hasattr(self.hand, "step")
@@ -150,10 +155,13 @@ class Grading:
     def parameters(self) -> dict[str, Array]:
         """The student's own W1, b1, ..., copied."""
         held = getattr(self.hand, "parameters", None)
-        source = held if isinstance(held, Mapping) else getattr(self.hand, "__dict__", {})
         found: dict[str, Array] = {}
-        for k in range(1, len(source) + 1):
-            found |= {name: np.array(array_of(source[name])) for name in (f"W{k}", f"b{k}") if name in source}
+        for name in (kind + str(k) for k in count(1) for kind in "Wb"):
+            value = held.get(name) if isinstance(held, Mapping) else getattr(self.hand, name, None)
+            if value is not None:
+                found[name] = np.array(array_of(value))
+            elif name[0] == "W":
+                break
         if "W1" not in found or any(a.dtype.kind not in "fiu" for a in found.values()):
             raise FailedError("no parameters found: keep them in a mapping .parameters, or as attributes W1, b1, ...")
         return found
@@ -200,12 +208,18 @@ class Grading:
         """Output and gradients on one batch."""
         found = self.lend(X, Y)
         output = self.output(found, self.call("forward", X))
+        before = {name: np.copy(array_of(g)) for name, g in self.grads.items()}
         self.take_gradients(Y)
         required = [name for name in found.order if name[1] in "Wb"]
         known = {name: g for name, g in self.grads.items() if name not in self.optional(found)}
         report = backprop(self.model, X, Y, known, self.layout, self.loss, l2=self.l2, numeric=self.numeric,
                           required=required)
         report.title = f"{stage}: {report.title[0].lower()}{report.title[1:]}"
+        back = found.walk()
+        for row in report.rows:
+            if row.status == "wrong" and row.cause and not row.cause.names and row.name in before:
+                right = found.stored(row.name, found.total(back, row.name))
+                row.cause = of_earlier(row.name, array_of(self.grads[row.name]), before[row.name], right) or row.cause
         report.rows.insert(0, output)
         return report
 
@@ -259,5 +273,19 @@ class Grading:
         for way, (value, text) in ways.items():
             if close(after, value, rtol):
                 return Row(name, "wrong", after.shape, before.shape, difference, Cause((way,), text, site=name))
-        text = f"it is not {name} - alpha d{name}"
+        text, step = f"it is not {name} - alpha d{name}", alpha * g
+        factor = float(np.vdot(before - after, step)) / (float(np.vdot(step, step)) or 1.0)
+        if close(after, before - factor * step, rtol):
+            text = f"the update subtracts {factor:.4g} alpha d{name}"
         return Row(name, "wrong", after.shape, before.shape, difference, Cause((), text, site=name))
+
+
+def of_earlier(name: str, hand: Array, before: Array, right: Array) -> Cause | None:
+    """What a gradient has to do with the one handed in before it."""
+    if hand.shape != before.shape or hand.shape != right.shape:
+        return None
+    if close(hand, before, 1e-7):
+        return Cause(("not computed anew",), "it is the gradient of an earlier batch: compute it anew", site=name)
+    if close(hand, before + right, 1e-7):
+        return Cause(("not reset",), "it is added to the gradient of the batch before: start from zero", site=name)
+    return None
