@@ -94,7 +94,11 @@ def numpys_library() -> Any:
 
 
 def get_num_threads() -> int:
-    """How many threads a matrix product may use; 1 if the library does not say."""
+    """How many threads a matrix product may use; 1 if the library does not say.
+
+    >>> tg.get_num_threads() >= 1
+    True
+    """
     return asked(numpys_library(), "get_num_threads", ctypes.c_int) or 1
 
 

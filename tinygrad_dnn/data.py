@@ -411,7 +411,11 @@ class WeightedRandomSampler(Sampler[int]):
 
 
 def get_worker_info() -> None:
-    """None: everything is loaded in this process, and a dataset yields all of its examples."""
+    """None: everything is loaded in this process, and a dataset yields all of its examples.
+
+    >>> get_worker_info() is None
+    True
+    """
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

@@ -27,17 +27,26 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     >>> tg.use_deterministic_algorithms(True)
     >>> tg.are_deterministic_algorithms_enabled()
     True
+    >>> tg.use_deterministic_algorithms(False)
     """
     Chosen.deterministic, Chosen.warn_only = mode, mode and warn_only
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """What `use_deterministic_algorithms` was told; False at first."""
+    """What `use_deterministic_algorithms` was told; False at first.
+
+    >>> tg.are_deterministic_algorithms_enabled()
+    False
+    """
     return Chosen.deterministic
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """The ``warn_only`` that `use_deterministic_algorithms` was told; False at first."""
+    """The ``warn_only`` that `use_deterministic_algorithms` was told; False at first.
+
+    >>> tg.is_deterministic_algorithms_warn_only_enabled()
+    False
+    """
     return Chosen.warn_only
 
 
@@ -45,6 +54,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     """Allow matrix products of less than float32's precision, with "high" or "medium": there are none here.
 
     Warns, and changes nothing, for any other than these and "highest".
+
+    >>> tg.set_float32_matmul_precision("highest")
     """
     if precision not in PRECISIONS:
         warnings.warn(
@@ -57,17 +68,28 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 
 def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was told; "highest" at first."""
+    """What `set_float32_matmul_precision` was told; "highest" at first.
+
+    >>> tg.get_float32_matmul_precision()
+    'highest'
+    """
     return Chosen.precision
 
 
 def set_num_interop_threads(num: int) -> None:
-    """Allow that many ops at a time: they are computed one after the other. Raises RuntimeError below 1."""
+    """Allow that many ops at a time: they are computed one after the other. Raises RuntimeError below 1.
+
+    >>> tg.set_num_interop_threads(1)
+    """
     if num < 1:
         raise RuntimeError("set_num_interop_threads expects a positive integer")
     Chosen.interop_threads = num
 
 
 def get_num_interop_threads() -> int:
-    """What `set_num_interop_threads` was told; 1 at first."""
+    """What `set_num_interop_threads` was told; 1 at first.
+
+    >>> tg.get_num_interop_threads()
+    1
+    """
     return Chosen.interop_threads

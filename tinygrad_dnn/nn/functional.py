@@ -1299,6 +1299,9 @@ def multilabel_soft_margin_loss(
         Logits, and for each class 1 where it is there, else 0.
     weight : Tensor (c), optional
         Weights of the classes.
+
+    >>> nn.functional.multilabel_soft_margin_loss(tg.zeros(1, 2), tg.tensor([[1, 0]]))
+    tensor(0.6931)
     """
     target = tensors.to(target, dtype=input.dtype)
     each = binary_cross_entropy_with_logits(input, target, reduction="none")
@@ -1326,6 +1329,9 @@ def multi_margin_loss(
         Weights w of the classes, by which the loss of an example is multiplied.
 
     Raises ValueError for another p, RuntimeError for labels and weights that do not fit.
+
+    >>> nn.functional.multi_margin_loss(tg.tensor([[0.5, 1.0]]), tg.tensor([0]))
+    tensor(0.7500)
     """
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")

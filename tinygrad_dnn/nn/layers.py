@@ -966,7 +966,11 @@ class Tanhshrink(Module):
 
 
 class Hardshrink(Module):
-    """``x`` where |x| > lambd, else 0."""
+    """``x`` where |x| > lambd, else 0.
+
+    >>> nn.Hardshrink()(tg.tensor([-1.0, 0.5, 2.0]))
+    tensor([-1.,  0.,  2.])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
@@ -979,7 +983,11 @@ class Hardshrink(Module):
 
 
 class Softshrink(Module):
-    """``x`` moved towards 0 by ``lambd`` >= 0, and not beyond it."""
+    """``x`` moved towards 0 by ``lambd`` >= 0, and not beyond it.
+
+    >>> nn.Softshrink()(tg.tensor([-1.0, 0.5, 2.0]))
+    tensor([-0.5000,  0.0000,  1.5000])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd

@@ -884,12 +884,20 @@ def two_counts(rng: np.random.Generator) -> Any:
 
 @op(np.left_shift, signature="(),()->()", sample=two_counts, differentiable=False)
 def bitwise_left_shift(a: Array, b: Array) -> Any:
-    """Elementwise ``a << b`` of integers; broadcasts like NumPy."""
+    """Elementwise ``a << b`` of integers; broadcasts like NumPy.
+
+    >>> tg.bitwise_left_shift(tg.tensor([1, 2]), 3)
+    tensor([ 8, 16])
+    """
 
 
 @op(np.right_shift, signature="(),()->()", sample=two_counts, differentiable=False)
 def bitwise_right_shift(a: Array, b: Array) -> Any:
-    """Elementwise ``a >> b`` of integers; broadcasts like NumPy."""
+    """Elementwise ``a >> b`` of integers; broadcasts like NumPy.
+
+    >>> tg.bitwise_right_shift(tg.tensor([8, 17]), 3)
+    tensor([1, 2])
+    """
 
 
 @op(np.bitwise_not, signature="()->()", sample=lambda rng: ((rng.random(4) > 0.5,), {}), differentiable=False)
@@ -1001,12 +1009,20 @@ def clamped(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def clamp_min(input: Any, min: Any) -> Any:
-    """Elementwise ``max(a, min)``; the same as ``clamp(input, min)``."""
+    """Elementwise ``max(a, min)``; the same as ``clamp(input, min)``.
+
+    >>> tg.clamp_min(tg.tensor([-1.0, 2.0]), 0.0)
+    tensor([0., 2.])
+    """
     return clamped(input, min)
 
 
 def clamp_max(input: Any, max: Any) -> Any:
-    """Elementwise ``min(a, max)``; the same as ``clamp(input, max=max)``."""
+    """Elementwise ``min(a, max)``; the same as ``clamp(input, max=max)``.
+
+    >>> tg.clamp_max(tg.tensor([-1.0, 2.0]), 0.0)
+    tensor([-1.,  0.])
+    """
     return clamped(input, None, max)
 
 

@@ -409,7 +409,11 @@ def deg2rad(input: Any) -> Any:
 
 
 def rad2deg(input: Any) -> Any:
-    """Elementwise ``180 a / pi``."""
+    """Elementwise ``180 a / pi``.
+
+    >>> tg.rad2deg(tg.tensor([0.0, np.pi]))
+    tensor([  0., 180.])
+    """
     return input * (180 / pi)
 
 
