@@ -1739,7 +1739,10 @@ def backward(
     for t in asked or ():
         t.retain_grad()
     for t, g in found.values():
-        accumulate(t, g, taken, create_graph)
+        if t._grad is None and _recorder is None:
+            t._grad = gradient_of(g, taken)
+        else:
+            accumulate(t, g, taken, create_graph)
     for hook in after_backward:
         hook(found)
 
