@@ -13,8 +13,9 @@ ROOT = Path(tinygrad_dnn.__file__).parent
 
 # Imports go one way: a room may import the rooms before it.
 ORDER = [
-    *("blas", "denormals", "interpreters", "printing", "dtypes", "labels", "modes", "operators", "shortcuts", "engine"),
-    *("debugging", "ops", "linalg", "nn", "optim", "compiler", "data", "io", "checkpoint", "distributed", "plot"),
+    *("blas", "denormals", "interpreters", "printing", "dtypes", "labels", "modes", "operators", "calls", "shortcuts"),
+    *("engine", "inplace", "debugging", "ops", "linalg", "nn", "optim", "compiler", "data", "io", "checkpoint"),
+    *("distributed", "plot"),
     *("train", "check", "derive", "compare", "explaining", "diagnosis", "transforms", "datasets", "compat", "__main__"),
 ]
 DERIVE = ["symbols", "reading", "walk", "layouts", "text", "latex", "derivation", "program", "deriving"]

@@ -4,6 +4,9 @@
   parameters, and a number that says when it was made.
 - An `Op` is a NumPy kernel with a derivative rule for each argument; ``@op`` makes one from a function.
 - `backward` visits the recorded tensors newest first and lets the rules pull cotangents back to the leaves.
+
+Beside it are `operators`, the methods of a tensor; `calls`, the names that arguments of an op may be given by;
+`inplace`, what ``t += 1`` is recorded as; and `shortcuts`, which writes out for each op what is done here for all.
 """
 
 import itertools
@@ -18,6 +21,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from .calls import OPTIONS, bind, explained, with_options
 from .interpreters import Interpreter, arrays, tensors
 from .labels import label_of, label_of_op
 from .modes import Defaults, anomaly, enable_grad, grad_mode
@@ -27,7 +31,6 @@ from .shortcuts import calling, pulling
 
 __all__ = [
     "REGISTRY", "Array", "Op", "Tensor", "backward", "from_numpy", "grad", "into", "is_tensor", "op", "tensor",
-    "written",
 ]
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -44,11 +47,6 @@ REGISTRY: dict[str, "Op"] = {}  # every op by name, in order of definition; the 
 # Views that no tape entry ties to the tensor whose memory they share, by number: what is recorded of one would be
 # unknown to the other.
 UNRECORDED_VIEWS: "weakref.WeakValueDictionary[int, Tensor]" = weakref.WeakValueDictionary()
-
-
-# When a leaf last did not require grad, from one creation number to another, by its number: what was computed from it
-# then leads nowhere. A leaf that has required grad since before it can have been used is not here.
-UNTRACKED: dict[int, tuple[int, float]] = {}
 
 
 # --- the recorder and the clock ---------------------------------------------------------------------------------------
@@ -325,39 +323,6 @@ class Tensor(Operators):
         """Add the gradient of this tensor to ``.grad`` of the leaves it depends on; see `backward`."""
         backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
 
-    def _overwrite(self, name: str, *args: Any, **params: Any) -> Self:
-        return overwrite(self, REGISTRY[name], *args, **params)
-
-    def _augment(self, name: str, other: Any) -> Any:
-        """``self += other`` and its like: in place, but in ``whole[i] += other`` with a tensor i and what is tracked.
-
-        Python then writes the sum to ``whole``, which is recorded; the part alone may not be written to.
-        """
-        part = isinstance(self.params.get("index"), Tensor) and (self.op is None or self.op.name == "getitem")
-        fresh = self.base is not None and self.base.version <= self.serial
-        tracked = self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
-        if part and fresh and tracked and _grad_enabled():
-            return REGISTRY[name](former(self), other)  # the view itself would still be there when ``whole`` is written
-        return overwrite(self, REGISTRY[name], other)
-
-    def zero_(self) -> Self:
-        """Set every element to 0, in place."""
-        return self.fill_(0)
-
-    def fill_(self, value: float) -> Self:
-        """Set every element to ``value``, in place."""
-        return write(self, Ellipsis, value)
-
-    def copy_(self, other: Any, non_blocking: bool = False) -> Self:
-        """Copy the elements of ``other``, broadcast and cast, into this tensor, in place."""
-        return write(self, Ellipsis, other)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        check_mask(index, value)
-        if isinstance(value, Tensor) and value.array.shape[:1] == (1,):
-            value = without_leading_ones(value)
-        write(self, index, value)
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = np.asarray(self.numpy())  # one that is traced says that its numbers are not known yet
         if dtype is not None and dtype != array.dtype:
@@ -420,29 +385,14 @@ def check_gradient(t: Tensor, value: Any) -> None:
         )
 
 
-def switch(t: Tensor, requires_grad: bool) -> None:
-    """Note that a leaf is tracked from now on, or no longer."""
-    now, known = tick(), t.serial in UNTRACKED
-    if not requires_grad:
-        UNTRACKED[t.serial] = now, inf
-    elif known or now > t.serial + 2:  # it may have been used
-        UNTRACKED[t.serial] = UNTRACKED.get(t.serial, (t.serial,))[0], now
-        Clock.last_change = now  # older tape entries are looked at before their rules run
-    if not known and t.serial in UNTRACKED:
-        weakref.finalize(t, UNTRACKED.pop, t.serial, None)
-
-
-def is_tracked(t: Tensor, serial: int) -> bool:
-    """Whether ``t``, which requires grad, did when the tape entry of this number was made."""
-    start, end = UNTRACKED.get(t.serial, (0, 0))
-    return not start <= serial < end
-
-
 def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     made = kind.__new__(kind)
     made._become_leaf(builtin(array))
     made.requires_grad = requires_grad
     return made
+
+
+# --- making tensors ---------------------------------------------------------------------------------------------------
 
 
 def leaf(array: Array, requires_grad: bool = False, base: Tensor | None = None) -> Tensor:
@@ -721,71 +671,13 @@ class Op:
         ]
         self.rules = self.rules | {arrays: (Rule(shared, self) if shared else slow_shared, quick)}
 
-    def bind(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Sort a call into the op's arguments and all of its parameters, in order, as Python would.
-
-        NumPy's ``axis`` and ``keepdims`` are accepted for ``dim`` and ``keepdim``.
-        """
-        if len(args) == self.arity and not self.required and params.keys() <= self.defaults.keys():
-            return args, self.defaults | params
-        given = {self.spelled(k): v for k, v in params.items()}
-        if self.variadic and not args and "tensors" in given:
-            args = (given.pop("tensors"),)
-        if self.variadic and args and isinstance(args[0], list | tuple):  # f([a, b], dim) as well as f(a, b, dim=dim)
-            given = dict(zip(self.defaults, args[1:], strict=False)) | given
-            args = tuple(args[0])
-        elif not self.variadic:
-            given = dict(zip(self.defaults, args[self.arity :], strict=False)) | given
-            if len(args) > self.arity + len(self.defaults):
-                raise TypeError(f"{self.name}() takes {self.arity + len(self.defaults)} arguments, got {len(args)}")
-            args = args[: self.arity]
-            if "correction" in self.defaults and isinstance(given.get("dim"), bool):  # PyTorch's ``var(a, unbiased)``
-                given["correction"] = given.pop("dim")
-            for name in self.arguments[len(args) :]:
-                if name not in given and name not in self.optional:
-                    raise TypeError(f"{self.name}() missing 1 required positional argument: {name!r}")
-                args = (*args, given.pop(name, None))
-        unknown = [k for k, v in given.items() if k not in self.defaults and not (k in ("out", "dtype") and v is None)]
-        missing = [k for k in self.required if k not in given]
-        if unknown or missing:
-            what = f"unexpected keyword argument {unknown[0]!r}" if unknown else f"missing argument {missing[0]!r}"
-            raise TypeError(f"{self.name}() got an {what}" if unknown else f"{self.name}() {what}")
-        return args, {name: given.get(name, default) for name, default in self.defaults.items()}
-
-    def spelled(self, name: str) -> str:
-        """What PyTorch or NumPy calls ``name``, as this op calls it."""
-        if name in self.defaults or name in self.arguments:
-            return name
-        places = [a for a in self.arguments if a != "condition"]
-        if name in POSITIONS and POSITIONS[name] < len(places) and not self.variadic:
-            return places[POSITIONS[name]]
-        return SYNONYMS.get(name, name)
-
-    def with_options(self, args: tuple[Any, ...], params: dict[str, Any]) -> "Tensor | None":
-        """The result for options of PyTorch that are none of the op's, those in `OPTIONS`; else None."""
-        if params.get("out") is not None:
-            rest = {k: v for k, v in params.items() if k != "out"}
-            return written(params["out"], self(*args, **rest))
-        if "alpha" in params and "alpha" not in self.defaults and self.name in ("add", "subtract"):
-            (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "alpha"})
-            return self(a, b if params["alpha"] == 1 else b * params["alpha"])
-        if "rounding_mode" in params and self.name == "divide":
-            (a, b), _ = self.bind(args, {k: v for k, v in params.items() if k != "rounding_mode"})
-            return self(a, b) if params["rounding_mode"] is None else tensors.rounded(a, b, params["rounding_mode"])
-        if params.get("dtype") is not None and "dtype" not in self.defaults:
-            rest = {k: v for k, v in params.items() if k != "dtype"}
-            (a, *others), rest = self.bind(args, rest)
-            y = self(tensors.to(a, dtype=params["dtype"]), *others, **rest)
-            return tensors.to(y, dtype=params["dtype"])  # sums of small integers are int64
-        return None
-
     def __call__(self, *args: Any, **params: Any) -> Tensor:
         if params or len(args) != self.arity or self.required:
             if not OPTIONS.isdisjoint(params):
-                found = self.with_options(args, params)
+                found = with_options(self, args, params)
                 if found is not None:
                     return found
-            args, params = self.bind(args, params)
+            args, params = bind(self, args, params)
         else:
             params = self.defaults
         inputs: list[Any] = []
@@ -859,19 +751,7 @@ class Op:
         return f"<op {self.name}({', '.join([*arguments, *params])}): {self.signature}>"
 
 
-OPTIONS = frozenset({"alpha", "dtype", "out", "rounding_mode"})
 PLAIN = frozenset({np.ndarray, float, int, bool, type(None), slice})
-POSITIONS = {  # of what PyTorch calls an op's arguments; a condition, where there is one, is counted apart
-    **dict.fromkeys(("input", "self", "operands", "tensor1", "A"), 0),
-    **dict.fromkeys(("other", "exponent", "mat2", "vec", "vec2", "tensor2", "weight"), 1),
-    "bias": 2,
-}
-SYNONYMS = {
-    "axis": "dim", "dims": "dim", "keepdims": "keepdim", "ddof": "correction", "unbiased": "correction",
-    "shape": "size",
-}
-
-
 def registered(name: str) -> Op:
     """The op of this name."""
     return REGISTRY[name]
@@ -979,21 +859,6 @@ def quicken(o: Op) -> None:
     o.__class__ = type(type(o).__name__, (type(o),), {"__call__": staticmethod(public)})  # looked up on the type
 
 
-def written(out: Tensor | None, result: Tensor) -> Tensor:
-    """``result``, or ``out`` with the result in it, resized if need be: PyTorch's ``out=``, which is not recorded."""
-    if out is None:
-        return result
-    if _grad_enabled() and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(
-            "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
-            "requires grad; use no_grad(), or the result"
-        )
-    check_cast(result.array.dtype, out.array.dtype)
-    if out.array.shape != result.array.shape:
-        out.array = np.empty(result.array.shape, out.array.dtype)
-    return out.copy_(result)
-
-
 def as_result(y: Any) -> Any:
     """What a kernel gave as an array: NumPy gives results without dimensions as scalars."""
     return y if isinstance(y, np.ndarray) else np.asarray(y)
@@ -1007,47 +872,7 @@ def into(out: Array | None, y: Any) -> Any:
     return out
 
 
-OF_BOOLS = {  # what PyTorch says of the ops that bools have not got
-    "subtract": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()`",
-    "negative": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
-    "use the `~` or `logical_not()`",
-}
-
-
-def explained(o: Op, error: Exception, raw: Sequence[Any], params: dict[str, Any]) -> Exception:
-    """PyTorch's error for a kernel that failed."""
-    shapes = [np.shape(a) for a in raw if isinstance(a, np.ndarray)]
-    described = f"{o.name}() of shapes {', '.join(map(str, shapes))}" + (f" with {params}" if params else "")
-    if o.signature == "(),()->()" and len(shapes) == 2 and "broadcast" in str(error):
-        a, b = shapes
-        for k in range(1, min(len(a), len(b)) + 1):
-            if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
-                return RuntimeError(
-                    f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at non-singleton "
-                    f"dimension {max(len(a), len(b)) - k}: shapes {a} and {b} do not broadcast in {o.name}()"
-                )
-    if isinstance(error, np.exceptions.AxisError):
-        n = error.ndim or 0
-        return IndexError(
-            f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], "
-            f"but got {error.axis}): {described}"
-        )
-    if isinstance(error, OverflowError):
-        return overflow(next((a.dtype for a in raw if isinstance(a, np.ndarray)), np.dtype(np.int64)), error)
-    if isinstance(error, AttributeError):
-        if not any(a is error.obj for a in raw):
-            return error  # not of an argument that should be an array
-        return TypeError(f"{o.name}(): argument must be Tensor, not {type(error.obj).__name__}; tensor() makes one")
-    if o.name in OF_BOOLS and "numpy boolean" in str(error):
-        return RuntimeError(f"{OF_BOOLS[o.name]} operator instead: {described}")
-    if isinstance(error, ValueError):
-        return RuntimeError(f"{error}: {described}")
-    if isinstance(error, IndexError):
-        return IndexError(f"{error}".replace("for axis", "for dimension") + f": {described}")
-    return TypeError(f"{error}: {described}")  # not its own type: NumPy's has arguments of another kind
-
-
-# --- in-place changes -------------------------------------------------------------------------------------------------
+# --- memory and its history -------------------------------------------------------------------------------------------
 
 
 T = TypeVar("T", bound=Tensor)
@@ -1084,119 +909,6 @@ def touch(*changed: Tensor) -> None:
         (t if t.base is None else t.base).version = now  # the tensor that owns the memory
 
 
-def check_writable(t: Tensor) -> None:
-    """Refuse an in-place change that would lose a gradient."""
-    if not _grad_enabled():
-        return
-    if t.requires_grad and t.op is None:
-        raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation; "
-            "put the change inside `with no_grad():`, or make a new tensor"
-        )
-    if t.base is not None and t.requires_grad and (t.base.requires_grad or cast(Op, t.op).view):
-        raise RuntimeError(
-            "a view of a Variable that requires grad is being used in an in-place operation; "
-            "write to the whole tensor, as in `t[index] = value`, or make a new tensor"
-        )
-
-
-def can_cast(from_: Any, to: Any) -> bool:
-    """Whether no float becomes an integer and no number a bool.
-
-    >>> can_cast(np.int64, np.float32), can_cast(np.float32, np.int64)
-    (True, False)
-    """
-    source, target = np.dtype(from_).kind, np.dtype(to).kind
-    return (source != "f" or target not in "iu") and (source == "b" or target != "b")
-
-
-def check_cast(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> None:
-    """Refuse to write results of one dtype to memory of another that would lose what they are."""
-    if not can_cast(dtype, wanted):
-        raise RuntimeError(
-            f"result type {dtype} can't be cast to the desired output type {wanted}; "
-            "convert the tensor first, with .float()"
-        )
-
-
-def check_unseen(t: Tensor) -> None:
-    """Refuse to record a change of memory that views, which no tape entry leads to, see as well."""
-    views = [t] if t.serial in UNRECORDED_VIEWS else [r() for r in UNRECORDED_VIEWS.valuerefs()]
-    if any(v is not None and (v is t or v.base is origin(t)) for v in views):
-        raise RuntimeError(
-            "a view of a Variable that does not require grad is being used in an in-place operation that is to be "
-            "differentiated: gradients would be lost; write to the whole tensor, as in `t[index] = value`, "
-            "and take views of it afterwards"
-        )
-
-
-def overwrite(t: T, o: Op, *args: Any, **params: Any) -> T:
-    """``t`` becomes ``o(t, *args)`` in its own memory; recorded if that is being differentiated."""
-    array_of(t)
-    differentiable = t.array.dtype.kind == "f" and _grad_enabled()
-    tracked = differentiable and any(isinstance(a, Tensor) and a.requires_grad for a in (t, *args))
-    check_writable(t)
-    if tracked and not t.requires_grad:
-        check_unseen(t)
-    if tracked and any(isinstance(a, Tensor) and a.op is not None and a.inputs is None for a in args):
-        warnings.warn(
-            "what is added has had its backward(), so the sum can never be differentiated, and it keeps tape entries "
-            "of every step alive: add loss.item(), as in total += loss.item()",
-            stacklevel=4,  # the line of ``total += loss``
-        )
-    old = former(t) if tracked else t
-    inputs = [old, *(old if a is t else apart(a, t) for a in args)]
-    made = o(*inputs, **params)
-    if made.array.shape != t.array.shape:
-        raise RuntimeError(
-            f"output with shape {list(t.array.shape)} doesn't match the broadcast shape {list(made.array.shape)}; "
-            f"use {o.name}(), which makes a new tensor"
-        )
-    check_cast(made.array.dtype, t.array.dtype)
-    np.copyto(writable(t.array), made.array, casting="unsafe")
-    if tracked:
-        t.op, t.inputs, t.params, t.residual = made.op or o, made.inputs or inputs, made.params, made.residual
-        t.requires_grad = True
-        t.noted = note_of(made)
-        t.serial = tick()
-    touch(t)
-    if tracked:
-        origin(t).version = t.serial  # its own rule may read the new value
-    return t
-
-
-def apart(a: Any, t: Tensor) -> Any:
-    """An operand, copied if it is an untracked alias of ``t``, whose memory is about to be changed."""
-    shared = isinstance(a, Tensor) and not a.requires_grad and origin(a) is origin(t)
-    return leaf(array_of(a).copy()) if shared else a
-
-
-def writable(array: Array, index: Any = ()) -> Any:
-    """``array``, unlocked for a write to ``array[index]`` if NumPy has locked it because it is expanded.
-
-    Raises RuntimeError where one element of memory stands for several, or where the memory itself is read-only.
-    """
-    if array.flags.writeable:
-        return array
-    part = array[index]
-    if any(n > 1 and not step for n, step in zip(part.shape, part.strides, strict=True)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
-    return in_place(unlocked, [array])
-
-
-def unlocked(arrays: Sequence[Array]) -> Array:
-    """A view of the only array, which NumPy allows to write to."""
-    view = arrays[0].view()
-    try:
-        view.flags.writeable = True
-    except ValueError:
-        raise RuntimeError("the NumPy array that the tensor shares its memory with is read-only; clone() it") from None
-    return view
-
-
 def former(t: Tensor, array: Any = None) -> Tensor:
     """The tensor that ``t`` was before an in-place change: its history, and a copy of its numbers or its array."""
     old = leaf(t.array.copy()) if array is None else leaf(array, base=origin(t))
@@ -1206,71 +918,6 @@ def former(t: Tensor, array: Any = None) -> Tensor:
     old.version = origin(t).version  # of a change that was not recorded its rule still has to be told
     old.noted = note_of(t)
     return old
-
-
-SIMPLE = frozenset({int, slice, type(None), type(Ellipsis)})  # what PyTorch and NumPy index alike with
-
-
-def write(t: T, index: Any, value: Any) -> T:
-    """``t[index] = value``."""
-    if value is None or isinstance(value, str):
-        kind = type(value).__name__
-        raise TypeError(f"can't assign a {kind} to a tensor of {t.array.dtype}; give a number or a tensor")
-    if _grad_enabled() and (t.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
-        return overwrite(t, REGISTRY["setitem"], value, index=index)
-    first, then = index_arrays(index), None
-    if type(first) is tuple and not SIMPLE.issuperset(map(type, first)):
-        first, then = tensors.steps(first)
-    raw_value = array_of(value) if isinstance(value, Tensor) else value
-    try:
-        array = writable(array_of(t), first)
-        if then is None:
-            array[first] = raw_value
-        else:
-            array[first][then] = raw_value
-    except OverflowError as error:
-        raise overflow(t.array.dtype, error) from None
-    except ValueError as error:
-        raise RuntimeError(
-            f"shape mismatch: value of shape {np.shape(raw_value)} cannot be written to an indexed part "
-            f"of a tensor of shape {t.array.shape}: {error}"
-        ) from None
-    except IndexError as error:
-        raise IndexError(f"{error}".replace("for axis", "for dimension")) from None
-    touch(t)
-    return t
-
-
-def without_leading_ones(value: Tensor) -> Tensor:
-    """``value`` without its first dimensions, as far as they are 1: it may be written where there are fewer."""
-    shape = value.array.shape
-    while shape[:1] == (1,):
-        shape = shape[1:]
-    return tensors.reshape(value, size=shape)
-
-
-def overflow(dtype: np.dtype[Any], error: Exception) -> RuntimeError:
-    """PyTorch's error for a number that an integer dtype cannot hold."""
-    return RuntimeError(f"value cannot be converted to type {dtype} without overflow: {error}")
-
-
-def check_mask(index: Any, value: Any) -> None:
-    """Refuse to write one number where a mask of bytes is, as PyTorch does."""
-    for i in index if isinstance(index, tuple) else (index,):
-        if isinstance(i, Tensor) and i.array.dtype == np.uint8 and getattr(value, "ndim", 0) == 0:
-            raise RuntimeError(
-                "masked_fill_ only supports boolean masks, but got mask with dtype uint8; convert it, with .bool()"
-            )
-
-
-def index_arrays(index: Any) -> Any:
-    """An index expression with its tensors replaced by their arrays; bytes are a mask, as in PyTorch."""
-    if isinstance(index, Tensor):
-        array = array_of(index)
-        return array if array.dtype != np.uint8 else array != 0
-    if isinstance(index, tuple):
-        return tuple(index_arrays(i) for i in index)
-    return np.asarray(index) if isinstance(index, range) else index
 
 
 def kept(index: Any) -> Any:
@@ -1552,6 +1199,31 @@ def unbroadcast(xp: Interpreter[Any], g: Any, shape: tuple[int, ...]) -> Any:
     return xp.reshape(g, size=shape) if g.shape != shape else g
 
 
+# --- what was changed since -------------------------------------------------------------------------------------------
+
+# When a leaf last did not require grad, from one creation number to another, by its number: what was computed from it
+# then leads nowhere. A leaf that has required grad since before it can have been used is not here.
+UNTRACKED: dict[int, tuple[int, float]] = {}
+
+
+def switch(t: Tensor, requires_grad: bool) -> None:
+    """Note that a leaf is tracked from now on, or no longer."""
+    now, known = tick(), t.serial in UNTRACKED
+    if not requires_grad:
+        UNTRACKED[t.serial] = now, inf
+    elif known or now > t.serial + 2:  # it may have been used
+        UNTRACKED[t.serial] = UNTRACKED.get(t.serial, (t.serial,))[0], now
+        Clock.last_change = now  # older tape entries are looked at before their rules run
+    if not known and t.serial in UNTRACKED:
+        weakref.finalize(t, UNTRACKED.pop, t.serial, None)
+
+
+def is_tracked(t: Tensor, serial: int) -> bool:
+    """Whether ``t``, which requires grad, did when the tape entry of this number was made."""
+    start, end = UNTRACKED.get(t.serial, (0, 0))
+    return not start <= serial < end
+
+
 def is_unchanged(t: Tensor) -> bool:
     """Whether neither ``t`` nor an operand of its op was changed in place, or tracked, since ``t`` was computed."""
     tensors_of = [x for x in (t, *(t.inputs or ())) if isinstance(x, Tensor)]
@@ -1626,6 +1298,9 @@ def stale(t: Tensor, x: Tensor, name: str = "") -> RuntimeError:
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{where}, of shape {x.array.shape}{made_at(t)}; change it after backward(), or compute a new tensor instead"
     )
+
+
+# --- backward and grad ------------------------------------------------------------------------------------------------
 
 
 def seed_for(root: Tensor, seed: Any) -> Any:

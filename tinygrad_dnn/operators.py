@@ -70,7 +70,6 @@ class Operators:
     array: np.ndarray[tuple[Int, ...], np.dtype[Any]]
     requires_grad: bool
     item: Callable[[], Any]
-    _augment: Callable[[str, Any], Any]
 
     # --- arithmetic, from both sides
     def __add__(self, other: Any) -> "Tensor": return tensors.add(self, other)
@@ -104,68 +103,78 @@ class Operators:
     def __rshift__(self, other: Any) -> "Tensor": return tensors.bitwise_right_shift(self, other)
     def __rrshift__(self, other: Any) -> "Tensor": return tensors.bitwise_right_shift(other, self)
 
-    # --- arithmetic in place; `overwrite` says when it is refused
-    def __iadd__(self, other: Any) -> Any: return self._augment("add", other)
-    def __isub__(self, other: Any) -> Any: return self._augment("subtract", other)
-    def __imul__(self, other: Any) -> Any: return self._augment("multiply", other)
-    def __itruediv__(self, other: Any) -> Any: return self._augment("divide", other)
-    def __ifloordiv__(self, other: Any) -> Any: return self._augment("floor_divide", other)
-    def __imod__(self, other: Any) -> Any: return self._augment("remainder", other)
-    def __ipow__(self, other: Any) -> Any: return self._augment("power", other)
-    def __iand__(self, other: Any) -> Any: return self._augment("bitwise_and", other)
-    def __ior__(self, other: Any) -> Any: return self._augment("bitwise_or", other)
-    def __ixor__(self, other: Any) -> Any: return self._augment("bitwise_xor", other)
-    def __ilshift__(self, other: Any) -> Any: return self._augment("bitwise_left_shift", other)
-    def __irshift__(self, other: Any) -> Any: return self._augment("bitwise_right_shift", other)
-    def add_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("add", scaled(other, alpha))
-    def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return self._overwrite("subtract", scaled(other, alpha))
-    def mul_(self, other: Any) -> Any: return self._overwrite("multiply", other)
+    # --- in place; see `inplace`
+    def __setitem__(self, index: Any, value: Any) -> None: tensors.assign(self, index, value)
+    def zero_(self) -> "Tensor":
+        """Set every element to 0, in place."""
+        return tensors.write(self, Ellipsis, 0)
+    def fill_(self, value: Any) -> "Tensor":
+        """Set every element to ``value``, in place."""
+        return tensors.write(self, Ellipsis, value)
+    def copy_(self, other: Any, non_blocking: Bool = False) -> "Tensor":
+        """Copy the elements of ``other``, broadcast and cast, into this tensor, in place."""
+        return tensors.write(self, Ellipsis, other)
+    def __iadd__(self, other: Any) -> Any: return tensors.augment(self, "add", other)
+    def __isub__(self, other: Any) -> Any: return tensors.augment(self, "subtract", other)
+    def __imul__(self, other: Any) -> Any: return tensors.augment(self, "multiply", other)
+    def __itruediv__(self, other: Any) -> Any: return tensors.augment(self, "divide", other)
+    def __ifloordiv__(self, other: Any) -> Any: return tensors.augment(self, "floor_divide", other)
+    def __imod__(self, other: Any) -> Any: return tensors.augment(self, "remainder", other)
+    def __ipow__(self, other: Any) -> Any: return tensors.augment(self, "power", other)
+    def __iand__(self, other: Any) -> Any: return tensors.augment(self, "bitwise_and", other)
+    def __ior__(self, other: Any) -> Any: return tensors.augment(self, "bitwise_or", other)
+    def __ixor__(self, other: Any) -> Any: return tensors.augment(self, "bitwise_xor", other)
+    def __ilshift__(self, other: Any) -> Any: return tensors.augment(self, "bitwise_left_shift", other)
+    def __irshift__(self, other: Any) -> Any: return tensors.augment(self, "bitwise_right_shift", other)
+    def add_(self, other: Any, *, alpha: Float = 1) -> Any: return tensors.renew(self, "add", scaled(other, alpha))
+    def sub_(self, other: Any, *, alpha: Float = 1) -> Any: return tensors.renew(self, "subtract", scaled(other, alpha))
+    def mul_(self, other: Any) -> Any: return tensors.renew(self, "multiply", other)
     def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
         if rounding_mode is None:
-            return self._overwrite("divide", other)
+            return tensors.renew(self, "divide", other)
         return self.copy_(self.div(other, rounding_mode=rounding_mode))
-    def pow_(self, exponent: Any) -> Any: return self._overwrite("power", exponent)
-    def clamp_(self, min: Any = None, max: Any = None) -> Any: return self._overwrite("clamp", min=min, max=max)
-    def neg_(self) -> Any: return self._overwrite("negative")
-    def exp_(self) -> Any: return self._overwrite("exp")
-    def sqrt_(self) -> Any: return self._overwrite("sqrt")
-    def abs_(self) -> Any: return self._overwrite("abs")
-    def relu_(self) -> Any: return self._overwrite("relu")
-    def sigmoid_(self) -> Any: return self._overwrite("sigmoid")
-    def tanh_(self) -> Any: return self._overwrite("tanh")
-    def acos_(self) -> Any: return self._overwrite("acos")
-    def asin_(self) -> Any: return self._overwrite("asin")
-    def atan_(self) -> Any: return self._overwrite("atan")
-    def ceil_(self) -> Any: return self._overwrite("ceil")
-    def cos_(self) -> Any: return self._overwrite("cos")
-    def cosh_(self) -> Any: return self._overwrite("cosh")
-    def erf_(self) -> Any: return self._overwrite("erf")
-    def expm1_(self) -> Any: return self._overwrite("expm1")
-    def floor_(self) -> Any: return self._overwrite("floor")
-    def log_(self) -> Any: return self._overwrite("log")
-    def log10_(self) -> Any: return self._overwrite("log10")
-    def log1p_(self) -> Any: return self._overwrite("log1p")
-    def log2_(self) -> Any: return self._overwrite("log2")
-    def reciprocal_(self) -> Any: return self._overwrite("reciprocal")
-    def round_(self, *, decimals: Int = 0) -> Any: return self._overwrite("round", decimals=decimals)
-    def rsqrt_(self) -> Any: return self._overwrite("rsqrt")
-    def sign_(self) -> Any: return self._overwrite("sign")
-    def sin_(self) -> Any: return self._overwrite("sin")
-    def sinh_(self) -> Any: return self._overwrite("sinh")
-    def square_(self) -> Any: return self._overwrite("square")
-    def tan_(self) -> Any: return self._overwrite("tan")
-    def trunc_(self) -> Any: return self._overwrite("trunc")
-    def fmod_(self, other: Any) -> Any: return self._overwrite("fmod", other)
-    def remainder_(self, other: Any) -> Any: return self._overwrite("remainder", other)
-    def floor_divide_(self, other: Any) -> Any: return self._overwrite("floor_divide", other)
-    def cumsum_(self, dim: Int) -> Any: return self._overwrite("cumsum", dim=dim)
-    def cumprod_(self, dim: Int) -> Any: return self._overwrite("cumprod", dim=dim)
+    def pow_(self, exponent: Any) -> Any: return tensors.renew(self, "power", exponent)
+    def clamp_(self, min: Any = None, max: Any = None) -> Any: return tensors.renew(self, "clamp", min=min, max=max)
+    def neg_(self) -> Any: return tensors.renew(self, "negative")
+    def exp_(self) -> Any: return tensors.renew(self, "exp")
+    def sqrt_(self) -> Any: return tensors.renew(self, "sqrt")
+    def abs_(self) -> Any: return tensors.renew(self, "abs")
+    def relu_(self) -> Any: return tensors.renew(self, "relu")
+    def sigmoid_(self) -> Any: return tensors.renew(self, "sigmoid")
+    def tanh_(self) -> Any: return tensors.renew(self, "tanh")
+    def acos_(self) -> Any: return tensors.renew(self, "acos")
+    def asin_(self) -> Any: return tensors.renew(self, "asin")
+    def atan_(self) -> Any: return tensors.renew(self, "atan")
+    def ceil_(self) -> Any: return tensors.renew(self, "ceil")
+    def cos_(self) -> Any: return tensors.renew(self, "cos")
+    def cosh_(self) -> Any: return tensors.renew(self, "cosh")
+    def erf_(self) -> Any: return tensors.renew(self, "erf")
+    def expm1_(self) -> Any: return tensors.renew(self, "expm1")
+    def floor_(self) -> Any: return tensors.renew(self, "floor")
+    def log_(self) -> Any: return tensors.renew(self, "log")
+    def log10_(self) -> Any: return tensors.renew(self, "log10")
+    def log1p_(self) -> Any: return tensors.renew(self, "log1p")
+    def log2_(self) -> Any: return tensors.renew(self, "log2")
+    def reciprocal_(self) -> Any: return tensors.renew(self, "reciprocal")
+    def round_(self, *, decimals: Int = 0) -> Any: return tensors.renew(self, "round", decimals=decimals)
+    def rsqrt_(self) -> Any: return tensors.renew(self, "rsqrt")
+    def sign_(self) -> Any: return tensors.renew(self, "sign")
+    def sin_(self) -> Any: return tensors.renew(self, "sin")
+    def sinh_(self) -> Any: return tensors.renew(self, "sinh")
+    def square_(self) -> Any: return tensors.renew(self, "square")
+    def tan_(self) -> Any: return tensors.renew(self, "tan")
+    def trunc_(self) -> Any: return tensors.renew(self, "trunc")
+    def fmod_(self, other: Any) -> Any: return tensors.renew(self, "fmod", other)
+    def remainder_(self, other: Any) -> Any: return tensors.renew(self, "remainder", other)
+    def floor_divide_(self, other: Any) -> Any: return tensors.renew(self, "floor_divide", other)
+    def cumsum_(self, dim: Int) -> Any: return tensors.renew(self, "cumsum", dim=dim)
+    def cumprod_(self, dim: Int) -> Any: return tensors.renew(self, "cumprod", dim=dim)
     def clamp_min_(self, min: Any) -> Any:
         """`clamp` from below, in place."""
-        return self._overwrite("clamp", min=min)
+        return tensors.renew(self, "clamp", min=min)
     def clamp_max_(self, max: Any) -> Any:
         """`clamp` from above, in place."""
-        return self._overwrite("clamp", max=max)
+        return tensors.renew(self, "clamp", max=max)
     def eq_(self, other: Any) -> Any: return self.copy_(self.eq(other))
     def ne_(self, other: Any) -> Any: return self.copy_(self.ne(other))
     def lt_(self, other: Any) -> Any: return self.copy_(self < other)
@@ -285,16 +294,7 @@ class Operators:
             raise TypeError(f"{what} a 0-d tensor; it has no dimension to go through")
         return len(self.array)
 
-    def _overwrite(self, name: str, *args: Any, **params: Any) -> Any:
-        raise NotImplementedError
-
     def detach(self) -> "Tensor":
-        raise NotImplementedError
-
-    def copy_(self, other: Any, non_blocking: Bool = False) -> Any:
-        raise NotImplementedError
-
-    def __setitem__(self, index: Any, value: Any) -> None:
         raise NotImplementedError
 
     # --- what it is

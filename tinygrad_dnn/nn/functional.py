@@ -6,21 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..engine import (
-    REGISTRY,
-    Array,
-    Op,
-    Tensor,
-    array_of,
-    as_array,
-    decided,
-    in_place,
-    leaf,
-    overwrite,
-    shown,
-    touch,
-    unshared,
-)
+from ..engine import REGISTRY, Array, Op, Tensor, array_of, as_array, decided, in_place, leaf, shown, touch, unshared
+from ..inplace import overwrite
 from ..interpreters import arrays, tensors
 from ..modes import no_grad
 from ..ops.fused import bernoulli_cross_entropy, logistic_cross_entropy, softmax_cross_entropy, standardize

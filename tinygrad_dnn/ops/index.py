@@ -8,21 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import (
-    Array,
-    Out,
-    Tensor,
-    array_of,
-    as_array,
-    decided,
-    index_arrays,
-    into,
-    leaf,
-    op,
-    overflow,
-    shown,
-    unshared,
-)
+from ..calls import overflow
+from ..engine import Array, Out, Tensor, array_of, as_array, decided, into, leaf, op, shown, unshared
+from ..inplace import index_arrays
 from ..interpreters import tensors
 from .shape import along, checked, reshape
 

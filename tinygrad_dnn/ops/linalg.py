@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Out, Tensor, leaf, op, written
+from ..calls import written
+from ..engine import Array, Out, Tensor, leaf, op
 from ..interpreters import tensors
 from .shape import diagonal, expand, permute
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, unshared, written
+from ..calls import bind, written
+from ..engine import Array, Op, Out, Tensor, array_of, as_result, into, leaf, op, unshared
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from ..printing import results
@@ -375,7 +376,7 @@ def std_mean(input: Tensor, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
 
 def spread_and_mean(spread: Op, *args: Any, **params: Any) -> tuple[Tensor, Tensor]:
     """`var` or `std`, and the mean over the same dimensions."""
-    (a,), chosen = spread.bind(args, params)
+    (a,), chosen = bind(spread, args, params)
     return spread(a, **chosen), mean(a, dim=chosen["dim"], keepdim=chosen["keepdim"])
 
 

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..calls import can_cast
 from ..dtypes import seen
-from ..engine import Tensor, can_cast, leaf, zeros_or_copy
+from ..engine import Tensor, leaf, zeros_or_copy
 from ..interpreters import tensors
 from ..modes import get_default_dtype
 from .creation import as_tensor
