@@ -1,12 +1,13 @@
 """Seals global state: every test starts from the same seed, dtype and grad mode, and is held to leave them so.
 
-Long computations are begun ahead, in a process for each core.
+Long computations are begun before the first test and looked at after the last of the others, see `ahead`.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+import pickle
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 # Two threads of OpenBLAS wait for each other in a loop: on a machine that does other things too, the suite takes five
@@ -19,23 +20,54 @@ import pytest
 import tinygrad_dnn as tg
 
 
-@pytest.fixture(scope="session")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    """A process for each core, for what tests compute for long; their assertions stay here."""
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        yield pool
+def calls_ahead(items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """The calls that the modules of these tests list under ``AHEAD``.
+
+    It has functions, each with the parameter of the tests that is its argument, or None if it takes none.
+    """
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        for function, name in getattr(item.module, "AHEAD", {}).items():
+            if name is None or name in params:
+                yield (function,) if name is None else (function, params[name])
 
 
-@pytest.fixture(scope="module")
-def ahead(request: pytest.FixtureRequest, processes: ProcessPoolExecutor) -> Callable[..., dict[Any, Future[Any]]]:
-    """``ahead(function, argument)``: begin ``function`` for every value of ``argument`` in the tests that will run."""
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    items.sort(key=lambda item: hasattr(item.module, "AHEAD"))
 
-    def submitted(function: Callable[[Any], Any], argument: str) -> dict[Any, Future[Any]]:
-        items = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
-        cases = [item.callspec.params for item in items]
-        return {case[argument]: processes.submit(function, case[argument]) for case in cases if argument in case}
 
-    return submitted
+def computed(calls: Iterable[tuple[Any, ...]], folder: Path) -> None:
+    """Write the results of calls to files of their numbers."""
+    for k, (function, *args) in enumerate(calls):
+        written = folder / f"{k}.part"
+        written.write_bytes(pickle.dumps(function(*args)))
+        written.rename(folder / str(k))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ahead(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Any]]:
+    """``ahead(function, *args)``: the result of a call that another process computes, beside all other tests.
+
+    It comes in a file, for which nobody waits before: a thread would disturb the tests that count what is in memory.
+    """
+    calls = list(dict.fromkeys(calls_ahead(request.session.items)))
+    folder = tmp_path_factory.mktemp("ahead")
+    process = get_context("spawn").Process(target=computed, args=(calls, folder), daemon=True)
+
+    def result(*call: Any) -> Any:
+        file = folder / str(calls.index(call))
+        while not file.exists():
+            process.join(0.05)
+            assert file.exists() or process.is_alive(), f"{call} failed in the other process: see its traceback"
+        return pickle.loads(file.read_bytes())
+
+    if calls:
+        process.start()
+    yield result
+    if calls:
+        process.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The chapter's figures, reproduced by automatic differentiation, and its hand-derived network beside it."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -221,21 +220,11 @@ def side_by_side() -> Run:
     return Run(costs, hand.accuracy(columns, onehot), hand.accuracy(x_test.T, np.eye(10)[y_test].T), distances)
 
 
-@pytest.fixture(scope="module")
-def hand_run(processes: ProcessPoolExecutor) -> Future[Run]:
-    return processes.submit(side_by_side)
+AHEAD = {side_by_side: None, by_autograd: "seed"}
 
 
-@pytest.fixture(scope="module")
-def runs(ahead: Callable[..., dict[int, Future[Run]]]) -> dict[int, Future[Run]]:
-    return ahead(by_autograd, "seed")
-
-
-def test_autograd_and_the_hand_derived_network_take_the_same_path(
-    hand_run: Future[Run],
-    runs: dict[int, Future[Run]],  # only to begin them beside this one
-) -> None:
-    costs, accuracy, test_accuracy, distances = hand_run.result()
+def test_autograd_and_the_hand_derived_network_take_the_same_path(ahead: Callable[..., Run]) -> None:
+    costs, accuracy, test_accuracy, distances = ahead(side_by_side)
     assert 2.3 <= costs[0] <= 2.7
     assert 0.033 <= costs[1000] <= 0.035
     assert 0.0053 <= costs[-1] <= 0.0058
@@ -246,8 +235,8 @@ def test_autograd_and_the_hand_derived_network_take_the_same_path(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_digits_accuracies_and_costs(seed: int, runs: dict[int, Future[Run]]) -> None:
-    costs, accuracy, test_accuracy, _ = runs[seed].result()
+def test_digits_accuracies_and_costs(seed: int, ahead: Callable[..., Run]) -> None:
+    costs, accuracy, test_accuracy, _ = ahead(by_autograd, seed)
     assert 2.3 <= costs[0] <= 2.75
     assert 0.032 <= costs[1000] <= 0.0355
     assert 0.0052 <= costs[-1] <= 0.00585

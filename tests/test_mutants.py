@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import pytest
 
@@ -19,14 +18,12 @@ def table_of(name: str) -> Table:
         return mutation_table([REGISTRY[name]])
 
 
-@pytest.fixture(scope="module")
-def tables(ahead: Callable[..., dict[str, Future[Table]]]) -> dict[str, Future[Table]]:
-    return ahead(table_of, "name")
+AHEAD = {table_of: "name"}
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_every_mutant_of_every_rule_is_killed(name: str, tables: dict[str, Future[Table]]) -> None:
-    table = tables[name].result()
+def test_every_mutant_of_every_rule_is_killed(name: str, ahead: Callable[..., Table]) -> None:
+    table = ahead(table_of, name)
     assert not table.survivors, table
     assert any(outcome.fate == "killed" for outcome in table.outcomes) == bool(table.outcomes)
 
