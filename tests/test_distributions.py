@@ -212,7 +212,7 @@ def test_they_are_printed_as_in_pytorch() -> None:
         (lambda: Bernoulli(T(0.1), T(0.2)), "Either `probs` or `logits` must be specified, but not both"),
         (lambda: Categorical(T(1.0)), "`probs` parameter must be at least one-dimensional"),
         (lambda: Bernoulli(1.5), r"parameter probs .*Interval\(lower_bound=0.0, upper_bound=1.0\)"),
-        (lambda: Normal(0.0, 1.0).log_prob(1.0), "The value argument to log_prob must be a Tensor"),  # type: ignore[arg-type]
+        (lambda: Normal(0.0, 1.0).log_prob(1.0), "The value argument to log_prob must be a Tensor"),
         (lambda: NORMAL.log_prob(tg.ones(3)), r"not broadcastable with batch_shape\+event_shape"),
         (lambda: Normal(0.0, 1.0).log_prob(T(math.nan)), r"within the support \(Real\(\)\)"),
         (lambda: Categorical(tg.ones(2)).log_prob(T([2])), r"IntegerInterval\(lower_bound=0, upper_bound=1\)"),
@@ -220,11 +220,11 @@ def test_they_are_printed_as_in_pytorch() -> None:
         (lambda: Bernoulli(T([0.3])).log_prob(T([0.5])), r"within the support \(Boolean\(\)\)"),
         (lambda: Uniform(0.0, 2.0).log_prob(T(3.0)), "within the support"),
         (lambda: Independent(NORMAL, 2), "Expected reinterpreted_batch_ndims <= .*, actual 2 vs 1"),
-        (lambda: MixtureSameFamily(NORMAL, NORMAL), "needs to be an  instance of"),  # type: ignore[arg-type]
-        (lambda: MixtureSameFamily(DISCRETE[0], 3), "need to be an instance of"),  # type: ignore[arg-type]
+        (lambda: MixtureSameFamily(NORMAL, NORMAL), "needs to be an  instance of"),
+        (lambda: MixtureSameFamily(DISCRETE[0], 3), "need to be an instance of"),
         (lambda: MixtureSameFamily(Categorical(tg.ones(3)), NORMAL), r"`mixture_distribution component` \(3\)"),
         (lambda: MixtureSameFamily(Categorical(tg.ones(3, 2)), COMPONENTS), r"`mixture_distribution.batch_shape` \("),
-        (lambda: Distribution.set_default_validate_args(3), "validate_args is True or False"),  # type: ignore[arg-type]
+        (lambda: Distribution.set_default_validate_args(3), "validate_args is True or False"),
     ],
 )
 def test_what_is_refused(make: Any, message: str) -> None:

@@ -356,9 +356,9 @@ def test_what_layers_of_shapes_and_of_shrinking_refuse() -> None:
     with pytest.raises(RuntimeError, match="lambda must be in range"):
         F.softshrink(tg.ones(1), -1.0)
     with pytest.raises(TypeError, match="must be a tuple of ints, but found type int"):
-        nn.Unflatten(1, 3)  # type: ignore[arg-type]
+        nn.Unflatten(1, 3)
     with pytest.raises(TypeError, match="found element of type float at pos 1"):
-        nn.Unflatten(1, (2, 3.0))  # type: ignore[arg-type]
+        nn.Unflatten(1, (2, 3.0))
     assert repr(nn.Unflatten(1, (2, 3))) == "Unflatten(dim=1, unflattened_size=(2, 3))"
     assert repr(nn.Softshrink()) == "Softshrink(0.5)"
 

@@ -73,7 +73,7 @@ class Dataset(Generic[Example]):
     def __getitem__(self, index: Any) -> Example:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(self, index)")
 
-    def __add__(self, other: Any) -> "ConcatDataset":
+    def __add__(self, other: Any) -> "Dataset[Any]":
         return ConcatDataset([self, other])
 
 
@@ -90,7 +90,7 @@ class IterableDataset(Dataset[Example]):
     def __iter__(self) -> Iterator[Example]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
 
-    def __add__(self, other: Any) -> "ChainDataset":  # type: ignore[override]  # there are no indices to join
+    def __add__(self, other: Any) -> "ChainDataset":
         return ChainDataset([self, other])
 
 

@@ -460,13 +460,9 @@ class Independent(Distribution):
                 f"actual {n} vs {len(shape)}"
             )
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, n
+        self.has_rsample = base_distribution.has_rsample
         events = shape[len(shape) - n :] + base_distribution.event_shape
         super().__init__(shape[: len(shape) - n], events, validate_args)
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]  # that of the other distribution
-        """Whether its draws have a gradient."""
-        return self.base_dist.has_rsample
 
     @property
     def mean(self) -> Tensor:
