@@ -169,12 +169,8 @@ class Operators:
     def floor_divide_(self, other: Any) -> Any: return tensors.renew(self, "floor_divide", other)
     def cumsum_(self, dim: Int) -> Any: return tensors.renew(self, "cumsum", dim=dim)
     def cumprod_(self, dim: Int) -> Any: return tensors.renew(self, "cumprod", dim=dim)
-    def clamp_min_(self, min: Any) -> Any:
-        """`clamp` from below, in place."""
-        return tensors.renew(self, "clamp", min=min)
-    def clamp_max_(self, max: Any) -> Any:
-        """`clamp` from above, in place."""
-        return tensors.renew(self, "clamp", max=max)
+    def clamp_min_(self, min: Any) -> Any: return tensors.renew(self, "clamp", min=min)
+    def clamp_max_(self, max: Any) -> Any: return tensors.renew(self, "clamp", max=max)
     def eq_(self, other: Any) -> Any: return self.copy_(self.eq(other))
     def ne_(self, other: Any) -> Any: return self.copy_(self.ne(other))
     def lt_(self, other: Any) -> Any: return self.copy_(self < other)
@@ -492,12 +488,8 @@ class Operators:
     def pinverse(self) -> "Tensor": return tensors.pinv(self)
     def matrix_power(self, n: Int) -> "Tensor": return tensors.matrix_power(self, n)
     def dist(self, *args: Any, **params: Any) -> "Tensor": return tensors.dist(self, *args, **params)
-    def clamp_min(self, min: Any) -> "Tensor":
-        """`clamp` from below."""
-        return tensors.clamped(self, min)
-    def clamp_max(self, max: Any) -> "Tensor":
-        """`clamp` from above."""
-        return tensors.clamped(self, None, max)
+    def clamp_min(self, min: Any) -> "Tensor": return tensors.clamp_min(self, min)
+    def clamp_max(self, max: Any) -> "Tensor": return tensors.clamp_max(self, max)
     def clip(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
     def clamp(self, min: Any = None, max: Any = None) -> "Tensor": return tensors.clamped(self, min, max)
     def where(self, condition: Any, other: Any) -> "Tensor": return tensors.where(condition, self, other)

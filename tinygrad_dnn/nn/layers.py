@@ -965,38 +965,36 @@ class Tanhshrink(Module):
         return F.tanhshrink(input)
 
 
-class Hardshrink(Module):
+class Shrink(Module):
+    """What `Hardshrink` and `Softshrink` have in common."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Hardshrink(Shrink):
     """``x`` where |x| > lambd, else 0.
 
     >>> nn.Hardshrink()(tg.tensor([-1.0, 0.5, 2.0]))
     tensor([-1.,  0.,  2.])
     """
 
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
     def forward(self, input: Tensor) -> Tensor:
         return F.hardshrink(input, self.lambd)
 
-    def extra_repr(self) -> str:
-        return f"{self.lambd}"
 
-
-class Softshrink(Module):
+class Softshrink(Shrink):
     """``x`` moved towards 0 by ``lambd`` >= 0, and not beyond it.
 
     >>> nn.Softshrink()(tg.tensor([-1.0, 0.5, 2.0]))
     tensor([-0.5000,  0.0000,  1.5000])
     """
 
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
     def forward(self, input: Tensor) -> Tensor:
         return F.softshrink(input, self.lambd)
-
-    def extra_repr(self) -> str:
-        return f"{self.lambd}"
 
 
 class GLU(Module):

@@ -1026,5 +1026,5 @@ def clamp_max(input: Any, max: Any) -> Any:
     return clamped(input, None, max)
 
 
-for _function in (addcdiv, addcmul, clamped, lerp, rounded):
+for _function in (addcdiv, addcmul, clamp_max, clamp_min, clamped, lerp, rounded):
     setattr(tensors, _function.__name__, _function)  # methods of Tensor find them here
