@@ -87,7 +87,8 @@ def test_training_is_the_same_to_the_last_bit(problem: strategies.TrainingProble
         model = problem.network.model()
         optimizer = problem.optimizer_of(model)
         step = trained(model, optimizer, problem.loss_of, compiled)
-        losses = [step(leaf(x), leaf(y)).array for _ in range(3) for x, y in problem.batches]
+        with np.errstate(all="ignore"):  # some diverge, to the same infinities
+            losses = [step(leaf(x), leaf(y)).array for _ in range(3) for x, y in problem.batches]
         state = [v for entry in optimizer.state_dict()["state"].values() for v in entry.values()]
         runs.append((losses, arrays_of(model), gradients(model), [s.array for s in state if isinstance(s, tg.Tensor)]))
     for eager, replayed in zip(*runs, strict=True):
